@@ -1,0 +1,53 @@
+/*
+ * Command lines: one table makes the parsing (getopt_long), the help and the usage line.
+ *
+ * --help and --version are handled by every program in the same way; an unknown option names the nearest one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/base/error.h"
+#include "lib/base/sv.h"
+
+enum klx_option_kind {
+    KLX_OPT_FLAG,   /* bool                              */
+    KLX_OPT_STR,    /* const char *, borrowed from argv  */
+    KLX_OPT_STRS,   /* struct klx_option_strings, repeatable */
+    KLX_OPT_INT,    /* int64_t                           */
+    KLX_OPT_CHOICE, /* const char *, one of `choices`, "table|json" */
+};
+
+#define KLX_OPTION_STRINGS_MAX 32
+struct klx_option_strings {
+    const char *items[KLX_OPTION_STRINGS_MAX];
+    size_t n;
+};
+
+struct klx_option {
+    const char *name; /* long name; NULL ends the table */
+    char letter;      /* 0: none */
+    enum klx_option_kind kind;
+    size_t offset;
+    const char *value; /* what stands for it in the help: "FILE" */
+    const char *help;
+    const char *choices; /* of KLX_OPT_CHOICE */
+};
+
+struct klx_command_help {
+    const char *name;     /* "klaxon tail" */
+    const char *operands; /* "[TOPIC…]" or "" */
+    const char *summary;  /* one line */
+    const char *examples; /* lines, each run as printed; may be NULL */
+};
+
+enum { KLX_EXIT_OK = 0, KLX_EXIT_FAILED = 1, KLX_EXIT_USAGE = 64, KLX_EXIT_UNAVAILABLE = 69, KLX_EXIT_CONFIG = 78 };
+
+/* Returns the index of the first operand, or -1 when the program should end with *ret_exit (help was printed on stdout, or an error and
+   a hint on stderr). Options may stand after operands. */
+int klx_options_parse(int argc, char **argv, const struct klx_command_help *help, const struct klx_option *options, void *target,
+                      int *ret_exit) KLX_MUST_CHECK;
+void klx_options_help(FILE *out, const struct klx_command_help *help, const struct klx_option *options);
