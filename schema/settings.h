@@ -1,0 +1,51 @@
+/*
+ * The configuration as a whole: one klaxon.yaml, plus channels.d/ and subscriptions.d/ beside it (every *.yaml, in name order).
+ *
+ * This module knows the top level only and reads what all processes share; each part is bound by the module that owns it:
+ * clusters and collector by collector/settings.h, channels, subscriptions and sinks by sinks/core/settings.h.
+ *
+ *     kafka:         { bootstrap.servers: "…", … }        # any librdkafka property
+ *     topics:        { prefix: klaxon., replication: 3, partitions: 4 }
+ *     collector:     { … }      clusters: [ … ]
+ *     sinks:         { slack: { listen: "127.0.0.1:9465" }, … }
+ *     channels:      { name: { slack: { … } } }           # a file of channels.d/ is such a map itself
+ *     subscriptions: [ … ]                                # a file of subscriptions.d/ is such a list, or a map with that key
+ *     log:           { level: info, format: auto }
+ */
+#pragma once
+
+#include "lib/base/config.h"
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "schema/topics.h"
+
+#define KLX_SETTINGS_FILES_MAX 1024
+
+struct klx_settings {
+    struct klx_topic_names topics;
+    int64_t replication; /* -1: the broker's default */
+    int64_t partitions;  /* 0: each topic's own */
+    enum klx_log_level log_level;
+    enum klx_log_format log_format;
+
+    const struct klx_config_node *kafka;     /* map, never NULL */
+    const struct klx_config_node *collector; /* map or NULL */
+    const struct klx_config_node *clusters;  /* list or NULL */
+    const struct klx_config_node *sinks;     /* map or NULL */
+    /* Members of all `channels` maps: klx_config_key is the channel's name; unique over all files (else an error with both places). */
+    const struct klx_config_node **channels;
+    size_t channels_n;
+    /* Items of all `subscriptions` lists. */
+    const struct klx_config_node **subscriptions;
+    size_t subscriptions_n;
+
+    struct klx_config **files;
+    size_t files_n;
+};
+
+/* Reads and checks the top level. `kafka` without bootstrap.servers is an error. Environment: KLAXON_CONFIG is the default path of
+   every program, then /etc/klaxon/klaxon.yaml. */
+int klx_settings_load(const char *path, struct klx_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+void klx_settings_release(struct klx_settings *s);
+/* path, or $KLAXON_CONFIG, or /etc/klaxon/klaxon.yaml. */
+const char *klx_settings_path(const char *path);
