@@ -1,0 +1,32 @@
+/*
+ * A detector turns observations into events: a pure function of (stored state, observation, time). It reads no clock, does no I/O and
+ * logs nothing; everything it remembers is written through the outbox and given back at the next start, so a restart between any two
+ * observations changes nothing. Its timers are part of its state and fire by klx_detector_ops.tick.
+ *
+ * Adding a detector: one file with its ops, one line in collector/detectors/list.def, its page in docs/.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "collector/observation.h"
+#include "collector/outbox.h"
+
+struct klx_detector_ops {
+    const char *name; /* "node_repair": in state keys */
+    /* One per cluster. */
+    void *(*create)(struct klx_sv cluster);
+    void (*destroy)(void *detector);
+    /* A state record as it was written: object is the last part of its key. A value that cannot be read is -EBADMSG: reported, skipped. */
+    int (*restore)(void *detector, struct klx_sv object, struct klx_sv value);
+    void (*observe)(void *detector, const struct klx_observation *o, int64_t now_us, struct klx_outbox *out);
+    /* After a relist: objects that are not in it and were known are gone. `listed` answers for an object name. MAY. */
+    void (*relisted)(void *detector, enum klx_observation_kind kind, bool (*listed)(void *arg, struct klx_sv name), void *arg,
+                     int64_t now_us, struct klx_outbox *out);
+    /* Fires what is due; returns when the next is (wall time in us), KLX_TIME_NONE when none. */
+    int64_t (*tick)(void *detector, int64_t now_us, struct klx_outbox *out);
+};
+
+#define KLX_DETECTOR(name) extern const struct klx_detector_ops klx_detector_##name;
+#include "collector/detectors/list.def"
+#undef KLX_DETECTOR

@@ -1,0 +1,61 @@
+/*
+ * One watch of one resource of one cluster, for ever: what it says to its owner, and its start and stop. The decisions are a pure step
+ * function (watch_state.h), the transport is beside it (watch.c).
+ *
+ * Frames are handed up in order. After a 410 a paged relist hands up what is newer than the last resourceVersion seen, between
+ * on_relist(true) and on_relist(false), and the gap is reported with its bounds. Errors are said once when the kind of trouble changes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "collector/kube/client.h"
+#include "collector/kube/resource_version.h"
+#include "collector/observation.h"
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
+
+struct klx_watch;
+
+/* Why what lies between the two resourceVersions may be incomplete. */
+struct klx_watch_gap {
+    struct klx_sv after;  /* the last resourceVersion that was certainly seen */
+    struct klx_sv before; /* from here on everything is seen again */
+    int64_t since_us;     /* wall time the connection was last known to be whole */
+    int64_t until_us;
+    const char *why; /* "expired": compacted; "ahead": the server's versions went backwards */
+};
+
+struct klx_watch_callbacks {
+    /* One object, in an arena that is reset when the call returns. `frame_bytes` for metrics. */
+    void (*on_object)(void *arg, enum klx_change change, enum klx_origin origin, const struct klx_json *object);
+    /* Everything up to here has been handed up; a commit may now name this resourceVersion as the place to resume. */
+    void (*on_checkpoint)(void *arg, struct klx_sv resource_version, bool bookmark);
+    /* A full list begins (true) or is complete (false): objects that were not in it do not exist any more. */
+    void (*on_list)(void *arg, bool begins, enum klx_origin origin);
+    void (*on_gap)(void *arg, const struct klx_watch_gap *gap);
+    void (*on_connected)(void *arg, bool connected); /* for readiness and metrics */
+    /* For the log: what happened and when it is tried again (ms; 0: at once). Said when it changes. */
+    void (*on_trouble)(void *arg, const char *what, int64_t retry_ms);
+    void *arg;
+};
+
+struct klx_watch_options {
+    const char *path;      /* "/api/v1/events" */
+    const char *selectors; /* "fieldSelector=…&labelSelector=…", URL-encoded; NULL: none */
+    bool bookmarks;
+    struct klx_rv resume; /* empty: start with a baseline list */
+    int64_t checkpoint_us; /* wall time of `resume`, for a gap's bounds; KLX_TIME_NONE: unknown */
+    int64_t timeout_min_s, timeout_max_s; /* 0: 240–300 without bookmarks, 300–600 with */
+    int64_t silence_ms; /* dead if no byte comes for this long beyond timeoutSeconds; 0: 15 s */
+};
+
+struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock, const struct klx_watch_options *o,
+                                const struct klx_watch_callbacks *cb);
+void klx_watch_start(struct klx_watch *w);
+/* Back-pressure: the socket is not read. May be called from on_object. */
+void klx_watch_pause(struct klx_watch *w);
+void klx_watch_resume(struct klx_watch *w);
+/* No callback comes any more. */
+void klx_watch_free(struct klx_watch *w);

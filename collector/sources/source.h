@@ -1,0 +1,28 @@
+/*
+ * A source knows one resource: where it is listed and watched, how a frame's object becomes an observation, and what of it is
+ * published by itself (a core Event is; a Node is not, its detector speaks for it). Pure: no I/O, no clock.
+ *
+ * Adding a source: one file with its ops, one line in collector/sources/list.def, its page in docs/.
+ */
+#pragma once
+
+#include "collector/observation.h"
+#include "collector/outbox.h"
+#include "lib/base/json.h"
+
+struct klx_source_ops {
+    const char *name;          /* "events": the key under `sources:` and in state keys */
+    const char *path;          /* "/api/v1/events" */
+    const char *namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */
+    bool bookmarks;            /* the API server sends them for this resource */
+    bool stateful;             /* a relist must report what has vanished (detector.relisted) */
+    /* Fills *ret from an object of a frame. -EBADMSG: not what it should be (counted, logged, skipped); -ENOENT: nothing to tell
+       (DELETED of an Event is garbage collection). ret's cluster, change and origin are set by the caller before. */
+    int (*observe)(const struct klx_json *object, struct klx_observation *ret);
+    /* MAY: publishes the observation itself. */
+    void (*publish)(const struct klx_observation *o, const struct klx_json *object, struct klx_outbox *out);
+};
+
+#define KLX_SOURCE(name) extern const struct klx_source_ops klx_source_##name;
+#include "collector/sources/list.def"
+#undef KLX_SOURCE
