@@ -1,0 +1,127 @@
+/*
+ * Core Events of all namespaces: both recorder shapes become one (facts: the normaliser), and each occurrence is published.
+ */
+#include "collector/sources/source.h"
+
+#include <errno.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/time.h"
+
+/* An Event's message may be 64 KB by the API's contract; a record holds what a person reads. */
+#define MESSAGE_BYTES_MAX 16384
+#define DATA_BYTES_MAX 65536
+
+static struct klx_sv first_of(struct klx_sv a, struct klx_sv b) {
+    return a.n > 0 ? a : b;
+}
+
+static int64_t time_of(const struct klx_json *object) {
+    static const char *const paths[] = { "series.lastObservedTime", "lastTimestamp", "eventTime", "firstTimestamp",
+                                         "metadata.creationTimestamp" };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        int64_t us = 0;
+        if (klx_time_parse(klx_json_str(object, paths[i]), &us) == 0) {
+            return us;
+        }
+    }
+    return KLX_TIME_NONE;
+}
+
+static int observe(const struct klx_json *object, struct klx_observation *ret) {
+    if (ret->change == KLX_CHANGE_DELETED) {
+        return -ENOENT; /* The TTL ran out: garbage collection, up to a thousand at once. */
+    }
+    const struct klx_json *about = klx_json_get(object, "involvedObject");
+    ret->kind = KLX_OBSERVED_EVENT;
+    ret->name = klx_json_str(object, "metadata.name");
+    ret->namespace = klx_json_str(object, "metadata.namespace");
+    ret->uid = klx_json_str(object, "metadata.uid");
+    ret->resource_version = klx_json_str(object, "metadata.resourceVersion");
+    ret->labels = NULL;
+    ret->event = (struct klx_observed_event){
+        .reason = klx_json_str(object, "reason"),
+        .message = klx_json_str(object, "message"),
+        .type = klx_json_str(object, "type"),
+        .component = first_of(klx_json_str(object, "source.component"), klx_json_str(object, "reportingComponent")),
+        .about_kind = klx_json_str(about, "kind"),
+        .about_name = klx_json_str(about, "name"),
+        .about_namespace = klx_json_str(about, "namespace"),
+        .time_us = time_of(object),
+        .count = klx_json_int(object, "series.count", klx_json_int(object, "count", 1)),
+    };
+    if (ret->uid.n == 0 || ret->resource_version.n == 0) {
+        return -EBADMSG;
+    }
+    return 0;
+}
+
+static void write_data(struct klx_jw *w, const struct klx_observation *o, const struct klx_json *object) {
+    const struct klx_observed_event *v = &o->event;
+    const struct klx_json *about = klx_json_get(object, "involvedObject");
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "summary", klx_sv_utf8_prefix(v->message, MESSAGE_BYTES_MAX));
+    klx_jw_key(w, "object");
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "kind", v->about_kind);
+    klx_jw_member_sv(w, "name", v->about_name);
+    klx_jw_member_sv_opt(w, "namespace", v->about_namespace);
+    klx_jw_member_sv_opt(w, "apiVersion", klx_json_str(about, "apiVersion"));
+    klx_jw_member_sv_opt(w, "uid", klx_json_str(about, "uid"));
+    klx_jw_member_sv_opt(w, "fieldPath", klx_json_str(about, "fieldPath"));
+    klx_jw_end_object(w);
+    klx_jw_member_sv(w, "reason", v->reason);
+    klx_jw_key(w, "labels");
+    klx_jw_begin_object(w);
+    klx_jw_end_object(w);
+    klx_jw_member_sv(w, "type", v->type);
+    klx_jw_member_sv_opt(w, "action", klx_json_str(object, "action"));
+    klx_jw_member_sv(w, "component", v->component);
+    klx_jw_member_int(w, "count", v->count);
+    klx_jw_key(w, "event");
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "namespace", o->namespace);
+    klx_jw_member_sv(w, "name", o->name);
+    klx_jw_member_sv(w, "uid", o->uid);
+    klx_jw_member_sv(w, "resourceVersion", o->resource_version);
+    klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void publish(const struct klx_observation *o, const struct klx_json *object, struct klx_outbox *out) {
+    const struct klx_observed_event *v = &o->event;
+    struct klx_buf data KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&data, DATA_BYTES_MAX);
+    struct klx_jw w;
+    klx_jw_init(&w, &data);
+    write_data(&w, o, object);
+
+    const struct klx_sv id_parts[] = { o->uid, o->resource_version };
+    struct klx_arena *a = out->arena;
+    struct klx_sv place = v->about_namespace.n > 0 ? v->about_namespace : KLX_SV("-");
+    struct klx_event e = {
+        .kind = KLX_KIND_KUBERNETES_EVENT,
+        .id = klx_event_id(a, o->cluster, KLX_KIND_KUBERNETES_EVENT, id_parts, 2),
+        .source = klx_arena_printf(a, "/clusters/%.*s/events", KLX_SV_FMT(o->cluster)),
+        .subject = klx_arena_printf(a, "%.*s/%.*s/%.*s", KLX_SV_FMT(place), KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
+        .key = klx_arena_printf(a, "%.*s/%.*s/%.*s/%.*s", KLX_SV_FMT(o->cluster), KLX_SV_FMT(place), KLX_SV_FMT(v->about_kind),
+                                KLX_SV_FMT(v->about_name)),
+        .cluster = o->cluster,
+        .severity = klx_sv_eq(v->type, KLX_SV("Warning")) ? KLX_SEVERITY_WARNING : KLX_SEVERITY_INFO,
+        .resync = o->origin != KLX_ORIGIN_LIVE,
+        .time_us = v->time_us,
+        .data = klx_buf_sv(&data),
+    };
+    out->event(out, &e);
+}
+
+const struct klx_source_ops klx_source_events = {
+    .name = "events",
+    .path = "/api/v1/events",
+    .namespaced_path = "/api/v1/namespaces/%s/events",
+    .bookmarks = false, /* Events have no watch cache, and so no bookmarks. */
+    .stateful = false,
+    .observe = observe,
+    .publish = publish,
+};

@@ -1,0 +1,24 @@
+#include "lib/base/hash.h"
+
+#include <stdio.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+void klx_hash_parts(const struct klx_sv *parts, size_t n, char out[static KLX_HASH_TEXT_BYTES]) {
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < n; i++) {
+        /* Little-endian, whatever the machine: the id is part of the data format. */
+        unsigned char length[8];
+        for (unsigned b = 0; b < 8; b++) {
+            length[b] = (unsigned char)((uint64_t)parts[i].n >> (8 * b));
+        }
+        XXH3_128bits_update(&state, length, sizeof(length));
+        if (parts[i].n > 0) {
+            XXH3_128bits_update(&state, parts[i].p, parts[i].n);
+        }
+    }
+    XXH128_hash_t h = XXH3_128bits_digest(&state);
+    snprintf(out, KLX_HASH_TEXT_BYTES, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+}

