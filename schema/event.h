@@ -40,7 +40,8 @@ enum klx_kind {
 #include "schema/kinds.def"
 #undef KLX_KIND
     KLX_KINDS_N,
-    KLX_KIND_UNKNOWN = KLX_KINDS_N, /* a type of another version or producer: carried, not understood */
+    KLX_KIND_UNKNOWN =
+        KLX_KINDS_N, /* a type of another version or producer: carried, not understood */
 };
 
 struct klx_kind_spec {
@@ -76,13 +77,17 @@ struct klx_event {
 };
 
 /* Everything of *e is copied into the arena. -ENOMEM: the arena is full. */
-int klx_event_encode(struct klx_arena *a, const struct klx_topic_names *topics, const struct klx_event *e, int64_t now_us,
+int klx_event_encode(struct klx_arena *a, const struct klx_topic_names *topics,
+                     const struct klx_event *e, int64_t now_us,
                      struct klx_record *ret) KLX_MUST_CHECK;
 /* -EBADMSG with what is not a CloudEvent about it (missing attribute, wrong specversion, bad time, data that is not JSON text …).
    The data is not parsed. */
-int klx_event_decode(struct klx_arena *a, const struct klx_record *r, struct klx_event *ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_event_decode(struct klx_arena *a, const struct klx_record *r, struct klx_event *ret,
+                     struct klx_error *e) KLX_MUST_CHECK;
 
 /* The id of a change: digest of (cluster, type, parts…); 32 hex digits in the arena. */
-struct klx_sv klx_event_id(struct klx_arena *a, struct klx_sv cluster, enum klx_kind kind, const struct klx_sv *parts, size_t n);
+struct klx_sv klx_event_id(struct klx_arena *a, struct klx_sv cluster, enum klx_kind kind,
+                           const struct klx_sv *parts, size_t n);
 /* The id of an incident: digest of (cluster, "incident", parts…). */
-struct klx_sv klx_incident_id(struct klx_arena *a, struct klx_sv cluster, const struct klx_sv *parts, size_t n);
+struct klx_sv klx_incident_id(struct klx_arena *a, struct klx_sv cluster,
+                              const struct klx_sv *parts, size_t n);

@@ -45,7 +45,8 @@ struct klx_settings {
 
 /* Reads and checks the top level. `kafka` without bootstrap.servers is an error. Environment: KLAXON_CONFIG is the default path of
    every program, then /etc/klaxon/klaxon.yaml. */
-int klx_settings_load(const char *path, struct klx_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_settings_load(const char *path, struct klx_settings *ret,
+                      struct klx_error *e) KLX_MUST_CHECK;
 void klx_settings_release(struct klx_settings *s);
 /* path, or $KLAXON_CONFIG, or /etc/klaxon/klaxon.yaml. */
 const char *klx_settings_path(const char *path);

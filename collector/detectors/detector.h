@@ -19,10 +19,12 @@ struct klx_detector_ops {
     void (*destroy)(void *detector);
     /* A state record as it was written: object is the last part of its key. A value that cannot be read is -EBADMSG: reported, skipped. */
     int (*restore)(void *detector, struct klx_sv object, struct klx_sv value);
-    void (*observe)(void *detector, const struct klx_observation *o, int64_t now_us, struct klx_outbox *out);
+    void (*observe)(void *detector, const struct klx_observation *o, int64_t now_us,
+                    struct klx_outbox *out);
     /* After a relist: objects that are not in it and were known are gone. `listed` answers for an object name. MAY. */
-    void (*relisted)(void *detector, enum klx_observation_kind kind, bool (*listed)(void *arg, struct klx_sv name), void *arg,
-                     int64_t now_us, struct klx_outbox *out);
+    void (*relisted)(void *detector, enum klx_observation_kind kind,
+                     bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
+                     struct klx_outbox *out);
     /* Fires what is due; returns when the next is (wall time in us), KLX_TIME_NONE when none. */
     int64_t (*tick)(void *detector, int64_t now_us, struct klx_outbox *out);
 };

@@ -19,16 +19,16 @@ struct klx_kube_access {
     char *server; /* "https://host:443", no trailing slash */
     char *proxy;  /* NULL: none given */
     char *tls_server_name;
-    bool insecure; /* the caller warns, loudly */
+    bool insecure;                           /* the caller warns, loudly */
     struct klx_sv ca_pem, cert_pem, key_pem; /* owned; empty: none */
-    struct klx_secret *token;                /* a tokenFile, read again when it changes; NULL: none */
-    char *static_token;                      /* NULL: none */
-    char *context;                           /* the name that was used */
+    struct klx_secret *token; /* a tokenFile, read again when it changes; NULL: none */
+    char *static_token;       /* NULL: none */
+    char *context;            /* the name that was used */
 };
 
 /* path NULL: $KUBECONFIG (its first existing file), then ~/.kube/config; a leading ~/ is the home. context NULL: current-context. */
-int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us, struct klx_kube_access **ret, struct klx_error *e)
-    KLX_MUST_CHECK;
-int klx_kubeconfig_parse(struct klx_sv text, const char *file, const char *context, int64_t now_us, struct klx_kube_access **ret,
-                         struct klx_error *e) KLX_MUST_CHECK;
+int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us,
+                        struct klx_kube_access **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_kubeconfig_parse(struct klx_sv text, const char *file, const char *context, int64_t now_us,
+                         struct klx_kube_access **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_kube_access_free(struct klx_kube_access *a);

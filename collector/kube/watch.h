@@ -29,7 +29,8 @@ struct klx_watch_gap {
 
 struct klx_watch_callbacks {
     /* One object, in an arena that is reset when the call returns. `frame_bytes` for metrics. */
-    void (*on_object)(void *arg, enum klx_change change, enum klx_origin origin, const struct klx_json *object);
+    void (*on_object)(void *arg, enum klx_change change, enum klx_origin origin,
+                      const struct klx_json *object);
     /* Everything up to here has been handed up; a commit may now name this resourceVersion as the place to resume. */
     void (*on_checkpoint)(void *arg, struct klx_sv resource_version, bool bookmark);
     /* A full list begins (true) or is complete (false): objects that were not in it do not exist any more. */
@@ -45,13 +46,14 @@ struct klx_watch_options {
     const char *path;      /* "/api/v1/events" */
     const char *selectors; /* "fieldSelector=…&labelSelector=…", URL-encoded; NULL: none */
     bool bookmarks;
-    struct klx_rv resume; /* empty: start with a baseline list */
+    struct klx_rv resume;  /* empty: start with a baseline list */
     int64_t checkpoint_us; /* wall time of `resume`, for a gap's bounds; KLX_TIME_NONE: unknown */
     int64_t timeout_min_s, timeout_max_s; /* 0: 240–300 without bookmarks, 300–600 with */
     int64_t silence_ms; /* dead if no byte comes for this long beyond timeoutSeconds; 0: 15 s */
 };
 
-struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock, const struct klx_watch_options *o,
+struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock,
+                                const struct klx_watch_options *o,
                                 const struct klx_watch_callbacks *cb);
 void klx_watch_start(struct klx_watch *w);
 /* Back-pressure: the socket is not read. May be called from on_object. */

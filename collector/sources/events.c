@@ -18,8 +18,8 @@ static struct klx_sv first_of(struct klx_sv a, struct klx_sv b) {
 }
 
 static int64_t time_of(const struct klx_json *object) {
-    static const char *const paths[] = { "series.lastObservedTime", "lastTimestamp", "eventTime", "firstTimestamp",
-                                         "metadata.creationTimestamp" };
+    static const char *const paths[] = { "series.lastObservedTime", "lastTimestamp", "eventTime",
+                                         "firstTimestamp", "metadata.creationTimestamp" };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         int64_t us = 0;
         if (klx_time_parse(klx_json_str(object, paths[i]), &us) == 0) {
@@ -44,7 +44,8 @@ static int observe(const struct klx_json *object, struct klx_observation *ret) {
         .reason = klx_json_str(object, "reason"),
         .message = klx_json_str(object, "message"),
         .type = klx_json_str(object, "type"),
-        .component = first_of(klx_json_str(object, "source.component"), klx_json_str(object, "reportingComponent")),
+        .component = first_of(klx_json_str(object, "source.component"),
+                              klx_json_str(object, "reportingComponent")),
         .about_kind = klx_json_str(about, "kind"),
         .about_name = klx_json_str(about, "name"),
         .about_namespace = klx_json_str(about, "namespace"),
@@ -57,7 +58,8 @@ static int observe(const struct klx_json *object, struct klx_observation *ret) {
     return 0;
 }
 
-static void write_data(struct klx_jw *w, const struct klx_observation *o, const struct klx_json *object) {
+static void write_data(struct klx_jw *w, const struct klx_observation *o,
+                       const struct klx_json *object) {
     const struct klx_observed_event *v = &o->event;
     const struct klx_json *about = klx_json_get(object, "involvedObject");
     klx_jw_begin_object(w);
@@ -89,7 +91,8 @@ static void write_data(struct klx_jw *w, const struct klx_observation *o, const 
     klx_jw_end_object(w);
 }
 
-static void publish(const struct klx_observation *o, const struct klx_json *object, struct klx_outbox *out) {
+static void publish(const struct klx_observation *o, const struct klx_json *object,
+                    struct klx_outbox *out) {
     const struct klx_observed_event *v = &o->event;
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, DATA_BYTES_MAX);
@@ -104,11 +107,13 @@ static void publish(const struct klx_observation *o, const struct klx_json *obje
         .kind = KLX_KIND_KUBERNETES_EVENT,
         .id = klx_event_id(a, o->cluster, KLX_KIND_KUBERNETES_EVENT, id_parts, 2),
         .source = klx_arena_printf(a, "/clusters/%.*s/events", KLX_SV_FMT(o->cluster)),
-        .subject = klx_arena_printf(a, "%.*s/%.*s/%.*s", KLX_SV_FMT(place), KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
-        .key = klx_arena_printf(a, "%.*s/%.*s/%.*s/%.*s", KLX_SV_FMT(o->cluster), KLX_SV_FMT(place), KLX_SV_FMT(v->about_kind),
-                                KLX_SV_FMT(v->about_name)),
+        .subject = klx_arena_printf(a, "%.*s/%.*s/%.*s", KLX_SV_FMT(place),
+                                    KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
+        .key = klx_arena_printf(a, "%.*s/%.*s/%.*s/%.*s", KLX_SV_FMT(o->cluster), KLX_SV_FMT(place),
+                                KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
         .cluster = o->cluster,
-        .severity = klx_sv_eq(v->type, KLX_SV("Warning")) ? KLX_SEVERITY_WARNING : KLX_SEVERITY_INFO,
+        .severity =
+            klx_sv_eq(v->type, KLX_SV("Warning")) ? KLX_SEVERITY_WARNING : KLX_SEVERITY_INFO,
         .resync = o->origin != KLX_ORIGIN_LIVE,
         .time_us = v->time_us,
         .data = klx_buf_sv(&data),

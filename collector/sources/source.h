@@ -11,16 +11,18 @@
 #include "lib/base/json.h"
 
 struct klx_source_ops {
-    const char *name;          /* "events": the key under `sources:` and in state keys */
-    const char *path;          /* "/api/v1/events" */
-    const char *namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */
-    bool bookmarks;            /* the API server sends them for this resource */
-    bool stateful;             /* a relist must report what has vanished (detector.relisted) */
+    const char *name; /* "events": the key under `sources:` and in state keys */
+    const char *path; /* "/api/v1/events" */
+    const char *
+        namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */
+    bool bookmarks;      /* the API server sends them for this resource */
+    bool stateful;       /* a relist must report what has vanished (detector.relisted) */
     /* Fills *ret from an object of a frame. -EBADMSG: not what it should be (counted, logged, skipped); -ENOENT: nothing to tell
        (DELETED of an Event is garbage collection). ret's cluster, change and origin are set by the caller before. */
     int (*observe)(const struct klx_json *object, struct klx_observation *ret);
     /* MAY: publishes the observation itself. */
-    void (*publish)(const struct klx_observation *o, const struct klx_json *object, struct klx_outbox *out);
+    void (*publish)(const struct klx_observation *o, const struct klx_json *object,
+                    struct klx_outbox *out);
 };
 
 #define KLX_SOURCE(name) extern const struct klx_source_ops klx_source_##name;

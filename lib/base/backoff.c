@@ -14,7 +14,8 @@ int64_t klx_backoff_next(struct klx_backoff *b, struct klx_clock *clock) {
     return delay < b->floor_ms ? b->floor_ms : delay;
 }
 
-int64_t klx_backoff_next_after(struct klx_backoff *b, struct klx_clock *clock, int64_t retry_after_ms) {
+int64_t klx_backoff_next_after(struct klx_backoff *b, struct klx_clock *clock,
+                               int64_t retry_after_ms) {
     int64_t delay = klx_backoff_next(b, clock);
     return delay < retry_after_ms ? retry_after_ms : delay;
 }

@@ -5,9 +5,9 @@
 
 #define KLX_CLEANUP(fn) __attribute__((cleanup(fn)))
 /* Defines fn##_p, the form KLX_CLEANUP wants, for a `void fn(type *)`. */
-#define KLX_CLEANUP_DEFINE(type, fn)                                                                                               \
-    static inline void fn##_p(type **p) {                                                                                          \
-        fn(*p);                                                                                                                    \
+#define KLX_CLEANUP_DEFINE(type, fn)                                                               \
+    static inline void fn##_p(type **p) {                                                          \
+        fn(*p);                                                                                    \
     }
 /* The number of elements of an array. */
 #define KLX_COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -24,7 +24,7 @@ struct klx_config_node {
     struct klx_config *config;
     enum klx_config_type type;
     unsigned line, column; /* from 1 */
-    struct klx_sv key;     /* of a member of a map; its place is the error's place for unknown keys */
+    struct klx_sv key; /* of a member of a map; its place is the error's place for unknown keys */
     unsigned key_line, key_column;
     struct klx_sv scalar;
     bool quoted;
@@ -94,14 +94,15 @@ static void add_path(struct klx_buf *b, const struct klx_config_node *n) {
     }
 }
 
-static int fail_at(const struct klx_config_node *at, unsigned line, unsigned column, struct klx_error *e, const char *fmt, va_list args) {
+static int fail_at(const struct klx_config_node *at, unsigned line, unsigned column,
+                   struct klx_error *e, const char *fmt, va_list args) {
     struct klx_buf path KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&path, 512);
     add_path(&path, at);
     char words[512];
     vsnprintf(words, sizeof(words), fmt, args);
-    return klx_fail(e, -EINVAL, "%s:%u:%u: %s%s%s", at->config->file, line, column, klx_buf_str(&path), path.len > 0 ? ": " : "",
-                    words);
+    return klx_fail(e, -EINVAL, "%s:%u:%u: %s%s%s", at->config->file, line, column,
+                    klx_buf_str(&path), path.len > 0 ? ": " : "", words);
 }
 
 int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const char *fmt, ...) {
@@ -113,7 +114,8 @@ int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const
 }
 
 /* At the key rather than the value; the path is that of the map. */
-static int fail_at_key(const struct klx_config_node *n, struct klx_error *e, const char *fmt, ...) KLX_PRINTF(3, 4);
+static int fail_at_key(const struct klx_config_node *n, struct klx_error *e, const char *fmt, ...)
+    KLX_PRINTF(3, 4);
 
 static int fail_at_key(const struct klx_config_node *n, struct klx_error *e, const char *fmt, ...) {
     va_list args;
@@ -129,9 +131,11 @@ struct builder {
     struct klx_error *e;
 };
 
-static struct klx_config_node *build(struct builder *b, int id, const struct klx_config_node *parent, unsigned depth);
+static struct klx_config_node *build(struct builder *b, int id,
+                                     const struct klx_config_node *parent, unsigned depth);
 
-static struct klx_config_node *new_node(struct klx_config *c, const yaml_node_t *y, const struct klx_config_node *parent) {
+static struct klx_config_node *new_node(struct klx_config *c, const yaml_node_t *y,
+                                        const struct klx_config_node *parent) {
     struct klx_config_node *n = klx_arena_alloc(&c->arena, sizeof(*n));
     if (n != NULL) {
         *n = (struct klx_config_node){ .config = c,
@@ -142,7 +146,8 @@ static struct klx_config_node *new_node(struct klx_config *c, const yaml_node_t 
     return n;
 }
 
-static void append(struct klx_config_node *parent, struct klx_config_node **tail, struct klx_config_node *child) {
+static void append(struct klx_config_node *parent, struct klx_config_node **tail,
+                   struct klx_config_node *child) {
     if (*tail != NULL) {
         (*tail)->next = child;
     } else {
@@ -151,7 +156,8 @@ static void append(struct klx_config_node *parent, struct klx_config_node **tail
     *tail = child;
 }
 
-static int build_list(struct builder *b, const yaml_node_t *y, struct klx_config_node *n, unsigned depth) {
+static int build_list(struct builder *b, const yaml_node_t *y, struct klx_config_node *n,
+                      unsigned depth) {
     struct klx_config_node *tail = NULL;
     n->type = KLX_CONFIG_LIST;
     unsigned index = 0;
@@ -166,7 +172,8 @@ static int build_list(struct builder *b, const yaml_node_t *y, struct klx_config
     return 0;
 }
 
-static int build_map(struct builder *b, const yaml_node_t *y, struct klx_config_node *n, unsigned depth) {
+static int build_map(struct builder *b, const yaml_node_t *y, struct klx_config_node *n,
+                     unsigned depth) {
     struct klx_config_node *tail = NULL;
     n->type = KLX_CONFIG_MAP;
     for (yaml_node_pair_t *p = y->data.mapping.pairs.start; p < y->data.mapping.pairs.top; p++) {
@@ -181,10 +188,12 @@ static int build_map(struct builder *b, const yaml_node_t *y, struct klx_config_
         snprintf(name, sizeof(name), "%.*s", KLX_SV_FMT(key->scalar));
         const struct klx_config_node *before = klx_config_get(n, name);
         if (before != NULL) {
-            return klx_config_fail(n, b->e, "\"%s\" is written twice, in lines %u and %u", name, before->key_line, key->line);
+            return klx_config_fail(n, b->e, "\"%s\" is written twice, in lines %u and %u", name,
+                                   before->key_line, key->line);
         }
         if (klx_sv_eq(key->scalar, KLX_SV("<<"))) {
-            return klx_config_fail(n, b->e, "merge keys (<<) are not supported: write the values out");
+            return klx_config_fail(n, b->e,
+                                   "merge keys (<<) are not supported: write the values out");
         }
         struct klx_config_node *value = build(b, p->value, n, depth + 1);
         if (value == NULL) {
@@ -198,7 +207,8 @@ static int build_map(struct builder *b, const yaml_node_t *y, struct klx_config_
     return 0;
 }
 
-static struct klx_config_node *build(struct builder *b, int id, const struct klx_config_node *parent, unsigned depth) {
+static struct klx_config_node *build(struct builder *b, int id,
+                                     const struct klx_config_node *parent, unsigned depth) {
     const yaml_node_t *y = yaml_document_get_node(b->doc, id);
     struct klx_config_node *n = new_node(b->config, y, parent);
     if (n == NULL) {
@@ -207,9 +217,11 @@ static struct klx_config_node *build(struct builder *b, int id, const struct klx
     }
     int rc = 0;
     if (depth > DEPTH_MAX) {
-        rc = klx_config_fail(n, b->e, "nested deeper than %u levels (or an alias that contains itself)", DEPTH_MAX);
+        rc = klx_config_fail(
+            n, b->e, "nested deeper than %u levels (or an alias that contains itself)", DEPTH_MAX);
     } else if (y->type == YAML_SCALAR_NODE) {
-        n->scalar = klx_arena_dup(&b->config->arena, klx_sv_n((const char *)y->data.scalar.value, y->data.scalar.length));
+        n->scalar = klx_arena_dup(
+            &b->config->arena, klx_sv_n((const char *)y->data.scalar.value, y->data.scalar.length));
         n->quoted = y->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
         if (memchr(n->scalar.p, '\0', n->scalar.n) != NULL) {
             rc = klx_config_fail(n, b->e, "the value holds a NUL character");
@@ -223,11 +235,8 @@ static struct klx_config_node *build(struct builder *b, int id, const struct klx
 }
 
 static int syntax_error(const yaml_parser_t *p, const char *file, struct klx_error *e) {
-    const char *hint = strstr(p->problem != NULL ? p->problem : "", "cannot start any token") != NULL
-                           ? " (a tab? YAML indents with spaces)"
-                           : "";
-    return klx_fail(e, -EINVAL, "%s:%zu:%zu: %s%s", file, p->problem_mark.line + 1, p->problem_mark.column + 1,
-                    p->problem != NULL ? p->problem : "not YAML", hint);
+    return klx_fail(e, -EINVAL, "%s:%zu:%zu: %s", file, p->problem_mark.line + 1,
+                    p->problem_mark.column + 1, p->problem != NULL ? p->problem : "not YAML");
 }
 
 /* Aliases make one value stand in two places, and expand without bound: they are refused while the text is scanned. */
@@ -245,16 +254,19 @@ static int refuse_aliases(struct klx_sv text, const char *file, struct klx_error
             break;
         }
         documents += event.type == YAML_DOCUMENT_START_EVENT;
-        const yaml_char_t *tag = event.type == YAML_SCALAR_EVENT           ? event.data.scalar.tag
-                                 : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.tag
-                                 : event.type == YAML_SEQUENCE_START_EVENT ? event.data.sequence_start.tag
-                                                                           : NULL;
-        const char *problem = event.type == YAML_ALIAS_EVENT ? "aliases (*name) are not supported: write the value out"
-                              : tag != NULL                  ? "tags (!name) are not supported"
-                              : documents > 1                ? "one file holds one document: remove the \"---\""
-                                                             : NULL;
+        const yaml_char_t *tag =
+            event.type == YAML_SCALAR_EVENT           ? event.data.scalar.tag
+            : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.tag
+            : event.type == YAML_SEQUENCE_START_EVENT ? event.data.sequence_start.tag
+                                                      : NULL;
+        const char *problem = event.type == YAML_ALIAS_EVENT
+                                  ? "aliases (*name) are not supported: write the value out"
+                              : tag != NULL   ? "tags (!name) are not supported"
+                              : documents > 1 ? "one file holds one document: remove the \"---\""
+                                              : NULL;
         if (problem != NULL) {
-            rc = klx_fail(e, -EINVAL, "%s:%zu:%zu: %s", file, event.start_mark.line + 1, event.start_mark.column + 1, problem);
+            rc = klx_fail(e, -EINVAL, "%s:%zu:%zu: %s", file, event.start_mark.line + 1,
+                          event.start_mark.column + 1, problem);
         }
         more = event.type != YAML_STREAM_END_EVENT;
         yaml_event_delete(&event);
@@ -276,7 +288,8 @@ static int build_document(struct klx_config *c, yaml_document_t *doc, struct klx
     return c->root != NULL ? 0 : -EINVAL;
 }
 
-int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret, struct klx_error *e) {
+int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret,
+                     struct klx_error *e) {
     int rc = refuse_aliases(text, file, e);
     if (rc != 0) {
         return rc;
@@ -315,7 +328,9 @@ static int read_whole(const char *file, struct klx_buf *text, struct klx_error *
         n = fread(chunk, 1, sizeof(chunk), f);
         klx_buf_add(text, chunk, n);
     } while (n > 0 && !text->failed);
-    int rc = ferror(f) ? klx_fail(e, -EIO, "cannot read %s: it is a folder or the disk failed", file) : 0;
+    int rc = ferror(f)
+                 ? klx_fail(e, -EIO, "cannot read %s: it is a folder or the disk failed", file)
+                 : 0;
     fclose(f);
     if (rc == 0 && text->failed) {
         rc = klx_fail(e, -EMSGSIZE, "%s is larger than 1 MiB", file);
@@ -340,14 +355,16 @@ void klx_config_free(struct klx_config *c) {
 
 static bool is_null(const struct klx_config_node *n) {
     return n->type == KLX_CONFIG_SCALAR && !n->quoted &&
-           (n->scalar.n == 0 || klx_sv_eq(n->scalar, KLX_SV("~")) || klx_sv_eq(n->scalar, KLX_SV("null")));
+           (n->scalar.n == 0 || klx_sv_eq(n->scalar, KLX_SV("~")) ||
+            klx_sv_eq(n->scalar, KLX_SV("null")));
 }
 
 static int parse_bytes(struct klx_sv text, int64_t *ret) {
     static const struct {
         const char *suffix;
         int64_t factor;
-    } units[] = { { "KiB", 1 << 10 }, { "MiB", 1 << 20 }, { "GiB", 1 << 30 }, { "k", 1000 }, { "M", 1000000 }, { "", 1 } };
+    } units[] = { { "KiB", 1 << 10 }, { "MiB", 1 << 20 }, { "GiB", 1 << 30 },
+                  { "k", 1000 },      { "M", 1000000 },   { "", 1 } };
     for (size_t i = 0; i < KLX_COUNT(units); i++) {
         struct klx_sv suffix = klx_sv(units[i].suffix);
         if (klx_sv_ends(text, suffix)) {
@@ -369,16 +386,18 @@ static const char *parse_quantity(enum klx_config_kind kind, struct klx_sv text,
     return klx_sv_int(text, ret) == 0 ? NULL : "a whole number";
 }
 
-static int bind_quantity(const struct klx_config_node *n, const struct klx_config_field *f, void *at, struct klx_error *e) {
+static int bind_quantity(const struct klx_config_node *n, const struct klx_config_field *f,
+                         void *at, struct klx_error *e) {
     int64_t value = 0;
     const char *expected = parse_quantity(f->kind, n->scalar, &value);
     if (expected != NULL) {
-        return klx_config_fail(n, e, "expected %s, found \"%.*s\"", expected, KLX_SV_FMT(n->scalar));
+        return klx_config_fail(n, e, "expected %s, found \"%.*s\"", expected,
+                               KLX_SV_FMT(n->scalar));
     }
     if ((f->min != 0 || f->max != 0) && (value < f->min || value > f->max)) {
         const char *unit = f->kind == KLX_CFG_DURATION ? " ms" : "";
-        return klx_config_fail(n, e, "%.*s is not between %lld%s and %lld%s", KLX_SV_FMT(n->scalar), (long long)f->min, unit,
-                               (long long)f->max, unit);
+        return klx_config_fail(n, e, "%.*s is not between %lld%s and %lld%s", KLX_SV_FMT(n->scalar),
+                               (long long)f->min, unit, (long long)f->max, unit);
     }
     *(int64_t *)at = value;
     return 0;
@@ -387,16 +406,19 @@ static int bind_quantity(const struct klx_config_node *n, const struct klx_confi
 static int bind_bool(const struct klx_config_node *n, bool *at, struct klx_error *e) {
     bool yes = klx_sv_eq(n->scalar, KLX_SV("true"));
     if (!yes && !klx_sv_eq(n->scalar, KLX_SV("false"))) {
-        return klx_config_fail(n, e, "expected true or false, found \"%.*s\"", KLX_SV_FMT(n->scalar));
+        return klx_config_fail(n, e, "expected true or false, found \"%.*s\"",
+                               KLX_SV_FMT(n->scalar));
     }
     *at = yes;
     return 0;
 }
 
-static int bind_strings(const struct klx_config_node *n, struct klx_config_strings *at, struct klx_error *e) {
+static int bind_strings(const struct klx_config_node *n, struct klx_config_strings *at,
+                        struct klx_error *e) {
     size_t count = 0;
     const struct klx_config_node *first = n->type == KLX_CONFIG_LIST ? n->first : n;
-    for (const struct klx_config_node *c = first; c != NULL; c = n->type == KLX_CONFIG_LIST ? c->next : NULL) {
+    for (const struct klx_config_node *c = first; c != NULL;
+         c = n->type == KLX_CONFIG_LIST ? c->next : NULL) {
         if (c->type != KLX_CONFIG_SCALAR) {
             return klx_config_fail(c, e, "expected a text, found %s", type_words[c->type]);
         }
@@ -409,23 +431,29 @@ static int bind_strings(const struct klx_config_node *n, struct klx_config_strin
     return 0;
 }
 
-static int bind_secret(const struct klx_config_node *n, struct klx_secret **at, struct klx_error *e) {
+static int bind_secret(const struct klx_config_node *n, struct klx_secret **at,
+                       struct klx_error *e) {
     if (n->type != KLX_CONFIG_MAP) {
-        return klx_config_fail(n, e, "a secret is not written into the configuration: put it into a file and write {file: /path}");
+        return klx_config_fail(n, e,
+                               "a secret is not written into the configuration: put it into a file "
+                               "and write {file: /path}");
     }
     const struct klx_config_node *only = n->first;
     bool file = only != NULL && klx_sv_eq(only->key, KLX_SV("file"));
     bool env = only != NULL && klx_sv_eq(only->key, KLX_SV("env"));
-    if (only == NULL || only->next != NULL || only->type != KLX_CONFIG_SCALAR || only->scalar.n == 0 || (!file && !env)) {
+    if (only == NULL || only->next != NULL || only->type != KLX_CONFIG_SCALAR ||
+        only->scalar.n == 0 || (!file && !env)) {
         return klx_config_fail(n, e, "expected {file: /path} or {env: NAME}");
     }
     *at = file ? klx_secret_from_file(only->scalar) : klx_secret_from_env(only->scalar);
     return 0;
 }
 
-static int bind_field(const struct klx_config_node *n, const struct klx_config_field *f, void *target, struct klx_error *e) {
+static int bind_field(const struct klx_config_node *n, const struct klx_config_field *f,
+                      void *target, struct klx_error *e) {
     void *at = (char *)target + f->offset;
-    bool wants_scalar = f->kind != KLX_CFG_NODE && f->kind != KLX_CFG_SECRET && f->kind != KLX_CFG_STR_LIST;
+    bool wants_scalar =
+        f->kind != KLX_CFG_NODE && f->kind != KLX_CFG_SECRET && f->kind != KLX_CFG_STR_LIST;
     if (wants_scalar && n->type != KLX_CONFIG_SCALAR) {
         return klx_config_fail(n, e, "expected a single value, found %s", type_words[n->type]);
     }
@@ -434,8 +462,9 @@ static int bind_field(const struct klx_config_node *n, const struct klx_config_f
         *(char **)at = klx_sv_dup(n->scalar);
         return 0;
     case KLX_CFG_STR_LIST:
-        return n->type == KLX_CONFIG_MAP ? klx_config_fail(n, e, "expected a text or a list of texts, found a map")
-                                         : bind_strings(n, at, e);
+        return n->type == KLX_CONFIG_MAP
+                   ? klx_config_fail(n, e, "expected a text or a list of texts, found a map")
+                   : bind_strings(n, at, e);
     case KLX_CFG_BOOL:
         return bind_bool(n, at, e);
     case KLX_CFG_SECRET:
@@ -451,7 +480,8 @@ static int bind_field(const struct klx_config_node *n, const struct klx_config_f
     return bind_quantity(n, f, at, e);
 }
 
-static int bind_default(const struct klx_config_node *map, const struct klx_config_field *f, void *target, struct klx_error *e) {
+static int bind_default(const struct klx_config_node *map, const struct klx_config_field *f,
+                        void *target, struct klx_error *e) {
     struct klx_config_node n = *map;
     n.type = KLX_CONFIG_SCALAR;
     n.scalar = klx_sv(f->otherwise);
@@ -467,7 +497,8 @@ static size_t field_count(const struct klx_config_field *fields) {
     return n;
 }
 
-static int refuse_unknown(const struct klx_config_node *map, const struct klx_config_field *fields, struct klx_error *e) {
+static int refuse_unknown(const struct klx_config_node *map, const struct klx_config_field *fields,
+                          struct klx_error *e) {
     size_t n = field_count(fields);
     for (const struct klx_config_node *c = map->first; c != NULL; c = c->next) {
         bool known = false;
@@ -482,7 +513,8 @@ static int refuse_unknown(const struct klx_config_node *map, const struct klx_co
             names[i] = fields[i].key;
         }
         const char *near = klx_config_nearest(c->key, names, n);
-        int rc = near != NULL ? fail_at_key(c, e, "unknown key \"%.*s\", did you mean \"%s\"?", KLX_SV_FMT(c->key), near)
+        int rc = near != NULL ? fail_at_key(c, e, "unknown key \"%.*s\", did you mean \"%s\"?",
+                                            KLX_SV_FMT(c->key), near)
                               : fail_at_key(c, e, "unknown key \"%.*s\"", KLX_SV_FMT(c->key));
         free(names);
         return rc;
@@ -490,7 +522,8 @@ static int refuse_unknown(const struct klx_config_node *map, const struct klx_co
     return 0;
 }
 
-int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields, void *target, struct klx_error *e) {
+int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields,
+                    void *target, struct klx_error *e) {
     if (n->type != KLX_CONFIG_MAP && !is_null(n)) {
         return klx_config_fail(n, e, "expected a map, found %s", type_words[n->type]);
     }
@@ -501,7 +534,8 @@ int klx_config_bind(const struct klx_config_node *n, const struct klx_config_fie
         if (!absent) {
             rc = bind_field(value, f, target, e);
         } else if (f->required) {
-            rc = klx_config_fail(n, e, "\"%s\" is missing%s%s", f->key, f->help != NULL ? ": " : "", f->help != NULL ? f->help : "");
+            rc = klx_config_fail(n, e, "\"%s\" is missing%s%s", f->key, f->help != NULL ? ": " : "",
+                                 f->help != NULL ? f->help : "");
         } else if (f->otherwise != NULL) {
             rc = bind_default(n, f, target, e);
         }

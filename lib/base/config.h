@@ -19,7 +19,8 @@ struct klx_config_node; /* borrowed from it */
 
 int klx_config_load(const char *file, struct klx_config **ret, struct klx_error *e) KLX_MUST_CHECK;
 /* `file` is only for messages. */
-int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret,
+                     struct klx_error *e) KLX_MUST_CHECK;
 void klx_config_free(struct klx_config *c);
 /* An empty file is an empty map. */
 const struct klx_config_node *klx_config_root(const struct klx_config *c);
@@ -27,13 +28,14 @@ const struct klx_config_node *klx_config_root(const struct klx_config *c);
 enum klx_config_type { KLX_CONFIG_SCALAR, KLX_CONFIG_LIST, KLX_CONFIG_MAP };
 enum klx_config_type klx_config_type(const struct klx_config_node *n);
 /* Fills e with "file:line:column: path: …" and returns -EINVAL. */
-int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const char *fmt, ...) KLX_PRINTF(3, 4);
+int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const char *fmt, ...)
+    KLX_PRINTF(3, 4);
 /* The member, or NULL. */
 const struct klx_config_node *klx_config_get(const struct klx_config_node *map, const char *key);
 /* Children in order, of a map or list; NULL ends. */
 const struct klx_config_node *klx_config_first(const struct klx_config_node *n);
 const struct klx_config_node *klx_config_next(const struct klx_config_node *n);
-struct klx_sv klx_config_key(const struct klx_config_node *n);   /* of a member of a map */
+struct klx_sv klx_config_key(const struct klx_config_node *n);    /* of a member of a map */
 struct klx_sv klx_config_scalar(const struct klx_config_node *n); /* empty unless a scalar */
 const char *klx_config_file(const struct klx_config_node *n);
 unsigned klx_config_line(const struct klx_config_node *n);
@@ -66,8 +68,8 @@ struct klx_config_field {
 };
 
 /* Checks that n is a map with only the table's keys and binds them. On failure nothing of the target needs freeing. */
-int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields, void *target, struct klx_error *e)
-    KLX_MUST_CHECK;
+int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields,
+                    void *target, struct klx_error *e) KLX_MUST_CHECK;
 void klx_config_unbind(const struct klx_config_field *fields, void *target);
 
 /* "did you mean": the nearest of n candidates within a third of the word's length (edit distance), or NULL. */

@@ -20,5 +20,6 @@ void klx_hash_parts(const struct klx_sv *parts, size_t n, char out[static KLX_HA
         }
     }
     XXH128_hash_t h = XXH3_128bits_digest(&state);
-    snprintf(out, KLX_HASH_TEXT_BYTES, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    snprintf(out, KLX_HASH_TEXT_BYTES, "%016llx%016llx", (unsigned long long)h.high64,
+             (unsigned long long)h.low64);
 }

@@ -54,7 +54,8 @@ static int scan(struct klx_sv text, unsigned depth_max, struct klx_error *e) {
             in_string = true;
         } else if (c == '{' || c == '[') {
             if (++depth > depth_max) {
-                return klx_fail(e, -EMSGSIZE, "JSON: nested deeper than %u at byte %zu", depth_max, i);
+                return klx_fail(e, -EMSGSIZE, "JSON: nested deeper than %u at byte %zu", depth_max,
+                                i);
             }
         } else if (c == '}' || c == ']') {
             depth -= depth > 0;
@@ -63,13 +64,14 @@ static int scan(struct klx_sv text, unsigned depth_max, struct klx_error *e) {
     return 0;
 }
 
-int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_json_limits *limits, const struct klx_json **ret,
-                   struct klx_error *e) {
+int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_json_limits *limits,
+                   const struct klx_json **ret, struct klx_error *e) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_hooks);
     limits = limits != NULL ? limits : &klx_json_limits_default;
     if (text.n > limits->bytes_max) {
-        return klx_fail(e, -EMSGSIZE, "JSON: %zu bytes, more than the limit of %zu", text.n, limits->bytes_max);
+        return klx_fail(e, -EMSGSIZE, "JSON: %zu bytes, more than the limit of %zu", text.n,
+                        limits->bytes_max);
     }
     int rc = scan(text, limits->depth_max, e);
     if (rc != 0) {
@@ -82,7 +84,8 @@ int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_jso
     parse_arena = NULL;
     if (root == NULL) {
         if (a->max_bytes - used_before < text.n) {
-            return klx_fail(e, -ENOMEM, "JSON: needs more than the %zu bytes that are left for it", a->max_bytes - used_before);
+            return klx_fail(e, -ENOMEM, "JSON: needs more than the %zu bytes that are left for it",
+                            a->max_bytes - used_before);
         }
         size_t at = end != NULL ? (size_t)(end - text.p) : 0;
         return klx_fail(e, -EINVAL, "JSON: syntax error at byte %zu", at);
@@ -90,7 +93,8 @@ int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_jso
     size_t used = (size_t)(end - text.p);
     struct klx_sv rest = klx_sv_trim(klx_sv_n(text.p + used, text.n - used));
     if (rest.n > 0) {
-        return klx_fail(e, -EINVAL, "JSON: something follows the value at byte %zu", text.n - rest.n);
+        return klx_fail(e, -EINVAL, "JSON: something follows the value at byte %zu",
+                        text.n - rest.n);
     }
     *ret = (const struct klx_json *)root;
     return 0;
@@ -223,8 +227,8 @@ static size_t utf8_length(struct klx_sv s) {
             return 0;
         }
     }
-    bool bad = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) ||
-               (p[0] == 0xF4 && p[1] > 0x8F);
+    bool bad = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+               (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F);
     return bad ? 0 : n;
 }
 

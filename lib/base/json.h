@@ -29,15 +29,17 @@ struct klx_json_limits {
 extern const struct klx_json_limits klx_json_limits_default;
 
 /* -EMSGSIZE (bytes or depth), -EINVAL (with the byte offset in the text), -ENOMEM (arena full). limits NULL = default. */
-int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_json_limits *limits, const struct klx_json **ret,
-                   struct klx_error *e) KLX_MUST_CHECK;
+int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_json_limits *limits,
+                   const struct klx_json **ret, struct klx_error *e) KLX_MUST_CHECK;
 
 /* Paths are "metadata.name"; "" is the node itself. A node of NULL is allowed everywhere and reads as "not there".
    A key that holds a dot is reached by klx_json_member. */
 const struct klx_json *klx_json_get(const struct klx_json *node, const char *path);
 const struct klx_json *klx_json_member(const struct klx_json *object, struct klx_sv key);
-struct klx_sv klx_json_str(const struct klx_json *node, const char *path);                 /* empty when not a string */
-int64_t klx_json_int(const struct klx_json *node, const char *path, int64_t otherwise);    /* a whole number within ±2^53 */
+struct klx_sv klx_json_str(const struct klx_json *node,
+                           const char *path); /* empty when not a string */
+int64_t klx_json_int(const struct klx_json *node, const char *path,
+                     int64_t otherwise); /* a whole number within ±2^53 */
 bool klx_json_bool(const struct klx_json *node, const char *path, bool otherwise);
 double klx_json_double(const struct klx_json *node, const char *path, double otherwise);
 bool klx_json_is_object(const struct klx_json *node);

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/clock.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/time.h"
 
@@ -25,7 +25,8 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 static bool wants_colour(void) {
     const char *no_colour = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    return (no_colour == NULL || no_colour[0] == '\0') && (term == NULL || !klx_sv_eq(klx_sv(term), KLX_SV("dumb")));
+    return (no_colour == NULL || no_colour[0] == '\0') &&
+           (term == NULL || !klx_sv_eq(klx_sv(term), KLX_SV("dumb")));
 }
 
 void klx_log_init(const char *component, enum klx_log_format format, enum klx_log_level level) {
@@ -54,7 +55,8 @@ bool klx_log_enabled(enum klx_log_level level) {
     return level >= state.level;
 }
 
-static void write_json(struct klx_buf *line, enum klx_log_level level, const char *message, const struct klx_log_field *f) {
+static void write_json(struct klx_buf *line, enum klx_log_level level, const char *message,
+                       const struct klx_log_field *f) {
     struct klx_jw w;
     klx_jw_init(&w, line);
     klx_jw_begin_object(&w);
@@ -85,13 +87,14 @@ static void add_text_value(struct klx_buf *line, struct klx_sv value) {
     klx_buf_add_sv(line, value);
 }
 
-static void write_text(struct klx_buf *line, enum klx_log_level level, const char *message, const struct klx_log_field *f) {
+static void write_text(struct klx_buf *line, enum klx_log_level level, const char *message,
+                       const struct klx_log_field *f) {
     static const char *const labels[] = { "DEBUG", "INFO ", "WARN ", "ERROR" };
     static const char *const colours[] = { "\033[2m", "\033[36m", "\033[33m", "\033[31m" };
     char now[KLX_TIME_TEXT_BYTES];
     klx_time_format(klx_clock_real()->wall_us(klx_clock_real()), KLX_TIME_MILLIS, now);
-    klx_buf_printf(line, "%.12s %s%s%s %s", now + 11, state.colour ? colours[level] : "", labels[level],
-                   state.colour ? "\033[0m" : "", message);
+    klx_buf_printf(line, "%.12s %s%s%s %s", now + 11, state.colour ? colours[level] : "",
+                   labels[level], state.colour ? "\033[0m" : "", message);
     for (; f->key != NULL; f++) {
         klx_buf_printf(line, " %s=", f->key);
         if (f->is_number) {
@@ -102,7 +105,8 @@ static void write_text(struct klx_buf *line, enum klx_log_level level, const cha
     }
 }
 
-void klx_log_write(enum klx_log_level level, const char *message, const struct klx_log_field *fields) {
+void klx_log_write(enum klx_log_level level, const char *message,
+                   const struct klx_log_field *fields) {
     struct klx_buf line KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&line, LINE_BYTES_MAX);
     if (state.text) {

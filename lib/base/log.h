@@ -25,22 +25,27 @@ struct klx_log_field {
 
 #define KLX_F_STR(k, s) ((struct klx_log_field){ .key = (k), .text = klx_sv(s) })
 #define KLX_F_SV(k, v) ((struct klx_log_field){ .key = (k), .text = (v) })
-#define KLX_F_INT(k, n) ((struct klx_log_field){ .key = (k), .number = (int64_t)(n), .is_number = true })
+#define KLX_F_INT(k, n)                                                                            \
+    ((struct klx_log_field){ .key = (k), .number = (int64_t)(n), .is_number = true })
 
 /* Before the first line. `component` (a literal) stands in every line. AUTO: text on a terminal, else JSON. */
 void klx_log_init(const char *component, enum klx_log_format format, enum klx_log_level level);
 /* 0, or -EINVAL; "debug", "info", "warn", "error". */
-int klx_log_parse_level(struct klx_sv name, enum klx_log_level *ret) __attribute__((warn_unused_result));
+int klx_log_parse_level(struct klx_sv name, enum klx_log_level *ret)
+    __attribute__((warn_unused_result));
 bool klx_log_enabled(enum klx_log_level level);
-void klx_log_write(enum klx_log_level level, const char *message, const struct klx_log_field *fields);
+void klx_log_write(enum klx_log_level level, const char *message,
+                   const struct klx_log_field *fields);
 /* Where lines go instead of stderr (tests); -1 = stderr. */
 void klx_log_to_fd(int fd);
 
-#define KLX_LOG_(level, message, ...)                                                                                              \
-    do {                                                                                                                           \
-        if (klx_log_enabled(level)) {                                                                                              \
-            klx_log_write(level, message, (const struct klx_log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } });           \
-        }                                                                                                                          \
+#define KLX_LOG_(level, message, ...)                                                              \
+    do {                                                                                           \
+        if (klx_log_enabled(level)) {                                                              \
+            klx_log_write(                                                                         \
+                level, message,                                                                    \
+                (const struct klx_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } });      \
+        }                                                                                          \
     } while (0)
 #define klx_log_debug(message, ...) KLX_LOG_(KLX_LOG_DEBUG, message, __VA_ARGS__)
 #define klx_log_info(message, ...) KLX_LOG_(KLX_LOG_INFO, message, __VA_ARGS__)

@@ -43,7 +43,8 @@ static int compile(struct klx_sv text, struct pattern *p, struct klx_error *e) {
         text = klx_sv_n(text.p + 1, text.n - 1);
     }
     if (text.n == 0) {
-        return klx_fail(e, -EINVAL, "an empty pattern matches nothing: leave it out, or write \"*\"");
+        return klx_fail(e, -EINVAL,
+                        "an empty pattern matches nothing: leave it out, or write \"*\"");
     }
     if (text.p[0] != '~') {
         p->text = klx_sv_dup(text);
@@ -51,16 +52,19 @@ static int compile(struct klx_sv text, struct pattern *p, struct klx_error *e) {
     }
     int code = 0;
     PCRE2_SIZE at = 0;
-    p->regex = pcre2_compile((PCRE2_SPTR)(text.p + 1), text.n - 1, PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+    p->regex = pcre2_compile((PCRE2_SPTR)(text.p + 1), text.n - 1, PCRE2_NEVER_BACKSLASH_C, &code,
+                             &at, NULL);
     if (p->regex == NULL) {
         PCRE2_UCHAR words[160] = "";
         pcre2_get_error_message(code, words, sizeof(words));
-        return klx_fail(e, -EINVAL, "pattern \"%.*s\": %s at character %zu", KLX_SV_FMT(text), (char *)words, (size_t)at + 1);
+        return klx_fail(e, -EINVAL, "pattern \"%.*s\": %s at character %zu", KLX_SV_FMT(text),
+                        (char *)words, (size_t)at + 1);
     }
     return 0;
 }
 
-int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **ret, struct klx_error *e) {
+int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **ret,
+                  struct klx_error *e) {
     struct klx_match *m = klx_alloc(struct klx_match);
     m->patterns = klx_alloc_n(struct pattern, n);
     m->limits = pcre2_match_context_create(NULL);

@@ -17,7 +17,8 @@
 struct klx_match;
 
 /* -EINVAL with what is wrong in which pattern. */
-int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **ret,
+                  struct klx_error *e) KLX_MUST_CHECK;
 void klx_match_free(struct klx_match *m);
 /* m NULL matches everything. */
 bool klx_match_test(const struct klx_match *m, struct klx_sv text);

@@ -12,9 +12,11 @@ void *klx_new_bytes(size_t bytes) __attribute__((returns_nonnull, malloc)); /* z
 #define klx_alloc(type) ((type *)klx_new_bytes(sizeof(type)))
 #define klx_alloc_n(type, n) ((type *)klx_grow_array(NULL, 0, (n), sizeof(type)))
 /* realloc of an array to `n` elements of `size` bytes, the part past `old_n` zeroed. */
-void *klx_grow_array(void *old, size_t old_n, size_t n, size_t size) __attribute__((returns_nonnull));
+void *klx_grow_array(void *old, size_t old_n, size_t n, size_t size)
+    __attribute__((returns_nonnull));
 char *klx_strdup(const char *s) __attribute__((returns_nonnull, malloc));
 /* A NUL-terminated copy. */
 char *klx_sv_dup(struct klx_sv s) __attribute__((returns_nonnull, malloc));
-char *klx_asprintf(const char *fmt, ...) __attribute__((returns_nonnull, malloc, format(printf, 1, 2)));
+char *klx_asprintf(const char *fmt, ...)
+    __attribute__((returns_nonnull, malloc, format(printf, 1, 2)));
 void klx_free_p(void *pointer_to_pointer); /* for KLX_CLEANUP: frees *(void **)p */

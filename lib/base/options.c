@@ -10,7 +10,8 @@
 #include "lib/base/mem.h"
 
 #define OPTIONS_MAX 48
-#define HELP_VALUE 1000 /* getopt's value of --help; options have 0 … OPTIONS_MAX-1 plus OPTION_VALUE */
+#define HELP_VALUE                                                                                 \
+    1000 /* getopt's value of --help; options have 0 … OPTIONS_MAX-1 plus OPTION_VALUE */
 #define OPTION_VALUE 2000
 #define HELP_COLUMN 28
 
@@ -22,13 +23,15 @@ static size_t option_count(const struct klx_option *options) {
     return n;
 }
 
-static void print_option(FILE *out, char letter, const char *name, const char *value, const char *help) {
+static void print_option(FILE *out, char letter, const char *name, const char *value,
+                         const char *help) {
     char left[96];
     char short_form[8] = "    ";
     if (letter != 0) {
         snprintf(short_form, sizeof(short_form), "-%c, ", letter);
     }
-    int n = snprintf(left, sizeof(left), "  %s--%s%s%s", short_form, name, value != NULL ? " " : "", value != NULL ? value : "");
+    int n = snprintf(left, sizeof(left), "  %s--%s%s%s", short_form, name, value != NULL ? " " : "",
+                     value != NULL ? value : "");
     if (n >= HELP_COLUMN) {
         fprintf(out, "%s\n%*s%s\n", left, HELP_COLUMN, "", help);
     } else {
@@ -36,11 +39,14 @@ static void print_option(FILE *out, char letter, const char *name, const char *v
     }
 }
 
-void klx_options_help(FILE *out, const struct klx_command_help *help, const struct klx_option *options) {
-    fprintf(out, "%s\n\nUsage: %s [OPTIONS]%s%s\n\nOptions:\n", help->summary, help->name, help->operands[0] != '\0' ? " " : "",
-            help->operands);
+void klx_options_help(FILE *out, const struct klx_command_help *help,
+                      const struct klx_option *options) {
+    fprintf(out, "%s\n\nUsage: %s [OPTIONS]%s%s\n\nOptions:\n", help->summary, help->name,
+            help->operands[0] != '\0' ? " " : "", help->operands);
     for (const struct klx_option *o = options; o->name != NULL; o++) {
-        const char *value = o->kind == KLX_OPT_FLAG ? NULL : o->kind == KLX_OPT_CHOICE ? o->choices : o->value;
+        const char *value = o->kind == KLX_OPT_FLAG     ? NULL
+                            : o->kind == KLX_OPT_CHOICE ? o->choices
+                                                        : o->value;
         print_option(out, o->letter, o->name, value, o->help);
     }
     print_option(out, 'h', "help", NULL, "show this help");
@@ -92,11 +98,13 @@ struct parser {
 
 static void prepare(struct parser *p, const struct klx_option *options, size_t n) {
     size_t s = 0;
-    p->shorts[s++] = ':'; /* A missing value is reported as such, and getopt prints nothing itself. */
+    p->shorts[s++] =
+        ':'; /* A missing value is reported as such, and getopt prints nothing itself. */
     p->shorts[s++] = 'h';
     for (size_t i = 0; i < n; i++) {
         bool has_value = options[i].kind != KLX_OPT_FLAG;
-        p->longs[i] = (struct option){ options[i].name, has_value ? required_argument : no_argument, NULL, OPTION_VALUE + (int)i };
+        p->longs[i] = (struct option){ options[i].name, has_value ? required_argument : no_argument,
+                                       NULL, OPTION_VALUE + (int)i };
         if (options[i].letter != 0) {
             p->shorts[s++] = options[i].letter;
             if (has_value) {
@@ -123,7 +131,8 @@ static int usage_error(const struct klx_command_help *help, const char *what) {
     return -1;
 }
 
-static int bad_option(int c, char **argv, const struct klx_command_help *help, const struct klx_option *options, size_t n) {
+static int bad_option(int c, char **argv, const struct klx_command_help *help,
+                      const struct klx_option *options, size_t n) {
     const char *word = argv[optind - 1];
     char what[256];
     const char *near = c == '?' && optopt == 0 ? nearest_option(word, options, n) : NULL;
@@ -146,15 +155,16 @@ static const struct klx_option *option_of(int c, const struct klx_option *option
     return NULL;
 }
 
-int klx_options_parse(int argc, char **argv, const struct klx_command_help *help, const struct klx_option *options, void *target,
-                      int *ret_exit) {
+int klx_options_parse(int argc, char **argv, const struct klx_command_help *help,
+                      const struct klx_option *options, void *target, int *ret_exit) {
     size_t n = option_count(options);
     struct parser p = { 0 };
     prepare(&p, options, n);
     *ret_exit = KLX_EXIT_USAGE;
     optind = 0; /* glibc: start again from the beginning */
     opterr = 0;
-    for (int c = getopt_long(argc, argv, p.shorts, p.longs, NULL); c != -1; c = getopt_long(argc, argv, p.shorts, p.longs, NULL)) {
+    for (int c = getopt_long(argc, argv, p.shorts, p.longs, NULL); c != -1;
+         c = getopt_long(argc, argv, p.shorts, p.longs, NULL)) {
         if (c == 'h' || c == HELP_VALUE) {
             klx_options_help(stdout, help, options);
             *ret_exit = KLX_EXIT_OK;
@@ -167,8 +177,8 @@ int klx_options_parse(int argc, char **argv, const struct klx_command_help *help
         const char *problem = store(o, optarg, target);
         if (problem != NULL) {
             char what[256];
-            snprintf(what, sizeof(what), "--%s %s%s%s, found \"%.80s\"", o->name, problem, o->choices != NULL ? " " : "",
-                     o->choices != NULL ? o->choices : "", optarg);
+            snprintf(what, sizeof(what), "--%s %s%s%s, found \"%.80s\"", o->name, problem,
+                     o->choices != NULL ? " " : "", o->choices != NULL ? o->choices : "", optarg);
             return usage_error(help, what);
         }
     }

@@ -44,10 +44,17 @@ struct klx_command_help {
     const char *examples; /* lines, each run as printed; may be NULL */
 };
 
-enum { KLX_EXIT_OK = 0, KLX_EXIT_FAILED = 1, KLX_EXIT_USAGE = 64, KLX_EXIT_UNAVAILABLE = 69, KLX_EXIT_CONFIG = 78 };
+enum {
+    KLX_EXIT_OK = 0,
+    KLX_EXIT_FAILED = 1,
+    KLX_EXIT_USAGE = 64,
+    KLX_EXIT_UNAVAILABLE = 69,
+    KLX_EXIT_CONFIG = 78
+};
 
 /* Returns the index of the first operand, or -1 when the program should end with *ret_exit (help was printed on stdout, or an error and
    a hint on stderr). Options may stand after operands. */
-int klx_options_parse(int argc, char **argv, const struct klx_command_help *help, const struct klx_option *options, void *target,
-                      int *ret_exit) KLX_MUST_CHECK;
-void klx_options_help(FILE *out, const struct klx_command_help *help, const struct klx_option *options);
+int klx_options_parse(int argc, char **argv, const struct klx_command_help *help,
+                      const struct klx_option *options, void *target, int *ret_exit) KLX_MUST_CHECK;
+void klx_options_help(FILE *out, const struct klx_command_help *help,
+                      const struct klx_option *options);

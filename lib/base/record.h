@@ -16,8 +16,8 @@ struct klx_record_header {
 
 struct klx_record {
     const char *topic;
-    int32_t partition; /* read: where it stood; written: -1 lets the key decide */
-    int64_t offset;    /* read only */
+    int32_t partition;    /* read: where it stood; written: -1 lets the key decide */
+    int64_t offset;       /* read only */
     int64_t timestamp_ms; /* since the epoch */
     struct klx_sv key;
     struct klx_sv value; /* p == NULL: no value, a tombstone on a compacted topic */

@@ -88,7 +88,8 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
         return klx_fail(e, -errno, "cannot read the secret in %s: %s", s->where, strerror(errno));
     }
     int rc = n > KLX_SECRET_BYTES_MAX
-                 ? klx_fail(e, -EMSGSIZE, "the secret in %s is larger than %d bytes", s->where, KLX_SECRET_BYTES_MAX)
+                 ? klx_fail(e, -EMSGSIZE, "the secret in %s is larger than %d bytes", s->where,
+                            KLX_SECRET_BYTES_MAX)
                  : take_value(s, klx_sv_n(bytes, (size_t)n), e);
     explicit_bzero(bytes, (size_t)n);
     if (rc == 0) {

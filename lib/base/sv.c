@@ -27,7 +27,8 @@ bool klx_sv_starts(struct klx_sv s, struct klx_sv prefix) {
 }
 
 bool klx_sv_ends(struct klx_sv s, struct klx_sv suffix) {
-    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 int klx_sv_cmp(struct klx_sv a, struct klx_sv b) {

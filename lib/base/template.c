@@ -70,7 +70,8 @@ static int fail_here(struct compiler *c, size_t at, const char *what, struct klx
         line += newline;
         column = newline ? 1 : column + 1;
     }
-    return klx_fail(c->e, -EINVAL, "line %zu, column %zu: %s%s%.*s", line, column, what, name.n > 0 ? ": " : "", KLX_SV_FMT(name));
+    return klx_fail(c->e, -EINVAL, "line %zu, column %zu: %s%s%.*s", line, column, what,
+                    name.n > 0 ? ": " : "", KLX_SV_FMT(name));
 }
 
 static int add_part(struct compiler *c, enum part_kind kind, struct klx_sv text) {
@@ -140,7 +141,9 @@ static int add_tag(struct compiler *c, size_t at, char sigil, struct klx_sv name
         return 0;
     case '{':
     case '&':
-        return fail_here(c, at, "unescaped output is not available: text from a cluster could inject markup", name);
+        return fail_here(
+            c, at, "unescaped output is not available: text from a cluster could inject markup",
+            name);
     case '>':
         return fail_here(c, at, "partials are not supported", name);
     case '=':
@@ -193,7 +196,8 @@ static int compile(struct compiler *c) {
         }
     }
     if (c->depth > 0) {
-        return fail_here(c, c->source.n, "this section is never closed", c->t->parts[c->open[c->depth - 1]].text);
+        return fail_here(c, c->source.n, "this section is never closed",
+                         c->t->parts[c->open[c->depth - 1]].text);
     }
     return 0;
 }
@@ -262,7 +266,8 @@ static void render_value(struct renderer *r, const struct klx_json *v) {
 
 static void render_range(struct renderer *r, size_t from, size_t to);
 
-static void render_inside(struct renderer *r, const struct klx_json *context, size_t from, size_t to) {
+static void render_inside(struct renderer *r, const struct klx_json *context, size_t from,
+                          size_t to) {
     if (r->depth <= DEPTH_MAX) {
         r->stack[r->depth++] = context;
         render_range(r, from, to);
@@ -277,7 +282,8 @@ static void render_section(struct renderer *r, const struct part *p, size_t from
             render_range(r, from, p->end);
         }
     } else if (klx_json_is_array(v)) {
-        for (const struct klx_json *item = klx_json_first(v); item != NULL; item = klx_json_next(item)) {
+        for (const struct klx_json *item = klx_json_first(v); item != NULL;
+             item = klx_json_next(item)) {
             render_inside(r, item, from, p->end);
         }
     } else if (is_truthy(v)) {
@@ -289,7 +295,8 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
     for (size_t i = from; i < to && !r->out->failed; i++) {
         const struct part *p = &r->t->parts[i];
         if (r->steps++ > RENDER_STEPS_MAX) {
-            r->out->failed = true; /* sections in sections over long lists: stop before it costs a minute */
+            r->out->failed =
+                true; /* sections in sections over long lists: stop before it costs a minute */
         } else if (p->kind == PART_TEXT) {
             klx_buf_add_sv(r->out, p->text);
         } else if (p->kind == PART_VARIABLE) {
@@ -301,7 +308,8 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
     }
 }
 
-int klx_template_render(const struct klx_template *t, const struct klx_json *context, klx_escape_fn escape, struct klx_buf *out) {
+int klx_template_render(const struct klx_template *t, const struct klx_json *context,
+                        klx_escape_fn escape, struct klx_buf *out) {
     struct renderer r = { .t = t, .stack = { context }, .depth = 1, .escape = escape, .out = out };
     render_range(&r, 0, t->n);
     return klx_buf_check(out);

@@ -25,8 +25,9 @@ void klx_escape_none(struct klx_buf *out, struct klx_sv text);
 /* & < > " ' */
 void klx_escape_html(struct klx_buf *out, struct klx_sv text);
 /* -EINVAL with "line L, column C: …". */
-int klx_template_new(struct klx_sv text, struct klx_template **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_template_new(struct klx_sv text, struct klx_template **ret,
+                     struct klx_error *e) KLX_MUST_CHECK;
 void klx_template_free(struct klx_template *t);
 /* Appends to out; -EMSGSIZE when out's maximum is passed. */
-int klx_template_render(const struct klx_template *t, const struct klx_json *context, klx_escape_fn escape, struct klx_buf *out)
-    KLX_MUST_CHECK;
+int klx_template_render(const struct klx_template *t, const struct klx_json *context,
+                        klx_escape_fn escape, struct klx_buf *out) KLX_MUST_CHECK;

@@ -47,8 +47,9 @@ static bool take_char(struct klx_sv *s, const char *any_of) {
 static bool take_date(struct klx_sv *s, int64_t *ret_days) {
     static const int lengths[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     int64_t y = 0, m = 0, d = 0;
-    if (!take_digits(s, 4, &y) || !take_char(s, "-") || !take_digits(s, 2, &m) || !take_char(s, "-") ||
-        !take_digits(s, 2, &d) || m < 1 || m > 12 || d < 1 || d > lengths[m - 1]) {
+    if (!take_digits(s, 4, &y) || !take_char(s, "-") || !take_digits(s, 2, &m) ||
+        !take_char(s, "-") || !take_digits(s, 2, &d) || m < 1 || m > 12 || d < 1 ||
+        d > lengths[m - 1]) {
         return false;
     }
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
@@ -75,7 +76,8 @@ static bool take_fraction(struct klx_sv *s, int64_t *ret_us) {
 /* HH:MM[:SS[.f]]; without seconds only when `short_form`. */
 static bool take_clock(struct klx_sv *s, bool short_form, int64_t *ret_us) {
     int64_t h = 0, min = 0, sec = 0, us = 0;
-    if (!take_digits(s, 2, &h) || !take_char(s, ":") || !take_digits(s, 2, &min) || h > 23 || min > 59) {
+    if (!take_digits(s, 2, &h) || !take_char(s, ":") || !take_digits(s, 2, &min) || h > 23 ||
+        min > 59) {
         return false;
     }
     if (take_char(s, ":")) {
@@ -99,7 +101,8 @@ static bool take_zone(struct klx_sv *s, int64_t *ret_us) {
     }
     int64_t h = 0, m = 0;
     bool west = s->n > 0 && s->p[0] == '-';
-    if (!take_char(s, "+-") || !take_digits(s, 2, &h) || !take_char(s, ":") || !take_digits(s, 2, &m) || h > 23 || m > 59) {
+    if (!take_char(s, "+-") || !take_digits(s, 2, &h) || !take_char(s, ":") ||
+        !take_digits(s, 2, &m) || h > 23 || m > 59) {
         return false;
     }
     *ret_us = (west ? -1 : 1) * (h * 60 + m) * 60 * KLX_US_PER_S;
@@ -108,15 +111,16 @@ static bool take_zone(struct klx_sv *s, int64_t *ret_us) {
 
 int klx_time_parse(struct klx_sv text, int64_t *ret_us) {
     int64_t days = 0, clock_us = 0, zone_us = 0;
-    if (!take_date(&text, &days) || !take_char(&text, "Tt ") || !take_clock(&text, false, &clock_us) ||
-        !take_zone(&text, &zone_us) || text.n != 0) {
+    if (!take_date(&text, &days) || !take_char(&text, "Tt ") ||
+        !take_clock(&text, false, &clock_us) || !take_zone(&text, &zone_us) || text.n != 0) {
         return -EINVAL;
     }
     *ret_us = days * US_PER_DAY + clock_us - zone_us;
     return 0;
 }
 
-size_t klx_time_format(int64_t us, enum klx_time_digits digits, char out[static KLX_TIME_TEXT_BYTES]) {
+size_t klx_time_format(int64_t us, enum klx_time_digits digits,
+                       char out[static KLX_TIME_TEXT_BYTES]) {
     const int64_t first = days_from_civil(1, 1, 1) * US_PER_DAY;
     const int64_t last = days_from_civil(9999, 12, 31) * US_PER_DAY + US_PER_DAY - 1;
     us = us < first ? first : us > last ? last : us;
@@ -125,11 +129,12 @@ size_t klx_time_format(int64_t us, enum klx_time_digits digits, char out[static 
     int y = 0, m = 0, d = 0;
     civil_from_days(days, &y, &m, &d);
     int64_t sec = rest / KLX_US_PER_S;
-    int n = snprintf(out, KLX_TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d, (int)(sec / 3600), (int)(sec / 60 % 60),
-                     (int)(sec % 60));
+    int n = snprintf(out, KLX_TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d,
+                     (int)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60));
     if (digits != KLX_TIME_SECONDS) {
         int64_t fraction = rest % KLX_US_PER_S / (digits == KLX_TIME_MILLIS ? 1000 : 1);
-        n += snprintf(out + n, KLX_TIME_TEXT_BYTES - (size_t)n, ".%0*d", (int)digits, (int)fraction);
+        n +=
+            snprintf(out + n, KLX_TIME_TEXT_BYTES - (size_t)n, ".%0*d", (int)digits, (int)fraction);
     }
     n += snprintf(out + n, KLX_TIME_TEXT_BYTES - (size_t)n, "Z");
     return (size_t)n;
@@ -139,7 +144,7 @@ static const struct {
     const char *name;
     int64_t ms;
 } units[] = {
-    { "ms", 1 },      { "s", 1000 },      { "m", 60000 },        { "h", 3600000 },
+    { "ms", 1 },       { "s", 1000 },      { "m", 60000 },       { "h", 3600000 },
     { "d", 86400000 }, { "w", 604800000 }, { "y", 31536000000 },
 };
 
@@ -178,7 +183,8 @@ int klx_duration_parse(struct klx_sv text, int64_t *ret_ms) {
         if (unit == 0) {
             return -EINVAL;
         }
-        if (__builtin_mul_overflow(value, unit, &value) || __builtin_add_overflow(total, value, &total)) {
+        if (__builtin_mul_overflow(value, unit, &value) ||
+            __builtin_add_overflow(total, value, &total)) {
             return -ERANGE;
         }
     }
@@ -194,8 +200,9 @@ size_t klx_duration_words(int64_t ms, char out[static KLX_TIME_TEXT_BYTES]) {
     } else if (s < 60) {
         n = snprintf(out, KLX_TIME_TEXT_BYTES, "%lld s", s);
     } else if (s < 3600) {
-        n = s % 60 == 0 || s >= 600 ? snprintf(out, KLX_TIME_TEXT_BYTES, "%lld min", s / 60)
-                                    : snprintf(out, KLX_TIME_TEXT_BYTES, "%lld min %lld s", s / 60, s % 60);
+        n = s % 60 == 0 || s >= 600
+                ? snprintf(out, KLX_TIME_TEXT_BYTES, "%lld min", s / 60)
+                : snprintf(out, KLX_TIME_TEXT_BYTES, "%lld min %lld s", s / 60, s % 60);
     } else if (s < 86400) {
         n = snprintf(out, KLX_TIME_TEXT_BYTES, "%lld h %lld min", s / 3600, s / 60 % 60);
     } else {
@@ -247,7 +254,8 @@ static bool parse_absolute(struct klx_sv text, int64_t *ret_us) {
     if (!take_date(&text, &days)) {
         return false;
     }
-    if (text.n > 0 && (!take_char(&text, "T ") || !take_clock(&text, true, &clock_us) || text.n > 0)) {
+    if (text.n > 0 &&
+        (!take_char(&text, "T ") || !take_clock(&text, true, &clock_us) || text.n > 0)) {
         return false;
     }
     *ret_us = days * US_PER_DAY + clock_us;
@@ -259,6 +267,7 @@ int klx_time_parse_human(struct klx_sv text, int64_t now_us, int64_t *ret_us, st
         return 0;
     }
     return klx_fail(e, -EINVAL,
-                    "\"%.*s\" is not a time: write 2026-03-11T07:52:18Z, \"2026-03-11 07:52\" (UTC), 1773215538, 90m, -2h, now-1d, today",
+                    "\"%.*s\" is not a time: write 2026-03-11T07:52:18Z, \"2026-03-11 07:52\" "
+                    "(UTC), 1773215538, 90m, -2h, now-1d, today",
                     KLX_SV_FMT(text));
 }

@@ -21,7 +21,8 @@ enum klx_time_digits { KLX_TIME_SECONDS = 0, KLX_TIME_MILLIS = 3, KLX_TIME_MICRO
 /* Accepts any number of fraction digits (cut after six), an offset or Z, 'T' or a space, leap second 60. 0 or -EINVAL. */
 int klx_time_parse(struct klx_sv text, int64_t *ret_us) KLX_MUST_CHECK;
 /* "2026-03-11T07:52:18.316045Z"; returns the length. Years 0001 to 9999, else "0001-01-01T00:00:00Z"-like clamping. */
-size_t klx_time_format(int64_t us, enum klx_time_digits digits, char out[static KLX_TIME_TEXT_BYTES]);
+size_t klx_time_format(int64_t us, enum klx_time_digits digits,
+                       char out[static KLX_TIME_TEXT_BYTES]);
 
 /* Prometheus style: ms s m h d w y, joinable, "1d12h"; "0" alone is allowed. 0, -EINVAL or -ERANGE. Result in milliseconds. */
 int klx_duration_parse(struct klx_sv text, int64_t *ret_ms) KLX_MUST_CHECK;
@@ -30,4 +31,5 @@ size_t klx_duration_words(int64_t ms, char out[static KLX_TIME_TEXT_BYTES]);
 
 /* What a person types for an instant (docs: facts of the command line): RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] (UTC), 10 digits (s),
    13 digits (ms), now, today, yesterday, now-DUR, DUR or -DUR (that long ago). 0 or -EINVAL with a text that lists the forms. */
-int klx_time_parse_human(struct klx_sv text, int64_t now_us, int64_t *ret_us, struct klx_error *e) KLX_MUST_CHECK;
+int klx_time_parse_human(struct klx_sv text, int64_t now_us, int64_t *ret_us,
+                         struct klx_error *e) KLX_MUST_CHECK;

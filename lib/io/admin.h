@@ -22,14 +22,18 @@ struct klx_admin_topic {
     bool exists;
     int32_t partitions;
     int16_t replication; /* -1: the broker's default */
-    struct klx_admin_setting settings[8]; /* describe: in, the names wanted; out, the values (owned by klx_admin until its next call) */
+    struct klx_admin_setting settings
+        [8]; /* describe: in, the names wanted; out, the values (owned by klx_admin until its next call) */
     size_t settings_n;
 };
 
 /* -EHOSTUNREACH with the brokers' names when none answers in time. */
-int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
+                  struct klx_error *e) KLX_MUST_CHECK;
 void klx_admin_free(struct klx_admin *a);
 /* Fills exists, partitions, replication and the values of the settings. */
-int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size_t n, struct klx_error *e) KLX_MUST_CHECK;
+int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
+                       struct klx_error *e) KLX_MUST_CHECK;
 /* -EEXIST, -EACCES, -EOPNOTSUPP (a broker that refuses creation), … with the broker's words. */
-int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic, struct klx_error *e) KLX_MUST_CHECK;
+int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
+                     struct klx_error *e) KLX_MUST_CHECK;

@@ -30,16 +30,21 @@ struct klx_consumer_callbacks {
     void *arg;
 };
 
-int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, const char *group, const char *const *topics, size_t topics_n,
-                     const struct klx_consumer_callbacks *cb, struct klx_consumer **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, const char *group,
+                     const char *const *topics, size_t topics_n,
+                     const struct klx_consumer_callbacks *cb, struct klx_consumer **ret,
+                     struct klx_error *e) KLX_MUST_CHECK;
 /* Stops handing out records, at once; keeps the membership. */
 void klx_consumer_pause(struct klx_consumer *c);
 void klx_consumer_resume(struct klx_consumer *c);
 /* Everything before `next_offset` is settled. */
-void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t partition, int64_t next_offset);
-bool klx_consumer_assigned(const struct klx_consumer *c); /* the group has given it its partitions (perhaps none) */
+void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t partition,
+                        int64_t next_offset);
+bool klx_consumer_assigned(
+    const struct klx_consumer *c); /* the group has given it its partitions (perhaps none) */
 /* Commits what is stored, leaves the group, then on_stopped; at most wait_ms. No other callback comes after on_stopped. */
-void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg), void *arg);
+void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg),
+                       void *arg);
 void klx_consumer_free(struct klx_consumer *c);
 
 struct klx_reader;
@@ -51,19 +56,22 @@ struct klx_reader_options {
     const char *const *topics;
     size_t topics_n;
     enum klx_reader_start start;
-    int64_t start_ms; /* KLX_READER_TIME: the first record with a timestamp of at least this, per partition */
-    bool until_end;   /* stop at the end that each partition had at the start (the last stable offset), and call on_end */
+    int64_t
+        start_ms; /* KLX_READER_TIME: the first record with a timestamp of at least this, per partition */
+    bool
+        until_end; /* stop at the end that each partition had at the start (the last stable offset), and call on_end */
 };
 
 struct klx_reader_callbacks {
     void (*on_record)(void *arg, const struct klx_record *r); /* borrowed for the call */
-    void (*on_end)(void *arg); /* once, with until_end */
+    void (*on_end)(void *arg);                                /* once, with until_end */
     void (*on_trouble)(void *arg, const char *what);
     void (*on_fatal)(void *arg, const char *why); /* a topic that does not exist, access denied … */
     void *arg;
 };
 
-int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o, const struct klx_reader_callbacks *cb, struct klx_reader **ret,
+int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
+                   const struct klx_reader_callbacks *cb, struct klx_reader **ret,
                    struct klx_error *e) KLX_MUST_CHECK;
 /* From any callback but never inside _new. Closing runs on klx_work; nothing is called any more. */
 void klx_reader_free(struct klx_reader *r);

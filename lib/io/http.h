@@ -27,34 +27,36 @@ struct klx_tls {
 };
 
 enum klx_http_failure {
-    KLX_HTTP_OK = 0,     /* the response is complete; look at status */
-    KLX_HTTP_CONNECT,    /* nothing was sent: DNS, refused, TLS handshake, proxy */
-    KLX_HTTP_TLS,        /* the peer's certificate was not accepted: a mistake of configuration */
-    KLX_HTTP_TIMEOUT,    /* a deadline passed */
-    KLX_HTTP_BROKEN,     /* the connection ended inside request or response */
-    KLX_HTTP_TOO_LARGE,  /* the body passed body_bytes_max */
+    KLX_HTTP_OK = 0,    /* the response is complete; look at status */
+    KLX_HTTP_CONNECT,   /* nothing was sent: DNS, refused, TLS handshake, proxy */
+    KLX_HTTP_TLS,       /* the peer's certificate was not accepted: a mistake of configuration */
+    KLX_HTTP_TIMEOUT,   /* a deadline passed */
+    KLX_HTTP_BROKEN,    /* the connection ended inside request or response */
+    KLX_HTTP_TOO_LARGE, /* the body passed body_bytes_max */
 };
 
 struct klx_http_result {
     enum klx_http_failure failure;
-    bool request_sent;  /* the whole request went out: on a failure the outcome is unknown */
-    int status;         /* 0 when no status line came */
+    bool request_sent;      /* the whole request went out: on a failure the outcome is unknown */
+    int status;             /* 0 when no status line came */
     int64_t retry_after_ms; /* of the Retry-After header, seconds or date; -1: none */
-    struct klx_sv body; /* whole-body calls only; valid during on_done */
-    const char *error;  /* words for a person; "" when OK. Valid during on_done. Never holds the URL */
+    struct klx_sv body;     /* whole-body calls only; valid during on_done */
+    const char
+        *error; /* words for a person; "" when OK. Valid during on_done. Never holds the URL */
 };
 
 struct klx_http_request {
-    const char *method; /* "GET" */
-    const char *url;    /* may hold a secret: is never put into an error */
+    const char *method;         /* "GET" */
+    const char *url;            /* may hold a secret: is never put into an error */
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     struct klx_sv body;
-    const struct klx_tls *tls; /* NULL: system CAs */
-    const char *proxy;         /* NULL: the environment's */
+    const struct klx_tls *tls;  /* NULL: system CAs */
+    const char *proxy;          /* NULL: the environment's */
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t deadline_ms;        /* of the whole call; 0: none (streams set their own timer) */
     size_t body_bytes_max;      /* whole-body calls: 0 means 16 MiB */
-    bool own_connection; /* a stream that should not share: a fresh HTTP/1.1 connection, keepalive and TCP_USER_TIMEOUT 30 s */
+    bool
+        own_connection; /* a stream that should not share: a fresh HTTP/1.1 connection, keepalive and TCP_USER_TIMEOUT 30 s */
     /* All strings above are copied, `tls` is borrowed until the call ends. */
 
     /* Streams set on_body: then no body is collected. on_status comes once, before the first on_body. */
@@ -68,8 +70,8 @@ struct klx_http *klx_http_new(struct klx_loop *l);
 /* Cancels what is under way without calling back. */
 void klx_http_free(struct klx_http *h);
 /* -EINVAL for a URL or header that is not acceptable. */
-int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret, struct klx_error *e)
-    KLX_MUST_CHECK;
+int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret,
+                   struct klx_error *e) KLX_MUST_CHECK;
 /* No callback comes any more. May be called from on_status and on_body of the same call. */
 void klx_http_cancel(struct klx_http_call *c);
 /* Back-pressure: while paused the socket is not read. May be called from on_body: the rest of what was read is kept. */

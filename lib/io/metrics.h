@@ -22,7 +22,8 @@ struct klx_label {
 struct klx_counter *klx_counter(const char *name, const char *help, const struct klx_label *labels);
 struct klx_gauge *klx_gauge(const char *name, const char *help, const struct klx_label *labels);
 /* Upper bounds in rising order; +Inf is added. bounds is a static array. */
-struct klx_histogram *klx_histogram(const char *name, const char *help, const struct klx_label *labels, const double *bounds, size_t n);
+struct klx_histogram *klx_histogram(const char *name, const char *help,
+                                    const struct klx_label *labels, const double *bounds, size_t n);
 #define KLX_LABELS(...) ((const struct klx_label[]){ __VA_ARGS__, { NULL, NULL } })
 /* 1 ms … 60 s */
 extern const double klx_latency_bounds[15];

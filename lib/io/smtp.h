@@ -37,9 +37,9 @@ struct klx_smtp_recipient {
 
 struct klx_smtp_result {
     enum klx_smtp_failure failure;
-    int code;           /* the last reply's code, 0 if none */
-    const char *reply;  /* its text, "" if none; valid during on_done */
-    const char *error;  /* words for a person, "" when OK; never holds a credential */
+    int code;          /* the last reply's code, 0 if none */
+    const char *reply; /* its text, "" if none; valid during on_done */
+    const char *error; /* words for a person, "" when OK; never holds a credential */
     struct klx_smtp_recipient *recipients; /* as given, in order, with results */
     size_t recipients_n;
 };
@@ -49,10 +49,10 @@ struct klx_smtp_mail {
     unsigned port;
     const char *helo; /* EHLO name; NULL: the host's name */
     enum klx_smtp_tls tls_mode;
-    const struct klx_tls *tls; /* borrowed until on_done; NULL: system CAs */
-    const char *user;          /* NULL: no AUTH */
-    struct klx_sv password;    /* copied, wiped */
-    const char *from;          /* envelope sender; "" is the null sender */
+    const struct klx_tls *tls;             /* borrowed until on_done; NULL: system CAs */
+    const char *user;                      /* NULL: no AUTH */
+    struct klx_sv password;                /* copied, wiped */
+    const char *from;                      /* envelope sender; "" is the null sender */
     struct klx_smtp_recipient *recipients; /* the caller's, kept until on_done */
     size_t recipients_n;
     struct klx_sv message; /* headers and body, CRLF line ends only (else -EINVAL); copied */
@@ -66,5 +66,6 @@ struct klx_smtp_call;
 /* 0, or an error text that is the reason: no CR, LF, NUL, '<', '>' or space, exactly one '@', at most 254 bytes, ASCII. */
 const char *klx_smtp_address_problem(struct klx_sv address);
 /* -EINVAL: a bad address or a bare LF in the message. on_done comes exactly once, never from inside. */
-int klx_smtp_send(struct klx_http *h, const struct klx_smtp_mail *m, struct klx_smtp_call **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_smtp_send(struct klx_http *h, const struct klx_smtp_mail *m, struct klx_smtp_call **ret,
+                  struct klx_error *e) KLX_MUST_CHECK;
 void klx_smtp_cancel(struct klx_smtp_call *c);

@@ -36,12 +36,15 @@ struct klx_txn_callbacks {
 struct klx_txn_options {
     const struct klx_kafka_config *kafka;
     const char *transactional_id;
-    const char *const *topics; /* asked for at the start, so that the first record does not wait for metadata */
+    const char *const
+        *topics; /* asked for at the start, so that the first record does not wait for metadata */
     size_t topics_n;
-    int64_t transaction_timeout_ms; /* 0: 15 s. A killed producer blocks read_committed readers at most this long */
+    int64_t
+        transaction_timeout_ms; /* 0: 15 s. A killed producer blocks read_committed readers at most this long */
 };
 
-int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o, const struct klx_txn_callbacks *cb, struct klx_txn **ret,
+int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
+                const struct klx_txn_callbacks *cb, struct klx_txn **ret,
                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_txn_start(struct klx_txn *t);
 bool klx_txn_idle(const struct klx_txn *t);
@@ -49,5 +52,6 @@ bool klx_txn_idle(const struct klx_txn *t);
 void klx_txn_commit(struct klx_txn *t, const struct klx_record *records, size_t n);
 /* Lets a commit under way end (at most wait_ms, else it is left to the next start to abort), then calls on_stopped. No other callback
    comes after. t is freed by klx_txn_free from or after on_stopped. */
-void klx_txn_stop(struct klx_txn *t, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg);
+void klx_txn_stop(struct klx_txn *t, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean),
+                  void *arg);
 void klx_txn_free(struct klx_txn *t);

@@ -20,16 +20,18 @@
 #include "schema/event.h"
 
 /* The nine classes of outcome. NAME, name in receipts and metrics, final (settled at once). */
-#define KLX_VERDICTS(X)                                                                                                            \
-    X(DELIVERED, "delivered", true)                                                                                                \
-    X(ACCEPTED, "accepted", true)                     /* taken, delivery not confirmed */                                          \
-    X(RETRY_AFTER, "retry_after", false)              /* the other side said when */                                               \
-    X(RETRY_BACKOFF, "retry_backoff", false)          /* 5xx, network */                                                           \
-    X(AMBIGUOUS, "ambiguous", false)                  /* sent whole, no answer: a retry may duplicate */                           \
-    X(REJECT_MESSAGE, "reject_message", true)         /* this message is bad: dead letter */                                       \
-    X(REJECT_RECIPIENT, "reject_recipient", true)     /* this recipient is bad: dead letter for it alone */                        \
-    X(DESTINATION_BROKEN, "destination_broken", false) /* archived channel, deleted webhook: circuit, messages kept */             \
-    X(CREDENTIAL_BROKEN, "credential_broken", false)  /* revoked token: circuit, messages kept */
+#define KLX_VERDICTS(X)                                                                            \
+    X(DELIVERED, "delivered", true)                                                                \
+    X(ACCEPTED, "accepted", true)             /* taken, delivery not confirmed */                  \
+    X(RETRY_AFTER, "retry_after", false)      /* the other side said when */                       \
+    X(RETRY_BACKOFF, "retry_backoff", false)  /* 5xx, network */                                   \
+    X(AMBIGUOUS, "ambiguous", false)          /* sent whole, no answer: a retry may duplicate */   \
+    X(REJECT_MESSAGE, "reject_message", true) /* this message is bad: dead letter */               \
+    X(REJECT_RECIPIENT, "reject_recipient",                                                        \
+      true) /* this recipient is bad: dead letter for it alone */                                  \
+    X(DESTINATION_BROKEN, "destination_broken",                                                    \
+      false) /* archived channel, deleted webhook: circuit, messages kept */                       \
+    X(CREDENTIAL_BROKEN, "credential_broken", false) /* revoked token: circuit, messages kept */
 
 enum klx_verdict_class {
 #define KLX_VERDICT_ENUM(NAME, name, final) KLX_VERDICT_##NAME,
@@ -44,8 +46,8 @@ bool klx_verdict_is_final(enum klx_verdict_class c);
 struct klx_verdict {
     enum klx_verdict_class class;
     int64_t retry_after_ms; /* RETRY_AFTER */
-    char reason[64];        /* a code: the channel's own ("no_service"), or http_503, timeout, connect */
-    char answer[512];       /* the verbatim answer, cut; never a secret */
+    char reason[64];  /* a code: the channel's own ("no_service"), or http_503, timeout, connect */
+    char answer[512]; /* the verbatim answer, cut; never a secret */
 };
 
 /* What a renderer sees of one event. All borrowed for the call. */
@@ -67,7 +69,8 @@ struct klx_sink_env {
 typedef void (*klx_sent_fn)(void *arg, const struct klx_verdict *verdicts, size_t n);
 
 struct klx_sink_ops {
-    const char *name; /* "slack": the key under a channel, the consumer group klaxon-sink-slack, the label in metrics */
+    const char *
+        name; /* "slack": the key under a channel, the consumer group klaxon-sink-slack, the label in metrics */
 
     /* The channel's configuration: a table bound to a struct of config_bytes. */
     const struct klx_config_field *fields;
@@ -79,15 +82,17 @@ struct klx_sink_ops {
     /* MAY: what the table cannot say. `at` is for the error's place. */
     int (*check)(const void *config, const struct klx_config_node *at, struct klx_error *e);
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
-    int (*open)(const struct klx_sink_env *env, const char *name, const void *config, void **ret_channel, struct klx_error *e);
+    int (*open)(const struct klx_sink_env *env, const char *name, const void *config,
+                void **ret_channel, struct klx_error *e);
     /* MAY: the recipients of a message, each with a verdict of its own; NULL means one, named "". Valid until close. */
     size_t (*recipients)(void *channel, const struct klx_sv **ret);
     /* MUST: pure. Appends the payload to `out` (maximum payload_bytes_max), cutting content to fit the channel's limits and saying so. */
-    int (*render)(void *channel, const struct klx_notice *notice, struct klx_buf *out, struct klx_error *e);
+    int (*render)(void *channel, const struct klx_notice *notice, struct klx_buf *out,
+                  struct klx_error *e);
     /* MUST: starts sending the payload to these recipients (a subset after partial success). `id` is stable over retries.
        One send at a time per channel. */
-    void (*send)(void *channel, struct klx_sv payload, struct klx_sv id, const struct klx_sv *recipients, size_t n, klx_sent_fn done,
-                 void *arg);
+    void (*send)(void *channel, struct klx_sv payload, struct klx_sv id,
+                 const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg);
     /* MUST: cancels a send under way without calling back. */
     void (*close)(void *channel);
 };
@@ -97,4 +102,5 @@ int klx_sink_main(const struct klx_sink_ops *ops, int argc, char **argv);
 /* Verdicts that every HTTP channel shares: failures of the transport, 408/429/5xx. Returns false when the status is the channel's to judge. */
 bool klx_verdict_from_http(const struct klx_http_result *r, struct klx_verdict *ret);
 /* Fills a verdict in one statement. */
-void klx_verdict_set(struct klx_verdict *v, enum klx_verdict_class class, const char *reason, struct klx_sv answer);
+void klx_verdict_set(struct klx_verdict *v, enum klx_verdict_class class, const char *reason,
+                     struct klx_sv answer);

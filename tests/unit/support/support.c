@@ -42,7 +42,8 @@ static void print_difference(const char *name, const char *want, const char *got
         want++;
         got++;
     }
-    print_message("golden/%s, line %u:\n  expected …%.120s\n  found    …%.120s\n", name, line, want, got);
+    print_message("golden/%s, line %u:\n  expected …%.120s\n  found    …%.120s\n", name, line, want,
+                  got);
 }
 
 void golden_check(const char *name, struct klx_sv text) {

@@ -1,0 +1,37 @@
+# Installs what is missing: Debian's packages, then a virtual environment for the tests. Quick when nothing is.
+packages=(
+    build-essential cmake ninja-build pkg-config git python3-venv clang clang-format clang-tidy libclang-rt-14-dev
+    libuv1-dev libcurl4-openssl-dev librdkafka-dev libcjson-dev libyaml-dev libmicrohttpd-dev libpcre2-dev
+    uthash-dev libxxhash-dev libssl-dev libcmocka-dev
+)
+
+missing_packages() {
+    local p
+    for p in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || printf '%s ' "$p"
+    done
+}
+
+install_packages() {
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+make_venv() {
+    /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install -q -r "$requirements" && touch "$venv/.complete"
+}
+
+install_all() {
+    local missing
+    missing=$(missing_packages)
+    if [ -n "$missing" ]; then
+        say "Missing Debian packages: $missing"
+        [ "$(id -u)" = 0 ] || die "Run as root once, or: apt-get install $missing"
+        # shellcheck disable=SC2086
+        step "installing packages" install_packages $missing || exit 1
+    fi
+    mkdir -p "$cache"
+    if [ ! -e "$venv/.complete" ]; then
+        say "Missing: the Python packages of tests/requirements.txt"
+        step "virtual environment" make_venv || exit 1
+    fi
+}

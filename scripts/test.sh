@@ -1,0 +1,59 @@
+# The suites of ./dev test. Each adds its cases to the totals; a suite that cannot run counts as one failure.
+passed=0 failed=0 skipped=0
+
+count() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    skipped=$((skipped + $3))
+}
+
+build() {
+    cmake -S "$root" --preset "$1" && cmake --build "$root/build/$1"
+}
+
+# From a JUnit file: tests, failures + errors, skipped.
+count_junit() {
+    local numbers
+    numbers=$("$python" - "$1" <<'PY'
+import sys
+import xml.etree.ElementTree as tree
+suites = list(tree.parse(sys.argv[1]).getroot().iter("testsuite"))
+total, bad, skipped = (sum(int(s.get(k) or 0) for s in suites for k in keys)
+                       for keys in (("tests",), ("failures", "errors"), ("skipped", "disabled")))
+print(total - bad - skipped, bad, skipped)
+PY
+    ) || numbers="0 1 0"
+    # shellcheck disable=SC2086
+    count $numbers
+}
+
+suite_ctest() {
+    local preset=$1 junit="$run_dir/ctest-$1.xml"
+    step "build $preset" build "$preset" || { count 0 1 0; return; }
+    rm -f "$junit"
+    step "unit tests ($preset)" ctest --test-dir "$root/build/$preset" -j 2 --output-on-failure --no-tests=error --output-junit "$junit"
+    count_junit "$junit"
+}
+
+suite_lint() {
+    local junit="$run_dir/lint.xml"
+    if step "lint" "$python" "$root/tests/lint/lint.py"; then count 1 0 0; else count 0 1 0; fi
+    tail -n 1 "$run_dir/logs/lint.log"
+    rm -f "$junit"
+    step "lint's own tests" "$python" -m pytest -q -p no:cacheprovider --junitxml "$junit" "$root/tests/lint"
+    count_junit "$junit"
+}
+
+run_suites() {
+    local suite
+    for suite in "$@"; do
+        case $suite in
+        lint) suite_lint ;;
+        unit) suite_ctest release ;;
+        asan) suite_ctest asan ;;
+        *) die "./dev test: unknown suite \"$suite\"; there are: lint, unit, asan" ;;
+        esac
+    done
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+}

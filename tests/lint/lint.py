@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""What the linker and the compiler cannot see of docs/architecture.md and the rules of the code.
+
+Prints one line a finding, `file:line: rule: what`, and a summary; exits 1 when there are findings.
+"""
+import argparse
+import concurrent.futures
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+FLOORS = {  # folder -> the folders it may include
+    "lib/base": ["lib/base"],
+    "lib/io": ["lib/io", "lib/base"],
+    "schema": ["schema", "lib/base"],
+    "sinks/core": ["sinks/core", "lib/io", "schema", "lib/base"],
+    "collector": ["collector", "lib/io", "schema", "lib/base"],
+    "sinks/slack": ["sinks/slack", "sinks/core", "lib/io", "schema", "lib/base"],
+    "sinks/email": ["sinks/email", "sinks/core", "lib/io", "schema", "lib/base"],
+    "cli": ["cli", "collector", "sinks", "lib/io", "schema", "lib/base"],
+}
+WRAPPERS = {  # foreign header -> the files that may include it
+    r"uv\.h": ["lib/io/loop.c"],
+    r"curl/.*": ["lib/io/curl.h", "lib/io/multi.c", "lib/io/http.c", "lib/io/smtp.c"],
+    r"librdkafka/.*": ["lib/io/kafka.h"],
+    r"microhttpd\.h": ["lib/io/httpd.c"],
+    r"(cjson/)?cJSON\.h": ["lib/base/json.c"],
+    r"yaml\.h": ["lib/base/config.c"],
+    r"pcre2\.h": ["lib/base/match.c"],
+    r"xxhash\.h": ["lib/base/hash.c"],
+    r"getopt\.h": ["lib/base/options.c"],
+}
+BANNED = (
+    "strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol atoll atof strtol strtoul strtoll strtoull strtod sscanf "
+    "gmtime localtime ctime asctime system popen rand srand random gets alloca sleep usleep"
+).split()
+BANNED_RE = re.compile(r"(?<![\w>.])(" + "|".join(BANNED) + r")\s*\(")
+FUNCTION_LINES_MAX, FILE_LINES_MAX = 70, 800
+INCLUDE_RE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
+
+
+def strip_comments_and_strings(text: str) -> str:
+    """Blanks comments and literals, so that rules see code only; line numbers stay."""
+    def blank(match: re.Match) -> str:
+        return re.sub(r"[^\n]", " ", match.group())
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', blank, text, flags=re.S)
+
+
+def floor_of(path: str) -> str | None:
+    matches = [floor for floor in FLOORS if path.startswith(floor + "/")]
+    return max(matches, key=len) if matches else None
+
+
+def check_include(path: str, own: str | None, foreign: str | None) -> str | None:
+    if foreign:
+        for pattern, allowed in WRAPPERS.items():
+            if re.fullmatch(pattern, foreign) and path not in allowed:
+                return f"foreign-header: <{foreign}> belongs into {allowed[0]}"
+        return None
+    floor = floor_of(path)
+    if floor is None or own == "klx_version.h":
+        return None
+    if not any(own.startswith(target + "/") for target in FLOORS[floor]):
+        return f'include-direction: {floor} may not include "{own}"'
+    return None
+
+
+def function_lengths(lines: list[str]):
+    """(line of the opening brace, lines of the body) of each function, by the layout that clang-format makes."""
+    opened = 0
+    for number, line in enumerate(lines, 1):
+        if line.startswith("{") or (opened == 0 and re.match(r"^\w[^=;]*\)\s*\{$", line)):
+            opened = number
+        elif line.startswith("}") and opened:
+            yield opened, number - opened - 1
+            opened = 0
+
+
+def check_file(root: Path, path: Path) -> tuple[list[str], list[int]]:
+    name = str(path.relative_to(root))
+    text = path.read_text()
+    lines = text.split("\n")
+    code = strip_comments_and_strings(text).split("\n")
+    found, lengths = [], []
+    if len(lines) > FILE_LINES_MAX:
+        found.append(f"{name}:1: file-length: {len(lines)} lines, the limit is {FILE_LINES_MAX}")
+    if path.suffix == ".py":
+        return found, lengths
+    if path.suffix == ".h" and "#pragma once" not in text:
+        found.append(f"{name}:1: pragma-once: missing")
+    for number, (line, bare) in enumerate(zip(lines, code), 1):
+        include = INCLUDE_RE.match(line)
+        problem = check_include(name, include.group(1), include.group(2)) if include else None
+        if problem:
+            found.append(f"{name}:{number}: {problem}")
+        banned = BANNED_RE.search(bare)
+        if banned and not name.startswith("tests/"):
+            found.append(f"{name}:{number}: banned: {banned.group(1)}()")
+        if re.match(r"\s*typedef\s+struct\b", bare):
+            found.append(f"{name}:{number}: typedef-struct: structs keep their tag")
+    for number, length in function_lengths(lines):
+        lengths.append(length)
+        if length > FUNCTION_LINES_MAX:
+            found.append(f"{name}:{number}: function-length: {length} lines, the limit is {FUNCTION_LINES_MAX}")
+    return found, lengths
+
+
+def header_compiles(root: Path, header: Path) -> list[str]:
+    name = str(header.relative_to(root))
+    run = subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I", str(root),
+                          "-x", "c", "-"], input=f'#include "{name}"\n', text=True, capture_output=True, cwd=root, check=False)
+    first = run.stderr.strip().split("\n")[0]
+    return [] if run.returncode == 0 else [f"{name}:1: header-alone: {first}"]
+
+
+def sources(root: Path) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        names = listed.stdout.split("\n")
+    else:
+        names = [str(p.relative_to(root)) for p in root.rglob("*")]
+    return sorted(root / n for n in names if n.endswith((".c", ".h", ".py")) and (root / n).is_file())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
+    parser.add_argument("--no-compile", action="store_true", help="leave out that each header compiles alone")
+    args = parser.parse_args()
+    files = sources(args.root)
+    found, lengths = [], []
+    for path in files:
+        problems, its_lengths = check_file(args.root, path)
+        found += problems
+        lengths += its_lengths
+    headers = [] if args.no_compile else [p for p in files if p.suffix == ".h"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for problems in pool.map(lambda h: header_compiles(args.root, h), headers):
+            found += problems
+    print("\n".join(found) if found else "no findings")
+    if len(lengths) > 1:
+        p90 = statistics.quantiles(lengths, n=10)[-1]
+        print(f"{len(files)} files, {len(lengths)} functions, median {statistics.median(lengths):.0f} lines, 90th percentile {p90:.0f}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The lint can fail: each rule against a file that breaks it."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LINT = Path(__file__).with_name("lint.py")
+
+
+def lint(root: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, LINT, "--root", str(root)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name, text, rule", [
+    ("lib/base/x.c", '#include "lib/io/loop.h"\n', "include-direction"),
+    ("lib/io/x.c", '#include "schema/event.h"\n', "include-direction"),
+    ("collector/x.c", '#include "sinks/core/sink.h"\n', "include-direction"),
+    ("lib/io/http.c", "#include <uv.h>\n", "foreign-header"),
+    ("schema/x.c", "#include <cjson/cJSON.h>\n", "foreign-header"),
+    ("lib/base/x.c", "int f(char *a)\n{\n    return sprintf(a, 0);\n}\n", "banned: sprintf"),
+    ("lib/base/x.c", "void f(void) {\n" + "    g();\n" * 71 + "}\n", "function-length: 71"),
+    ("lib/base/x.c", "\n" * 801, "file-length"),
+    ("lib/base/x.h", "int f(void);\n", "pragma-once"),
+    ("lib/base/x.h", "#pragma once\nsize_t f(void);\n", "header-alone"),
+    ("lib/base/x.c", "typedef struct x x;\n", "typedef-struct"),
+])
+def test_a_broken_rule_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    result = lint(tmp_path)
+    assert result.returncode == 1
+    assert f"{name}:" in result.stdout and rule in result.stdout
+
+
+def test_names_in_comments_and_strings_are_not_code(tmp_path: Path) -> None:
+    path = tmp_path / "lib/base/x.c"
+    path.parent.mkdir(parents=True)
+    path.write_text('/* strcpy() is banned */\nconst char *x = "system()";\nint my_rand(void);\n')
+    assert lint(tmp_path).returncode == 0

@@ -1,0 +1,197 @@
+/* What a process shows and hides: secrets, the log, the command line. */
+#include "tests/unit/support/support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/options.h"
+#include "lib/base/secret.h"
+
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void a_secret_follows_its_file(void **state) {
+    (void)state;
+    char path[] = "/tmp/klaxon-secret-XXXXXX";
+    close(mkstemp(path));
+    struct klx_secret *s = klx_secret_from_file(klx_sv(path));
+    struct klx_sv value;
+    struct klx_error e = { 0 };
+    assert_int_equal(klx_secret_get(s, &value, &e), -ENODATA);
+    write_file(path, "first\n");
+    assert_int_equal(klx_secret_get(s, &value, &e), 0);
+    assert_sv(value, "first");
+    write_file(path, "second one");
+    assert_int_equal(klx_secret_get(s, &value, &e), 0);
+    assert_sv(value, "second one");
+    unlink(path);
+    assert_int_equal(klx_secret_get(s, &value, &e), 0); /* the old value stays */
+    assert_sv(value, "second one");
+    klx_secret_free(s);
+
+    s = klx_secret_from_file(KLX_SV("/nonexistent/secret"));
+    assert_int_equal(klx_secret_get(s, &value, &e), -ENOENT);
+    assert_string_equal(
+        e.text, "cannot read the secret in file /nonexistent/secret: No such file or directory");
+    klx_secret_free(s);
+}
+
+static void a_secret_comes_from_a_named_variable(void **state) {
+    (void)state;
+    struct klx_secret *s = klx_secret_from_env(KLX_SV("KLAXON_TEST_SECRET"));
+    struct klx_sv value;
+    struct klx_error e = { 0 };
+    unsetenv("KLAXON_TEST_SECRET");
+    assert_int_equal(klx_secret_get(s, &value, &e), -ENOENT);
+    assert_string_equal(e.text, "environment variable KLAXON_TEST_SECRET is not set");
+    setenv("KLAXON_TEST_SECRET", "v", 1);
+    assert_int_equal(klx_secret_get(s, &value, &e), 0);
+    assert_sv(value, "v");
+    klx_secret_free(s);
+}
+
+static void read_log(int fd, char *out, size_t n) {
+    lseek(fd, 0, SEEK_SET);
+    ssize_t got = read(fd, out, n - 1);
+    assert_true(got >= 0);
+    out[got] = '\0';
+}
+
+static void log_lines_are_json_and_escaped(void **state) {
+    (void)state;
+    FILE *f = tmpfile();
+    char text[40000];
+    klx_log_to_fd(fileno(f));
+    klx_log_init("test", KLX_LOG_AUTO, KLX_LOG_INFO);
+    klx_log_debug("not said");
+    klx_log_warn("watch ended", KLX_F_STR("cluster", "a\"b\n\033[31m"),
+                 KLX_F_INT("retry_ms", 4000));
+    read_log(fileno(f), text, sizeof(text));
+    assert_null(strstr(text, "not said"));
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    struct klx_arena a;
+    klx_arena_init(&a, 4096, 1 << 16);
+    const struct klx_json *line = NULL;
+    assert_int_equal(klx_json_parse(&a, klx_sv(text), NULL, &line, NULL), 0);
+    assert_sv(klx_json_str(line, "level"), "warn");
+    assert_sv(klx_json_str(line, "component"), "test");
+    assert_sv(klx_json_str(line, "cluster"), "a\"b\n\033[31m");
+    assert_int_equal(klx_json_int(line, "retry_ms", 0), 4000);
+    klx_arena_release(&a);
+    klx_log_init("test", KLX_LOG_TEXT, KLX_LOG_INFO);
+    klx_log_info("plain", KLX_F_STR("evil", "\033[2J"));
+    read_log(fileno(f), text, sizeof(text));
+    assert_null(strchr(text, '\033'));
+    klx_log_to_fd(-1);
+    fclose(f);
+}
+
+struct target {
+    bool quiet;
+    const char *since;
+    struct klx_option_strings topics;
+    int64_t n;
+    const char *output;
+};
+
+static const struct klx_option options[] = {
+    { .name = "quiet",
+      .letter = 'q',
+      .kind = KLX_OPT_FLAG,
+      .offset = offsetof(struct target, quiet),
+      .help = "say less" },
+    { .name = "since",
+      .kind = KLX_OPT_STR,
+      .offset = offsetof(struct target, since),
+      .value = "TIME",
+      .help = "begin there" },
+    { .name = "topic",
+      .kind = KLX_OPT_STRS,
+      .offset = offsetof(struct target, topics),
+      .value = "TOPIC",
+      .help = "only this" },
+    { .name = "count",
+      .letter = 'n',
+      .kind = KLX_OPT_INT,
+      .offset = offsetof(struct target, n),
+      .value = "N",
+      .help = "stop after N" },
+    { .name = "output",
+      .letter = 'o',
+      .kind = KLX_OPT_CHOICE,
+      .offset = offsetof(struct target, output),
+      .choices = "table|json",
+      .help = "how to print" },
+    { .name = NULL },
+};
+
+static const struct klx_command_help help = { "klaxon tail", "[TOPIC...]", "Follows events.",
+                                              "  klaxon tail --since 1h\n" };
+
+static int run(struct target *t, int argc, const char **argv, int *ret_exit) {
+    memset(t, 0, sizeof(*t));
+    return klx_options_parse(argc, (char **)argv, &help, options, t, ret_exit);
+}
+
+static void options_are_parsed_wherever_they_stand(void **state) {
+    (void)state;
+    struct target t;
+    int code = 0;
+    const char *argv[] = { "klaxon",  "nodes", "-qn5", "--topic=a", "--since", "1h",
+                           "--topic", "b",     "-o",   "json",      NULL };
+    int first = run(&t, 10, argv, &code);
+    assert_int_equal(first, 9);
+    assert_true(t.quiet);
+    assert_int_equal(t.n, 5);
+    assert_string_equal(t.since, "1h");
+    assert_int_equal(t.topics.n, 2);
+    assert_string_equal(t.output, "json");
+}
+
+static void mistakes_end_with_a_usage_error(void **state) {
+    (void)state;
+    struct target t;
+    int code = 0;
+    const char *unknown[] = { "klaxon", "--sicne", "1h", NULL };
+    const char *missing[] = { "klaxon", "--since", NULL };
+    const char *choice[] = { "klaxon", "-o", "xml", NULL };
+    const char *number[] = { "klaxon", "-n", "many", NULL };
+    assert_int_equal(run(&t, 3, unknown, &code), -1);
+    assert_int_equal(code, KLX_EXIT_USAGE);
+    assert_int_equal(run(&t, 2, missing, &code), -1);
+    assert_int_equal(run(&t, 3, choice, &code), -1);
+    assert_int_equal(run(&t, 3, number, &code), -1);
+    assert_int_equal(code, KLX_EXIT_USAGE);
+}
+
+static void the_help_is_made_from_the_table(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    klx_options_help(f, &help, options);
+    fclose(f);
+    golden_check("options/help.txt", klx_sv(text));
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_secret_follows_its_file),
+        cmocka_unit_test(a_secret_comes_from_a_named_variable),
+        cmocka_unit_test(log_lines_are_json_and_escaped),
+        cmocka_unit_test(options_are_parsed_wherever_they_stand),
+        cmocka_unit_test(mistakes_end_with_a_usage_error),
+        cmocka_unit_test(the_help_is_made_from_the_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
