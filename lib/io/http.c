@@ -1,0 +1,386 @@
+#include "lib/io/http.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+#include "lib/io/curl.h"
+
+#define CONNECT_TIMEOUT_MS 10000
+#define BODY_BYTES_MAX (16u << 20)
+#define STREAM_BUFFER_BYTES 262144L
+#define DEAD_PEER_MS 30000
+
+struct klx_http_call {
+    struct klx_http *http;
+    struct klx_http_call *prev, *next;
+    CURL *easy;
+    struct curl_slist *headers, *connect_to;
+    char *request_body;
+    size_t request_body_bytes;
+    struct klx_buf body; /* whole-body calls: the response. Streams: what came while paused */
+    char error[CURL_ERROR_SIZE];
+    void (*on_status)(void *arg, int status, int64_t retry_after_ms);
+    void (*on_body)(void *arg, struct klx_sv chunk);
+    void (*on_done)(void *arg, const struct klx_http_result *result);
+    void *arg;
+    int64_t retry_after_ms;
+    bool status_told;
+    bool too_large;
+    bool paused;
+    bool in_callback; /* libcurl is on the stack below us: it may not be re-entered */
+    bool cancelled;   /* by the owner, inside a callback: freed when libcurl has returned */
+    bool waking;      /* a deferred resume is under way */
+};
+
+struct klx_http {
+    struct klx_multi *multi;
+    struct klx_http_call *calls;
+};
+
+struct klx_http *klx_http_new(struct klx_loop *l) {
+    struct klx_http *h = klx_alloc(struct klx_http);
+    h->multi = klx_multi_new(l);
+    return h;
+}
+
+struct klx_multi *klx_http_multi(struct klx_http *h) {
+    return h->multi;
+}
+
+static void free_call(void *arg) {
+    struct klx_http_call *c = arg;
+    curl_easy_cleanup(c->easy);
+    curl_slist_free_all(c->headers);
+    curl_slist_free_all(c->connect_to);
+    klx_buf_release(&c->body);
+    free(c->request_body);
+    free(c);
+}
+
+static void unlink_call(struct klx_http_call *c) {
+    if (c->prev != NULL) {
+        c->prev->next = c->next;
+    } else {
+        c->http->calls = c->next;
+    }
+    if (c->next != NULL) {
+        c->next->prev = c->prev;
+    }
+}
+
+/* A deferred wake-up may still hold the call: then it frees it. */
+static void end_call(struct klx_http_call *c) {
+    unlink_call(c);
+    c->cancelled = true;
+    if (!c->waking) {
+        free_call(c);
+    }
+}
+
+void klx_http_cancel(struct klx_http_call *c) {
+    if (c->in_callback) {
+        c->cancelled = true; /* libcurl aborts the transfer when the callback returns */
+        return;
+    }
+    klx_multi_remove(c->http->multi, c->easy);
+    end_call(c);
+}
+
+void klx_http_free(struct klx_http *h) {
+    if (h == NULL) {
+        return;
+    }
+    while (h->calls != NULL) {
+        klx_http_cancel(h->calls);
+    }
+    klx_multi_free(h->multi);
+    free(h);
+}
+
+static int64_t parse_retry_after(struct klx_sv value) {
+    int64_t seconds = 0;
+    if (klx_sv_int(value, &seconds) == 0) {
+        return seconds >= 0 && seconds < 86400 * 7 ? seconds * 1000 : -1;
+    }
+    char text[64];
+    snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(value));
+    time_t at = curl_getdate(text, NULL);
+    time_t now = time(NULL);
+    return at < 0 ? -1 : at > now ? (int64_t)(at - now) * 1000 : 0;
+}
+
+static size_t on_curl_header(char *p, size_t size, size_t n, void *arg) {
+    struct klx_http_call *c = arg;
+    struct klx_sv line = klx_sv_n(p, size * n);
+    if (klx_sv_starts(line, KLX_SV("HTTP/"))) {
+        c->retry_after_ms = -1; /* a new response, after a 100 or a proxy's */
+    }
+    struct klx_sv name = klx_sv_cut(&line, ':');
+    if (klx_sv_eq_nocase(name, KLX_SV("retry-after"))) {
+        c->retry_after_ms = parse_retry_after(klx_sv_trim(line));
+    }
+    return size * n;
+}
+
+static void tell_status(struct klx_http_call *c) {
+    if (c->on_status != NULL && !c->status_told) {
+        long status = 0;
+        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+        c->status_told = true;
+        c->on_status(c->arg, (int)status, c->retry_after_ms);
+    }
+}
+
+static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
+    struct klx_http_call *c = arg;
+    size_t bytes = size * n;
+    if (c->on_body == NULL) {
+        klx_buf_add(&c->body, p, bytes);
+        c->too_large = c->body.failed;
+        return c->too_large ? 0 : bytes;
+    }
+    if (c->paused) {
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    c->in_callback = true;
+    tell_status(c);
+    if (!c->cancelled && !c->paused) {
+        c->on_body(c->arg, klx_sv_n(p, bytes));
+    } else if (!c->cancelled) {
+        c->in_callback = false;
+        return CURL_WRITEFUNC_PAUSE; /* paused by on_status: the same bytes come again */
+    }
+    c->in_callback = false;
+    return c->cancelled ? 0 : bytes;
+}
+
+void klx_http_pause(struct klx_http_call *c) {
+    c->paused = true;
+    if (!c->in_callback) {
+        curl_easy_pause(c->easy, CURLPAUSE_RECV);
+    }
+}
+
+/* libcurl hands out what it kept from inside curl_easy_pause: that happens in a turn of its own. */
+static void wake(void *arg) {
+    struct klx_http_call *c = arg;
+    c->waking = false;
+    if (c->cancelled) {
+        free_call(c);
+        return;
+    }
+    if (!c->paused) {
+        struct klx_http *h = c->http;
+        curl_easy_pause(c->easy, CURLPAUSE_CONT);
+        klx_multi_kick(h->multi);
+    }
+}
+
+void klx_http_resume(struct klx_http_call *c) {
+    c->paused = false;
+    if (!c->waking) {
+        c->waking = true;
+        klx_loop_defer(klx_multi_loop(c->http->multi), wake, c);
+    }
+}
+
+static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code, bool connected) {
+    if (c->too_large) {
+        return KLX_HTTP_TOO_LARGE;
+    }
+    switch (code) {
+    case CURLE_OK:
+        return KLX_HTTP_OK;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
+        return KLX_HTTP_TLS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return connected ? KLX_HTTP_TIMEOUT : KLX_HTTP_CONNECT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PROXY:
+        return KLX_HTTP_CONNECT;
+    default:
+        return KLX_HTTP_BROKEN;
+    }
+}
+
+static void on_transfer_done(void *arg, CURLcode code) {
+    struct klx_http_call *c = arg;
+    if (c->cancelled) {
+        end_call(c);
+        return;
+    }
+    long status = 0, request_bytes = 0;
+    curl_off_t pretransfer_us = 0, uploaded = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer_us);
+    curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    struct klx_http_result r = {
+        .failure = failure_of(c, code, pretransfer_us > 0),
+        .request_sent = request_bytes > 0 && uploaded >= (curl_off_t)c->request_body_bytes,
+        .status = (int)status,
+        .retry_after_ms = c->retry_after_ms,
+        .body = c->on_body == NULL ? klx_buf_sv(&c->body) : klx_sv(NULL),
+        .error = c->too_large ? "the response is larger than allowed"
+                 : code == CURLE_OK ? ""
+                                    : (c->error[0] != '\0' ? c->error : curl_easy_strerror(code)),
+    };
+    if (r.failure == KLX_HTTP_OK) {
+        c->in_callback = true; /* a cancel from on_status takes effect below */
+        tell_status(c);
+        c->in_callback = false;
+    }
+    if (!c->cancelled) {
+        c->on_done(c->arg, &r);
+    }
+    end_call(c);
+}
+
+static bool has_control(const char *s) {
+    for (; *s != '\0'; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int on_socket_created(void *arg, curl_socket_t s, curlsocktype type) {
+    (void)arg;
+    (void)type;
+    unsigned timeout_ms = DEAD_PEER_MS; /* a peer that is gone is found even while data is under way */
+    setsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    return CURL_SOCKOPT_OK;
+}
+
+static void set_blob(CURL *easy, CURLoption option, struct klx_sv pem) {
+    if (pem.n > 0) {
+        struct curl_blob blob = { .data = (void *)(uintptr_t)pem.p, .len = pem.n, .flags = CURL_BLOB_COPY };
+        curl_easy_setopt(easy, option, &blob);
+    }
+}
+
+static void set_tls(CURL *easy, const struct klx_tls *tls) {
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (tls == NULL) {
+        return;
+    }
+    set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca_pem);
+    set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert_pem);
+    set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key_pem);
+    if (tls->insecure) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+static void set_transport(struct klx_http_call *c, const struct klx_http_request *r) {
+    CURL *easy = c->easy;
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->connect_timeout_ms > 0 ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)r->deadline_ms);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (r->proxy != NULL) {
+        curl_easy_setopt(easy, CURLOPT_PROXY, r->proxy);
+    }
+    if (r->own_connection) {
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
+        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
+    }
+    set_tls(easy, r->tls);
+}
+
+/* A server name other than the URL's host: the name goes into the URL, the host into the address to connect to. */
+static int set_url(struct klx_http_call *c, const struct klx_http_request *r, struct klx_error *e) {
+    CURLU *u = curl_url();
+    char *host = NULL, *port = NULL, *whole = NULL;
+    int rc = 0;
+    if (has_control(r->url) || curl_url_set(u, CURLUPART_URL, r->url, 0) != CURLUE_OK) {
+        rc = klx_fail(e, -EINVAL, "the URL is not acceptable: http:// or https:// with a host, and no control characters");
+    } else if (r->tls != NULL && r->tls->server_name != NULL) {
+        curl_url_get(u, CURLUPART_HOST, &host, 0);
+        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+        char *to = klx_asprintf("%s:%s:%s:%s", r->tls->server_name, port, host, port);
+        c->connect_to = curl_slist_append(NULL, to);
+        free(to);
+        curl_url_set(u, CURLUPART_HOST, r->tls->server_name, 0);
+        curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
+    }
+    if (rc == 0 && curl_url_get(u, CURLUPART_URL, &whole, 0) == CURLUE_OK) {
+        curl_easy_setopt(c->easy, CURLOPT_URL, c->connect_to != NULL ? whole : r->url);
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_free(whole);
+    curl_url_cleanup(u);
+    return rc;
+}
+
+static int set_request(struct klx_http_call *c, const struct klx_http_request *r, struct klx_error *e) {
+    for (const char *const *h = r->headers; h != NULL && *h != NULL; h++) {
+        if (has_control(*h)) {
+            return klx_fail(e, -EINVAL, "a header holds a control character");
+        }
+        c->headers = curl_slist_append(c->headers, *h);
+    }
+    c->headers = curl_slist_append(c->headers, "Expect:"); /* no waiting for 100 */
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
+    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, r->method);
+    if (r->body.p != NULL) {
+        c->request_body = klx_sv_dup(r->body);
+        c->request_body_bytes = r->body.n;
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->request_body);
+    }
+    return set_url(c, r, e);
+}
+
+int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret, struct klx_error *e) {
+    struct klx_http_call *c = klx_alloc(struct klx_http_call);
+    c->http = h;
+    c->easy = curl_easy_init();
+    c->retry_after_ms = -1;
+    c->on_status = r->on_status;
+    c->on_body = r->on_body;
+    c->on_done = r->on_done;
+    c->arg = r->arg;
+    klx_buf_init(&c->body, r->body_bytes_max > 0 ? r->body_bytes_max : BODY_BYTES_MAX);
+    int rc = set_request(c, r, e);
+    if (rc != 0) {
+        free_call(c);
+        return rc;
+    }
+    set_transport(c, r);
+    curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_curl_header);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_curl_body);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+    c->next = h->calls;
+    if (h->calls != NULL) {
+        h->calls->prev = c;
+    }
+    h->calls = c;
+    klx_multi_add(h->multi, c->easy, on_transfer_done, c);
+    *ret = c;
+    return 0;
+}

@@ -1,0 +1,255 @@
+/* The HTTP client against a server of a few lines, which sends exactly what a case wants. */
+#include "tests/unit/support/support.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/io/http.h"
+
+struct server {
+    int fd;
+    unsigned port;
+    pthread_t thread;
+    const char *reply; /* sent when the request's head has come */
+    size_t big;        /* then that many bytes 'x' */
+    bool stay_open;    /* until the client goes */
+    char request[8192];
+};
+
+static void *serve(void *arg) {
+    struct server *s = arg;
+    int fd = accept(s->fd, NULL, NULL);
+    size_t n = 0;
+    while (strstr(s->request, "\r\n\r\n") == NULL) {
+        ssize_t got = read(fd, s->request + n, sizeof(s->request) - 1 - n);
+        if (got <= 0) {
+            break;
+        }
+        n += (size_t)got;
+    }
+    (void)!write(fd, s->reply, strlen(s->reply));
+    char block[4096];
+    memset(block, 'x', sizeof(block));
+    for (size_t left = s->big; left > 0;) {
+        ssize_t sent = send(fd, block, left < sizeof(block) ? left : sizeof(block), MSG_NOSIGNAL);
+        if (sent <= 0) {
+            break;
+        }
+        left -= (size_t)sent;
+    }
+    while (s->stay_open && read(fd, block, sizeof(block)) > 0) {
+    }
+    close(fd);
+    return NULL;
+}
+
+static void start(struct server *s, const char *reply) {
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof(address);
+    s->reply = reply;
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(s->fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(s->fd, 4), 0);
+    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &length), 0);
+    s->port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void stop(struct server *s) {
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+}
+
+struct client {
+    struct klx_loop *loop;
+    struct klx_http *http;
+    struct klx_http_call *call;
+    struct klx_timer *timer;
+    struct klx_buf body;
+    char error[256];
+    struct klx_http_result result;
+    int done, status, chunks;
+    bool pause_each, cancel_first;
+};
+
+static void resume(void *arg) {
+    struct client *c = arg;
+    klx_http_resume(c->call);
+}
+
+static void on_status(void *arg, int status, int64_t retry_after_ms) {
+    (void)retry_after_ms;
+    ((struct client *)arg)->status = status;
+}
+
+static void on_body(void *arg, struct klx_sv chunk) {
+    struct client *c = arg;
+    klx_buf_add_sv(&c->body, chunk);
+    c->chunks++;
+    if (c->cancel_first) {
+        klx_http_cancel(c->call);
+        klx_loop_stop(c->loop);
+    } else if (c->pause_each) {
+        klx_http_pause(c->call);
+        klx_timer_start(c->timer, 1);
+    }
+}
+
+static void on_done(void *arg, const struct klx_http_result *r) {
+    struct client *c = arg;
+    c->result = *r;
+    c->done++;
+    snprintf(c->error, sizeof(c->error), "%s", r->error);
+    klx_buf_add_sv(&c->body, r->body);
+    klx_loop_stop(c->loop);
+}
+
+static void open_client(struct client *c) {
+    *c = (struct client){ .loop = klx_loop_new() };
+    c->http = klx_http_new(c->loop);
+    c->timer = klx_timer_new(c->loop, resume, c);
+    klx_buf_init(&c->body, 64 << 20);
+}
+
+/* The loop's free asserts that nothing of all this is alive. */
+static void close_client(struct client *c) {
+    klx_http_free(c->http);
+    klx_timer_free(c->timer);
+    klx_loop_run(c->loop);
+    klx_loop_free(c->loop);
+    klx_buf_release(&c->body);
+}
+
+static int get(struct client *c, unsigned port, bool stream, struct klx_http_request *r, struct klx_error *e) {
+    char url[128];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/path?token=secret", port);
+    r->method = r->method != NULL ? r->method : "GET";
+    r->url = url;
+    r->on_done = on_done;
+    r->arg = c;
+    if (stream) {
+        r->on_status = on_status;
+        r->on_body = on_body;
+    }
+    return klx_http_start(c->http, r, &c->call, e);
+}
+
+static void run(struct client *c, struct server *s, bool stream, struct klx_http_request r) {
+    assert_int_equal(get(c, s->port, stream, &r, NULL), 0);
+    assert_int_equal(c->done, 0); /* never from inside the call that started it */
+    klx_loop_run(c->loop);
+}
+
+static void a_whole_body(void **state) {
+    (void)state;
+    struct server s = { 0 };
+    struct client c;
+    open_client(&c);
+    start(&s, "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 5\r\n\r\nhello");
+    const char *headers[] = { "X-Test: yes", NULL };
+    run(&c, &s, false, (struct klx_http_request){ .method = "POST", .headers = headers, .body = KLX_SV("payload") });
+    assert_int_equal(c.result.failure, KLX_HTTP_OK);
+    assert_int_equal(c.result.status, 429);
+    assert_int_equal(c.result.retry_after_ms, 7000);
+    assert_true(c.result.request_sent);
+    assert_string_equal(klx_buf_str(&c.body), "hello");
+    assert_non_null(strstr(s.request, "X-Test: yes\r\n"));
+    assert_null(strstr(s.request, "Accept-Encoding"));
+    stop(&s);
+    close_client(&c);
+}
+
+static void a_stream_that_pauses_loses_nothing(void **state) {
+    (void)state;
+    struct server s = { .big = 3000000 };
+    struct client c;
+    open_client(&c);
+    c.pause_each = true;
+    start(&s, "HTTP/1.1 200 OK\r\n\r\n");
+    run(&c, &s, true, (struct klx_http_request){ .own_connection = true });
+    assert_int_equal(c.result.failure, KLX_HTTP_OK);
+    assert_int_equal(c.status, 200);
+    assert_int_equal(c.body.len, 3000000);
+    assert_true(c.chunks > 5);
+    stop(&s);
+    close_client(&c);
+}
+
+static void cancelled_inside_its_callback(void **state) {
+    (void)state;
+    struct server s = { .big = 300000, .stay_open = true };
+    struct client c;
+    open_client(&c);
+    c.cancel_first = true;
+    start(&s, "HTTP/1.1 200 OK\r\n\r\n");
+    run(&c, &s, true, (struct klx_http_request){ 0 });
+    assert_int_equal(c.chunks, 1);
+    close_client(&c);
+    assert_int_equal(c.done, 0);
+    stop(&s);
+}
+
+static void ends_that_are_no_answer(void **state) {
+    (void)state;
+    static const struct {
+        const char *reply;
+        size_t big;
+        bool stay_open;
+        struct klx_http_request request;
+        enum klx_http_failure failure;
+    } cases[] = {
+        { "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", 0, false, { 0 }, KLX_HTTP_BROKEN },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 0, false, { 0 }, KLX_HTTP_BROKEN },
+        { "", 0, false, { 0 }, KLX_HTTP_BROKEN },
+        { "HTTP/1.1 200 OK\r\n\r\n", 0, true, { .deadline_ms = 100 }, KLX_HTTP_TIMEOUT },
+        { "HTTP/1.1 200 OK\r\n\r\n", 100000, false, { .body_bytes_max = 5000 }, KLX_HTTP_TOO_LARGE },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct server s = { .big = cases[i].big, .stay_open = cases[i].stay_open };
+        struct client c;
+        open_client(&c);
+        start(&s, cases[i].reply);
+        run(&c, &s, false, cases[i].request);
+        assert_int_equal(c.result.failure, cases[i].failure);
+        assert_int_equal(c.done, 1);
+        assert_true(strlen(c.error) > 0);
+        assert_null(strstr(c.error, "secret"));
+        close_client(&c);
+        stop(&s);
+    }
+}
+
+static void refused_connections_and_bad_input(void **state) {
+    (void)state;
+    struct client c;
+    struct klx_error e = { 0 };
+    open_client(&c);
+    struct klx_http_request r = { 0 };
+    assert_int_equal(get(&c, 1, false, &r, NULL), 0);
+    klx_loop_run(c.loop);
+    assert_int_equal(c.result.failure, KLX_HTTP_CONNECT);
+    assert_false(c.result.request_sent);
+    const char *evil[] = { "X: a\r\nY: b", NULL };
+    r.headers = evil;
+    assert_int_equal(get(&c, 1, false, &r, &e), -EINVAL);
+    assert_string_equal(e.text, "a header holds a control character");
+    close_client(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_body),
+        cmocka_unit_test(a_stream_that_pauses_loses_nothing),
+        cmocka_unit_test(cancelled_inside_its_callback),
+        cmocka_unit_test(ends_that_are_no_answer),
+        cmocka_unit_test(refused_connections_and_bad_input),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
