@@ -29,11 +29,13 @@ static struct klx_watch_action go(struct klx_watch_state *s, enum klx_watch_phas
 }
 
 /* The same again, later. */
-static struct klx_watch_action again(struct klx_watch_state *s, int64_t wait_ms, const char *trouble) {
+static struct klx_watch_action again(struct klx_watch_state *s, int64_t wait_ms,
+                                     const char *trouble) {
     return (struct klx_watch_action){ .next = s->phase, .wait_ms = wait_ms, .trouble = trouble };
 }
 
-static struct klx_watch_action back_off(struct klx_watch_state *s, int64_t retry_after_ms, int64_t now_us, struct klx_clock *clock,
+static struct klx_watch_action back_off(struct klx_watch_state *s, int64_t retry_after_ms,
+                                        int64_t now_us, struct klx_clock *clock,
                                         const char *trouble) {
     if (now_us - s->began_us >= HEALTHY_US) {
         klx_backoff_reset(&s->backoff);
@@ -57,38 +59,45 @@ static struct klx_watch_action relist(struct klx_watch_state *s, const char *why
     return a;
 }
 
-static struct klx_watch_action on_status(struct klx_watch_state *s, const struct klx_watch_input *in, int64_t now_us,
+static struct klx_watch_action on_status(struct klx_watch_state *s,
+                                         const struct klx_watch_input *in, int64_t now_us,
                                          struct klx_clock *clock) {
     switch (in->code) {
     case 401: {
         bool first = !s->unauthorized;
         s->unauthorized = true;
-        struct klx_watch_action a = first ? again(s, 0, NULL)
-                                          : back_off(s, in->retry_after_ms, now_us, clock, "401: the API server does not accept the credentials");
+        struct klx_watch_action a =
+            first ? again(s, 0, NULL)
+                  : back_off(s, in->retry_after_ms, now_us, clock,
+                             "401: the API server does not accept the credentials");
         a.refresh = true;
         return a;
     }
     case 403:
-        return again(s, REFUSED_WAIT_MS, "403: not allowed; the role lacks list or watch on this resource");
+        return again(s, REFUSED_WAIT_MS,
+                     "403: not allowed; the role lacks list or watch on this resource");
     case 404:
         return again(s, ABSENT_WAIT_MS, "404: the API server does not have this resource");
     case 410:
         /* Of a list's continuation: the list begins again. Of a watch: as the frame. */
         return s->phase == KLX_WATCH_STREAM ? relist(s, "expired") : go(s, s->phase);
     case 504:
-        return s->phase == KLX_WATCH_STREAM ? relist(s, "ahead") : back_off(s, in->retry_after_ms, now_us, clock, "504: the API server timed out");
+        return s->phase == KLX_WATCH_STREAM ? relist(s, "ahead")
+                                            : back_off(s, in->retry_after_ms, now_us, clock,
+                                                       "504: the API server timed out");
     case 429:
         return back_off(s, in->retry_after_ms, now_us, clock, "429: the API server is overloaded");
     default:
         if (in->code >= 500) {
-            return back_off(s, in->retry_after_ms, now_us, clock, "5xx: the API server has an internal error");
+            return back_off(s, in->retry_after_ms, now_us, clock,
+                            "5xx: the API server has an internal error");
         }
         return again(s, REFUSED_WAIT_MS, "the API server refuses the request");
     }
 }
 
-static struct klx_watch_action on_error(struct klx_watch_state *s, const struct klx_watch_input *in, int64_t now_us,
-                                        struct klx_clock *clock) {
+static struct klx_watch_action on_error(struct klx_watch_state *s, const struct klx_watch_input *in,
+                                        int64_t now_us, struct klx_clock *clock) {
     if (in->code == 410) {
         return relist(s, "expired");
     }
@@ -105,21 +114,23 @@ static struct klx_watch_action on_error(struct klx_watch_state *s, const struct 
     return back_off(s, in->retry_after_ms, now_us, clock, "the watch ended with an error");
 }
 
-static struct klx_watch_action on_ended(struct klx_watch_state *s, int64_t now_us, struct klx_clock *clock) {
+static struct klx_watch_action on_ended(struct klx_watch_state *s, int64_t now_us,
+                                        struct klx_clock *clock) {
     if (s->any_frame || now_us - s->began_us >= KLX_US_PER_S) {
         return go(s, KLX_WATCH_STREAM);
     }
     return back_off(s, -1, now_us, clock, "the watch ends as soon as it begins");
 }
 
-struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct klx_watch_input *in, int64_t now_us,
-                                       struct klx_clock *clock) {
+struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct klx_watch_input *in,
+                                       int64_t now_us, struct klx_clock *clock) {
     if (in->kind != KLX_WATCH_IN_STATUS || in->code != 401) {
         s->unauthorized = false;
     }
     switch (in->kind) {
     case KLX_WATCH_IN_PROBED:
-        return klx_rv_cmp(klx_rv_sv(&s->rv), in->rv) > 0 ? relist(s, "ahead") : go(s, KLX_WATCH_STREAM);
+        return klx_rv_cmp(klx_rv_sv(&s->rv), in->rv) > 0 ? relist(s, "ahead")
+                                                         : go(s, KLX_WATCH_STREAM);
     case KLX_WATCH_IN_LISTED:
         klx_rv_set(&s->rv, in->rv);
         s->origin = KLX_ORIGIN_LIVE;

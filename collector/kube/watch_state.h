@@ -30,18 +30,18 @@ struct klx_watch_state {
     struct klx_rv filter; /* of a relist: only what is newer is news; empty: all of it */
     enum klx_origin origin;
     struct klx_backoff backoff;
-    int64_t began_us;     /* the request or stream that is under way */
-    bool any_frame;       /* on this stream */
-    bool unauthorized;    /* the last answer was 401: one immediate retry was given */
+    int64_t began_us;          /* the request or stream that is under way */
+    bool any_frame;            /* on this stream */
+    bool unauthorized;         /* the last answer was 401: one immediate retry was given */
     int64_t internal_since_us; /* the first of a row of 500 frames; KLX_TIME_NONE: none */
-    bool unreadable;      /* a frame after `rv` could not be read once already */
+    bool unreadable;           /* a frame after `rv` could not be read once already */
 };
 
 enum klx_watch_input_kind {
-    KLX_WATCH_IN_PROBED,     /* rv: the server's */
-    KLX_WATCH_IN_LISTED,     /* the list is complete; rv: the list's */
-    KLX_WATCH_IN_PROGRESS,   /* an object or bookmark was handed up; rv: its */
-    KLX_WATCH_IN_STATUS,     /* HTTP status other than 200, of whatever was asked; code, retry_after_ms */
+    KLX_WATCH_IN_PROBED,   /* rv: the server's */
+    KLX_WATCH_IN_LISTED,   /* the list is complete; rv: the list's */
+    KLX_WATCH_IN_PROGRESS, /* an object or bookmark was handed up; rv: its */
+    KLX_WATCH_IN_STATUS, /* HTTP status other than 200, of whatever was asked; code, retry_after_ms */
     KLX_WATCH_IN_ERROR,      /* an ERROR frame; code, retry_after_ms */
     KLX_WATCH_IN_ENDED,      /* the stream ended as it should */
     KLX_WATCH_IN_BROKEN,     /* connection lost, refused, silent for too long; what: words */
@@ -58,7 +58,7 @@ struct klx_watch_input {
 };
 
 struct klx_watch_action {
-    bool none;           /* go on as you are */
+    bool none; /* go on as you are */
     enum klx_watch_phase next;
     int64_t wait_ms;     /* before it; 0: at once */
     const char *gap;     /* not NULL: record a gap, and why */
@@ -70,5 +70,5 @@ struct klx_watch_action {
 struct klx_watch_action klx_watch_begin(struct klx_watch_state *s, const struct klx_rv *resume);
 /* The transport says when it begins what it was told to do. */
 void klx_watch_began(struct klx_watch_state *s, int64_t now_us);
-struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct klx_watch_input *in, int64_t now_us,
-                                       struct klx_clock *clock);
+struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct klx_watch_input *in,
+                                       int64_t now_us, struct klx_clock *clock);

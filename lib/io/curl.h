@@ -19,7 +19,8 @@ struct klx_multi *klx_multi_new(struct klx_loop *l);
 void klx_multi_free(struct klx_multi *m);
 struct klx_loop *klx_multi_loop(struct klx_multi *m);
 /* CURLOPT_PRIVATE is the multi's. */
-void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code), void *arg);
+void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code),
+                   void *arg);
 /* Ends the transfer without a call. Not from inside libcurl's own callbacks. */
 void klx_multi_remove(struct klx_multi *m, CURL *easy);
 /* After curl_easy_pause(CURLPAUSE_CONT): lets the multi look at the transfer again. */

@@ -191,7 +191,8 @@ void klx_http_resume(struct klx_http_call *c) {
     }
 }
 
-static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code, bool connected) {
+static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code,
+                                        bool connected) {
     if (c->too_large) {
         return KLX_HTTP_TOO_LARGE;
     }
@@ -234,7 +235,7 @@ static void on_transfer_done(void *arg, CURLcode code) {
         .status = (int)status,
         .retry_after_ms = c->retry_after_ms,
         .body = c->on_body == NULL ? klx_buf_sv(&c->body) : klx_sv(NULL),
-        .error = c->too_large ? "the response is larger than allowed"
+        .error = c->too_large       ? "the response is larger than allowed"
                  : code == CURLE_OK ? ""
                                     : (c->error[0] != '\0' ? c->error : curl_easy_strerror(code)),
     };
@@ -261,14 +262,17 @@ static bool has_control(const char *s) {
 static int on_socket_created(void *arg, curl_socket_t s, curlsocktype type) {
     (void)arg;
     (void)type;
-    unsigned timeout_ms = DEAD_PEER_MS; /* a peer that is gone is found even while data is under way */
+    unsigned timeout_ms =
+        DEAD_PEER_MS; /* a peer that is gone is found even while data is under way */
     setsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
     return CURL_SOCKOPT_OK;
 }
 
 static void set_blob(CURL *easy, CURLoption option, struct klx_sv pem) {
     if (pem.n > 0) {
-        struct curl_blob blob = { .data = (void *)(uintptr_t)pem.p, .len = pem.n, .flags = CURL_BLOB_COPY };
+        struct curl_blob blob = { .data = (void *)(uintptr_t)pem.p,
+                                  .len = pem.n,
+                                  .flags = CURL_BLOB_COPY };
         curl_easy_setopt(easy, option, &blob);
     }
 }
@@ -291,7 +295,9 @@ static void set_transport(struct klx_http_call *c, const struct klx_http_request
     CURL *easy = c->easy;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->connect_timeout_ms > 0 ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+    curl_easy_setopt(
+        easy, CURLOPT_CONNECTTIMEOUT_MS,
+        (long)(r->connect_timeout_ms > 0 ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)r->deadline_ms);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
@@ -315,7 +321,9 @@ static int set_url(struct klx_http_call *c, const struct klx_http_request *r, st
     char *host = NULL, *port = NULL, *whole = NULL;
     int rc = 0;
     if (has_control(r->url) || curl_url_set(u, CURLUPART_URL, r->url, 0) != CURLUE_OK) {
-        rc = klx_fail(e, -EINVAL, "the URL is not acceptable: http:// or https:// with a host, and no control characters");
+        rc = klx_fail(e, -EINVAL,
+                      "the URL is not acceptable: http:// or https:// with a host, and no control "
+                      "characters");
     } else if (r->tls != NULL && r->tls->server_name != NULL) {
         curl_url_get(u, CURLUPART_HOST, &host, 0);
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
@@ -335,7 +343,8 @@ static int set_url(struct klx_http_call *c, const struct klx_http_request *r, st
     return rc;
 }
 
-static int set_request(struct klx_http_call *c, const struct klx_http_request *r, struct klx_error *e) {
+static int set_request(struct klx_http_call *c, const struct klx_http_request *r,
+                       struct klx_error *e) {
     for (const char *const *h = r->headers; h != NULL && *h != NULL; h++) {
         if (has_control(*h)) {
             return klx_fail(e, -EINVAL, "a header holds a control character");
@@ -354,7 +363,8 @@ static int set_request(struct klx_http_call *c, const struct klx_http_request *r
     return set_url(c, r, e);
 }
 
-int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret, struct klx_error *e) {
+int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret,
+                   struct klx_error *e) {
     struct klx_http_call *c = klx_alloc(struct klx_http_call);
     c->http = h;
     c->easy = curl_easy_init();

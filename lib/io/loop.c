@@ -183,11 +183,13 @@ struct klx_fd {
 
 static void on_uv_poll(uv_poll_t *uv, int status, int events) {
     struct klx_fd *w = uv->data;
-    int ready = (events & UV_READABLE ? KLX_FD_READ : 0) | (events & UV_WRITABLE ? KLX_FD_WRITE : 0);
+    int ready =
+        (events & UV_READABLE ? KLX_FD_READ : 0) | (events & UV_WRITABLE ? KLX_FD_WRITE : 0);
     w->fn(w->arg, status < 0 ? KLX_FD_READ | KLX_FD_WRITE : ready);
 }
 
-struct klx_fd *klx_fd_new(struct klx_loop *l, int fd, void (*fn)(void *arg, int events), void *arg) {
+struct klx_fd *klx_fd_new(struct klx_loop *l, int fd, void (*fn)(void *arg, int events),
+                          void *arg) {
     struct klx_fd *w = klx_alloc(struct klx_fd);
     must(uv_poll_init(&l->uv, &w->uv, fd));
     w->uv.data = w;
@@ -201,7 +203,8 @@ void klx_fd_set(struct klx_fd *w, int events) {
         uv_poll_stop(&w->uv);
         return;
     }
-    int wanted = (events & KLX_FD_READ ? UV_READABLE : 0) | (events & KLX_FD_WRITE ? UV_WRITABLE : 0);
+    int wanted =
+        (events & KLX_FD_READ ? UV_READABLE : 0) | (events & KLX_FD_WRITE ? UV_WRITABLE : 0);
     uv_poll_start(&w->uv, wanted, on_uv_poll);
 }
 

@@ -17,7 +17,8 @@ struct transfer {
 
 static void report_done(struct klx_multi *m) {
     int left = 0;
-    for (CURLMsg *msg = curl_multi_info_read(m->curl, &left); msg != NULL; msg = curl_multi_info_read(m->curl, &left)) {
+    for (CURLMsg *msg = curl_multi_info_read(m->curl, &left); msg != NULL;
+         msg = curl_multi_info_read(m->curl, &left)) {
         if (msg->msg != CURLMSG_DONE) {
             continue;
         }
@@ -41,7 +42,8 @@ static void on_fd(void *arg, int events) {
     struct socket_watch *w = arg;
     struct klx_multi *m = w->multi;
     int running = 0;
-    int flags = (events & KLX_FD_READ ? CURL_CSELECT_IN : 0) | (events & KLX_FD_WRITE ? CURL_CSELECT_OUT : 0);
+    int flags = (events & KLX_FD_READ ? CURL_CSELECT_IN : 0) |
+                (events & KLX_FD_WRITE ? CURL_CSELECT_OUT : 0);
     curl_multi_socket_action(m->curl, w->socket, flags, &running); /* w may be gone from here on */
     report_done(m);
 }
@@ -65,7 +67,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t s, int what, void *arg, void
         w->fd = klx_fd_new(m->loop, s, on_fd, w);
         curl_multi_assign(m->curl, s, w);
     }
-    klx_fd_set(w->fd, (what & CURL_POLL_IN ? KLX_FD_READ : 0) | (what & CURL_POLL_OUT ? KLX_FD_WRITE : 0));
+    klx_fd_set(w->fd,
+               (what & CURL_POLL_IN ? KLX_FD_READ : 0) | (what & CURL_POLL_OUT ? KLX_FD_WRITE : 0));
     return 0;
 }
 
@@ -82,7 +85,9 @@ static int on_curl_timer(CURLM *curl, long ms, void *arg) {
     if (ms < 0) {
         klx_timer_stop(m->timer);
     } else {
-        klx_timer_start(m->timer, ms); /* 0 too comes from the loop: libcurl must not be entered from its own callback */
+        klx_timer_start(
+            m->timer,
+            ms); /* 0 too comes from the loop: libcurl must not be entered from its own callback */
     }
     return 0;
 }
@@ -120,7 +125,8 @@ struct klx_loop *klx_multi_loop(struct klx_multi *m) {
     return m->loop;
 }
 
-void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code), void *arg) {
+void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code),
+                   void *arg) {
     struct transfer *t = klx_alloc(struct transfer);
     t->on_done = on_done;
     t->arg = arg;

@@ -13,10 +13,6 @@ def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _range(prefix: str) -> dict[str, str]:
-    return {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord(prefix[-1]) + 1))}
-
-
 @dataclass(frozen=True)
 class Change:
     """One revision of one key. For a Kubernetes object the revision is its resourceVersion."""
@@ -50,30 +46,23 @@ class Etcd:
         self._post("/v3/kv/compaction", {"revision": str(revision), "physical": True})
 
     def history(self, prefix: str, after: int = 0) -> list[Change]:
-        """Every change under the prefix with a revision above `after`, as far as etcd still has it."""
-        last = self.revision()
-        request = {"create_request": _range(prefix) | {"start_revision": str(after + 1), "progress_notify": True}}
+        """Every change under the prefix with a revision above `after`, as far as etcd still has it.
+
+        A marker of our own is written first: when the watch brings it, everything before it has come too.
+        """
+        marker = int(self._post("/v3/kv/put", {"key": _b64("/klaxon-tests/marker"), "value": ""})["header"]["revision"])
+        everything = {"key": base64.b64encode(b"\0").decode(), "range_end": base64.b64encode(b"\0").decode()}
+        request = {"create_request": everything | {"start_revision": str(after + 1)}}
         changes: list[Change] = []
-        if not self._changed_since(prefix, after):
-            return changes
         with self._session.post(f"{self.url}/v3/watch", json=request, stream=True, timeout=10) as response:
-            newest = self._newest(prefix)
             for line in response.iter_lines(chunk_size=None):
                 result = json.loads(line)["result"]
                 if result.get("canceled"):
                     raise RuntimeError(f"etcd refuses the history: {result}")
                 changes += [_change(event) for event in result.get("events", ())]
-                if changes and changes[-1].revision >= newest:
-                    break
-        return [change for change in changes if change.revision <= last]
-
-    def _newest(self, prefix: str) -> int:
-        body = _range(prefix) | {"sort_order": "DESCEND", "sort_target": "MOD", "limit": "1", "keys_only": True}
-        found = self._post("/v3/kv/range", body).get("kvs", [])
-        return int(found[0]["mod_revision"]) if found else 0
-
-    def _changed_since(self, prefix: str, after: int) -> bool:
-        return self._newest(prefix) > after
+                if changes and changes[-1].revision >= marker:
+                    return [change for change in changes if change.key.startswith(prefix) and change.revision < marker]
+        raise RuntimeError("etcd ended the watch before the marker")
 
 
 def _change(event: dict) -> Change:

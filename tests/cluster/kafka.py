@@ -195,7 +195,8 @@ class Kafka:
 
     def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> None:
         topic = NewTopic(name, partitions, 3 if len(self.nodes) > 1 else 1, config=config or {})
-        self.admin().create_topics([topic], operation_timeout=20)[name].result(timeout=30)
+        admin = self.admin()  # held: its futures fail when the client goes
+        admin.create_topics([topic], operation_timeout=20)[name].result(timeout=30)
 
     def remove_data(self) -> None:
         shutil.rmtree(self.dir, ignore_errors=True)

@@ -16,7 +16,9 @@ static void frames_cut_anywhere_are_the_same_frames(void **state) {
             struct klx_buf seen;
             klx_framer_init(&f);
             klx_buf_init(&seen, 1024);
-            const struct klx_sv chunks[] = { { text, cut }, { text + cut, second - cut }, { text + second, n - second } };
+            const struct klx_sv chunks[] = { { text, cut },
+                                             { text + cut, second - cut },
+                                             { text + second, n - second } };
             for (size_t i = 0; i < 3; i++) {
                 struct klx_sv frame;
                 int rc = 0;
@@ -27,7 +29,9 @@ static void frames_cut_anywhere_are_the_same_frames(void **state) {
                 }
                 assert_int_equal(rc, 0);
             }
-            assert_string_equal(klx_buf_str(&seen), "{\"type\":\"ADDED\"}|{\"b\":2}|{\"c\":\"long enough to be cut\"}|");
+            assert_string_equal(
+                klx_buf_str(&seen),
+                "{\"type\":\"ADDED\"}|{\"b\":2}|{\"c\":\"long enough to be cut\"}|");
             klx_buf_release(&seen);
             klx_framer_release(&f);
         }

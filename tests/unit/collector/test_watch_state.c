@@ -30,7 +30,8 @@ static void it_begins_with_a_list_or_a_probe(void **state) {
     assert_int_equal(klx_watch_begin(&s, &none).next, KLX_WATCH_LIST);
     assert_int_equal(s.origin, KLX_ORIGIN_BASELINE);
     assert_int_equal(klx_watch_begin(&s, &some).next, KLX_WATCH_PROBE);
-    struct klx_watch_action a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = KLX_SV("100") });
+    struct klx_watch_action a =
+        step((struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = KLX_SV("100") });
     assert_int_equal(a.next, KLX_WATCH_STREAM);
     assert_null(a.gap);
 }
@@ -40,7 +41,8 @@ static void a_version_ahead_of_the_server_is_a_gap_and_everything_is_news(void *
     struct klx_rv some;
     klx_rv_set(&some, KLX_SV("1000"));
     klx_watch_begin(&s, &some);
-    struct klx_watch_action a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = KLX_SV("999") });
+    struct klx_watch_action a =
+        step((struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = KLX_SV("999") });
     assert_int_equal(a.next, KLX_WATCH_LIST);
     assert_string_equal(a.gap, "ahead");
     assert_string_equal(s.filter.text, "");
@@ -50,16 +52,19 @@ static void a_version_ahead_of_the_server_is_a_gap_and_everything_is_news(void *
 static void a_410_relists_what_is_newer_with_one_gap(void **state) {
     (void)state;
     at_stream("77");
-    struct klx_watch_action a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_ERROR, .code = 410 });
+    struct klx_watch_action a =
+        step((struct klx_watch_input){ .kind = KLX_WATCH_IN_ERROR, .code = 410 });
     assert_int_equal(a.next, KLX_WATCH_LIST);
     assert_string_equal(a.gap, "expired");
     assert_int_equal(a.wait_ms, 0);
     assert_string_equal(s.filter.text, "77");
     /* The list fails twice: no second gap. */
-    a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = 500, .retry_after_ms = -1 });
+    a = step(
+        (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = 500, .retry_after_ms = -1 });
     assert_int_equal(a.next, KLX_WATCH_LIST);
     assert_null(a.gap);
-    a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = 410, .retry_after_ms = -1 });
+    a = step(
+        (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = 410, .retry_after_ms = -1 });
     assert_int_equal(a.next, KLX_WATCH_LIST);
     assert_null(a.gap);
     a = step((struct klx_watch_input){ .kind = KLX_WATCH_IN_LISTED, .rv = KLX_SV("120") });
@@ -75,17 +80,24 @@ static void statuses(void **state) {
         int64_t retry_after_ms, wait_min_ms, wait_max_ms;
         bool gap, refresh;
     } cases[] = {
-        { 401, -1, 0, 0, false, true },         { 403, -1, 60000, 60000, false, false },
-        { 404, -1, 30000, 30000, false, false }, { 405, -1, 60000, 60000, false, false },
-        { 422, -1, 60000, 60000, false, false }, { 429, 7000, 7000, 7000, false, false },
-        { 429, -1, 200, 800, false, false },     { 500, -1, 200, 800, false, false },
-        { 503, 45000, 45000, 45000, false, false }, { 410, -1, 0, 0, true, false },
+        { 401, -1, 0, 0, false, true },
+        { 403, -1, 60000, 60000, false, false },
+        { 404, -1, 30000, 30000, false, false },
+        { 405, -1, 60000, 60000, false, false },
+        { 422, -1, 60000, 60000, false, false },
+        { 429, 7000, 7000, 7000, false, false },
+        { 429, -1, 200, 800, false, false },
+        { 500, -1, 200, 800, false, false },
+        { 503, 45000, 45000, 45000, false, false },
+        { 410, -1, 0, 0, true, false },
         { 504, -1, 0, 0, true, false },
     };
     for (size_t i = 0; i < KLX_COUNT(cases); i++) {
         at_stream("5");
         struct klx_watch_action a =
-            step((struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = cases[i].code, .retry_after_ms = cases[i].retry_after_ms });
+            step((struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
+                                           .code = cases[i].code,
+                                           .retry_after_ms = cases[i].retry_after_ms });
         assert_true(a.wait_ms >= cases[i].wait_min_ms && a.wait_ms <= cases[i].wait_max_ms);
         assert_int_equal(a.gap != NULL, cases[i].gap);
         assert_int_equal(a.refresh, cases[i].refresh);
@@ -131,7 +143,8 @@ static void an_unreadable_frame_is_tried_once_more_and_then_skipped_with_a_gap(v
     assert_int_equal(a.next, KLX_WATCH_LIST);
     assert_string_equal(a.gap, "unreadable");
     at_stream("5");
-    assert_string_equal(step((struct klx_watch_input){ .kind = KLX_WATCH_IN_OVERSIZE }).gap, "oversize");
+    assert_string_equal(step((struct klx_watch_input){ .kind = KLX_WATCH_IN_OVERSIZE }).gap,
+                        "oversize");
 }
 
 static void internal_errors_are_retried_for_a_minute(void **state) {
@@ -164,7 +177,8 @@ static void waits_grow_and_start_over_after_two_healthy_minutes(void **state) {
 static void resource_versions_compare_as_numbers_of_any_length(void **state) {
     (void)state;
     assert_true(klx_rv_cmp(KLX_SV("9"), KLX_SV("10")) < 0);
-    assert_true(klx_rv_cmp(KLX_SV("340282366920938463463374607431768211455"), KLX_SV("340282366920938463463374607431768211454")) > 0);
+    assert_true(klx_rv_cmp(KLX_SV("340282366920938463463374607431768211455"),
+                           KLX_SV("340282366920938463463374607431768211454")) > 0);
     assert_int_equal(klx_rv_cmp(KLX_SV("42"), KLX_SV("42")), 0);
     assert_false(klx_rv_valid(KLX_SV("0")));
     assert_false(klx_rv_valid(KLX_SV("")));

@@ -51,7 +51,8 @@ static void *serve(void *arg) {
 }
 
 static void start(struct server *s, const char *reply) {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof(address);
     s->reply = reply;
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -127,7 +128,8 @@ static void close_client(struct client *c) {
     klx_buf_release(&c->body);
 }
 
-static int get(struct client *c, unsigned port, bool stream, struct klx_http_request *r, struct klx_error *e) {
+static int get(struct client *c, unsigned port, bool stream, struct klx_http_request *r,
+               struct klx_error *e) {
     char url[128];
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/path?token=secret", port);
     r->method = r->method != NULL ? r->method : "GET";
@@ -154,7 +156,9 @@ static void a_whole_body(void **state) {
     open_client(&c);
     start(&s, "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 5\r\n\r\nhello");
     const char *headers[] = { "X-Test: yes", NULL };
-    run(&c, &s, false, (struct klx_http_request){ .method = "POST", .headers = headers, .body = KLX_SV("payload") });
+    run(&c, &s, false,
+        (struct klx_http_request){
+            .method = "POST", .headers = headers, .body = KLX_SV("payload") });
     assert_int_equal(c.result.failure, KLX_HTTP_OK);
     assert_int_equal(c.result.status, 429);
     assert_int_equal(c.result.retry_after_ms, 7000);
@@ -206,10 +210,18 @@ static void ends_that_are_no_answer(void **state) {
         enum klx_http_failure failure;
     } cases[] = {
         { "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", 0, false, { 0 }, KLX_HTTP_BROKEN },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 0, false, { 0 }, KLX_HTTP_BROKEN },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+          0,
+          false,
+          { 0 },
+          KLX_HTTP_BROKEN },
         { "", 0, false, { 0 }, KLX_HTTP_BROKEN },
         { "HTTP/1.1 200 OK\r\n\r\n", 0, true, { .deadline_ms = 100 }, KLX_HTTP_TIMEOUT },
-        { "HTTP/1.1 200 OK\r\n\r\n", 100000, false, { .body_bytes_max = 5000 }, KLX_HTTP_TOO_LARGE },
+        { "HTTP/1.1 200 OK\r\n\r\n",
+          100000,
+          false,
+          { .body_bytes_max = 5000 },
+          KLX_HTTP_TOO_LARGE },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct server s = { .big = cases[i].big, .stay_open = cases[i].stay_open };

@@ -160,7 +160,8 @@ static void ids_are_stable(void **state) {
     /* Part of the data format: these values may never change. */
     assert_sv(klx_event_id(&arena, KLX_SV("prod"), KLX_KIND_KUBERNETES_EVENT, parts, 2),
               "ddac5457e28408fde4374e1e7291c442");
-    assert_sv(klx_incident_id(&arena, KLX_SV("prod"), parts, 2), "05111ede6f2ad78b0d223f69cd2a4a23");
+    assert_sv(klx_incident_id(&arena, KLX_SV("prod"), parts, 2),
+              "05111ede6f2ad78b0d223f69cd2a4a23");
 }
 
 static void a_full_arena_is_refused(void **state) {
