@@ -1,0 +1,181 @@
+#include "lib/io/kafka.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+
+#define PROPERTIES_MAX 64
+
+struct klx_kafka_config {
+    struct {
+        char *name, *value;
+    } items[PROPERTIES_MAX];
+    size_t n;
+};
+
+/* What klaxon decides itself, and why. */
+static const struct {
+    const char *name, *why;
+} reserved[] = {
+    { "transactional.id", "the collector makes it of the cluster's name" },
+    { "group.id", "each sink has its own" },
+    { "enable.auto.commit", "offsets follow the deliveries' verdicts" },
+    { "enable.auto.offset.store", "offsets follow the deliveries' verdicts" },
+    { "enable.idempotence", "it is always on" },
+    { "isolation.level", "it is always read_committed" },
+    { "enable.partition.eof", "readers need it" },
+};
+
+struct klx_kafka_config *klx_kafka_config_new(void) {
+    return klx_alloc(struct klx_kafka_config);
+}
+
+void klx_kafka_config_free(struct klx_kafka_config *c) {
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        free(c->items[i].name);
+        explicit_bzero(c->items[i].value, strlen(c->items[i].value));
+        free(c->items[i].value);
+    }
+    free(c);
+}
+
+struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c) {
+    struct klx_kafka_config *copy = klx_kafka_config_new();
+    for (size_t i = 0; i < c->n; i++) {
+        copy->items[i].name = klx_strdup(c->items[i].name);
+        copy->items[i].value = klx_strdup(c->items[i].value);
+    }
+    copy->n = c->n;
+    return copy;
+}
+
+static int check_property(const char *name, const char *value, struct klx_error *e) {
+    for (size_t i = 0; i < KLX_COUNT(reserved); i++) {
+        if (strcmp(name, reserved[i].name) == 0) {
+            return klx_fail(e, -EINVAL, "%s cannot be set: %s", name, reserved[i].why);
+        }
+    }
+    /* librdkafka's own words repeat the value, which may be a secret: only the kind of mistake is passed on. */
+    char words[256];
+    rd_kafka_conf_t *scratch = rd_kafka_conf_new();
+    rd_kafka_conf_res_t rc = rd_kafka_conf_set(scratch, name, value, words, sizeof(words));
+    rd_kafka_conf_destroy(scratch);
+    if (rc == RD_KAFKA_CONF_UNKNOWN) {
+        return klx_fail(e, -EINVAL, "librdkafka has no property \"%s\"", name);
+    }
+    return rc == RD_KAFKA_CONF_OK ? 0 : klx_fail(e, -EINVAL, "librdkafka refuses the value of \"%s\"", name);
+}
+
+int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value, struct klx_error *e) {
+    char *n = klx_sv_dup(name), *v = klx_sv_dup(value);
+    int rc = check_property(n, v, e);
+    if (rc == 0 && c->n == PROPERTIES_MAX) {
+        rc = klx_fail(e, -EINVAL, "more than %d properties", PROPERTIES_MAX);
+    }
+    if (rc != 0) {
+        free(n);
+        free(v);
+        return rc;
+    }
+    c->items[c->n].name = n;
+    c->items[c->n].value = v;
+    c->n++;
+    return 0;
+}
+
+const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c) {
+    for (size_t i = c->n; i > 0; i--) {
+        if (strcmp(c->items[i - 1].name, "bootstrap.servers") == 0) {
+            return c->items[i - 1].value;
+        }
+    }
+    return "";
+}
+
+void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value) {
+    char words[256];
+    rd_kafka_conf_res_t rc = rd_kafka_conf_set(conf, name, value, words, sizeof(words));
+    assert(rc == RD_KAFKA_CONF_OK);
+    (void)rc;
+}
+
+static void ignore_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text; /* what matters comes as errors, which the process logs once, in its own words */
+}
+
+rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, ignore_log);
+    for (size_t i = 0; i < c->n; i++) {
+        klx_kafka_set(conf, c->items[i].name, c->items[i].value);
+    }
+    return conf;
+}
+
+int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct klx_error *e) {
+    char words[KLX_KAFKA_WORDS];
+    rd_kafka_t *rk = rd_kafka_new(type, conf, words, sizeof(words));
+    if (rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        return klx_fail(e, -EINVAL, "Kafka client: %s", words);
+    }
+    *ret = rk;
+    return 0;
+}
+
+static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {
+    size_t size = n;
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), "bootstrap.servers", out, &size) != RD_KAFKA_CONF_OK) {
+        snprintf(out, n, "the brokers");
+    }
+}
+
+void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out, size_t n) {
+    char brokers[128];
+    bootstrap_of(rk, brokers, sizeof(brokers));
+    switch (err) {
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+        snprintf(out, n, "Kafka at %s does not answer", brokers);
+        return;
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+        snprintf(out, n, "Kafka at %s does not accept the credentials", brokers);
+        return;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        snprintf(out, n, "the topic %s does not exist on %s: run `klaxon topics apply`", detail != NULL ? detail : "", brokers);
+        return;
+    default:
+        snprintf(out, n, "Kafka at %s: %s", brokers, detail != NULL ? detail : rd_kafka_err2str(err));
+    }
+}
+
+rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags, void *opaque) {
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(r->headers_n);
+    for (size_t i = 0; i < r->headers_n; i++) {
+        const struct klx_record_header *h = &r->headers[i];
+        rd_kafka_header_add(headers, h->name.p, (ssize_t)h->name.n, h->value.p, (ssize_t)h->value.n);
+    }
+    rd_kafka_resp_err_t err =
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(r->topic), RD_KAFKA_V_PARTITION(r->partition < 0 ? RD_KAFKA_PARTITION_UA : r->partition),
+                          RD_KAFKA_V_KEY(r->key.p, r->key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.p, r->value.n),
+                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_TIMESTAMP(r->timestamp_ms), RD_KAFKA_V_MSGFLAGS(flags),
+                          RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_headers_destroy(headers); /* taken only on success */
+    }
+    return err;
+}
