@@ -31,6 +31,8 @@ struct klx_watch_callbacks {
     /* One object, in an arena that is reset when the call returns. `frame_bytes` for metrics. */
     void (*on_object)(void *arg, enum klx_change change, enum klx_origin origin,
                       const struct klx_json *object);
+    /* Every object of a list, whether it is news or not: it exists. MAY be NULL. */
+    void (*on_listed)(void *arg, const struct klx_json *object);
     /* Everything up to here has been handed up; a commit may now name this resourceVersion as the place to resume. */
     void (*on_checkpoint)(void *arg, struct klx_sv resource_version, bool bookmark);
     /* A full list begins (true) or is complete (false): objects that were not in it do not exist any more. */
