@@ -1,0 +1,288 @@
+#include "collector/publish.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "collector/kube/resource_version.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+#include "lib/io/consumer.h"
+#include "lib/io/transaction.h"
+
+#define SCRATCH_BYTES_MAX (4u << 20)
+#define ARENA_CHUNK_BYTES (1u << 20)
+#define LAZY_MS 60000
+
+struct batch {
+    struct klx_arena arena;
+    struct klx_record *records;
+    size_t n, room;
+};
+
+struct slot {
+    const char *source;
+    struct klx_rv rv;
+    bool dirty;
+};
+
+struct klx_publisher {
+    struct klx_outbox outbox; /* first: the outbox is the publisher */
+    struct klx_loop *loop;
+    struct klx_clock *clock;
+    struct klx_topic_names topics;
+    struct klx_kafka_config *kafka;
+    char *cluster;
+    struct klx_publisher_callbacks cb;
+    struct klx_txn *txn;
+    struct klx_reader *reader; /* of klaxon.state, at the start */
+    struct klx_timer *lazy;
+    struct klx_arena scratch;
+    struct batch batches[2];
+    unsigned filling; /* the other one is on its way, when the transaction is busy */
+    struct slot slots[KLX_WATCHES_MAX];
+    bool wanted; /* something but a bookmark waits */
+    bool full;
+    bool ready;
+    bool stopping;
+    void (*on_stopped)(void *arg);
+    void *stop_arg;
+    struct klx_publisher_stats stats;
+};
+
+static struct batch *filling(struct klx_publisher *p) {
+    return &p->batches[p->filling];
+}
+
+static void check_full(struct klx_publisher *p) {
+    const struct batch *b = filling(p);
+    bool full = b->n >= KLX_BATCH_RECORDS_MAX || b->arena.used_bytes >= KLX_BATCH_BYTES_MAX;
+    if (full != p->full) {
+        p->full = full;
+        p->cb.on_full(p->cb.arg, full);
+    }
+}
+
+/* A paused watch may still hand up the page or frame it has in hand: the list grows past the limit by that much. */
+static struct klx_record *next_record(struct klx_publisher *p) {
+    struct batch *b = filling(p);
+    if (b->n == b->room) {
+        size_t room = b->room > 0 ? 2 * b->room : 1024;
+        b->records = klx_grow_array(b->records, b->room, room, sizeof(*b->records));
+        b->room = room;
+    }
+    return &b->records[b->n];
+}
+
+static void fatal(struct klx_publisher *p, const char *why) {
+    if (!p->stopping) {
+        p->cb.on_fatal(p->cb.arg, why);
+    }
+}
+
+static void put_event(struct klx_outbox *o, const struct klx_event *e) {
+    struct klx_publisher *p = (struct klx_publisher *)o;
+    struct klx_record *r = next_record(p);
+    if (klx_event_encode(&filling(p)->arena, &p->topics, e, p->clock->wall_us(p->clock), r) != 0) {
+        fatal(p, "the batch's memory is full: an object is larger than klaxon carries");
+        return;
+    }
+    filling(p)->n++;
+    p->stats.events++;
+    p->wanted = true;
+}
+
+static void put_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv value) {
+    struct klx_publisher *p = (struct klx_publisher *)o;
+    struct klx_arena *a = &filling(p)->arena;
+    struct klx_record *r = next_record(p);
+    *r = (struct klx_record){
+        .topic = p->topics.name[KLX_TOPIC_STATE],
+        .partition = -1,
+        .timestamp_ms = p->clock->wall_us(p->clock) / KLX_US_PER_MS,
+        .key = klx_arena_dup(a, key),
+        .value = value.n > 0 ? klx_arena_dup(a, value) : klx_sv(NULL),
+    };
+    if (r->key.p == NULL || (value.n > 0 && r->value.p == NULL)) {
+        fatal(p, "the batch's memory is full: a state is larger than klaxon carries");
+        return;
+    }
+    filling(p)->n++;
+    p->wanted = true;
+}
+
+static void put_checkpoints(struct klx_publisher *p) {
+    for (size_t i = 0; i < KLX_WATCHES_MAX; i++) {
+        struct slot *s = &p->slots[i];
+        if (!s->dirty) {
+            continue;
+        }
+        char key[200], value[200], now[KLX_TIME_TEXT_BYTES];
+        klx_time_format(p->clock->wall_us(p->clock), KLX_TIME_MILLIS, now);
+        int k = snprintf(key, sizeof(key), "%s/%s", p->cluster, s->source);
+        int v = snprintf(value, sizeof(value), "{\"resourceVersion\":\"%s\",\"at\":\"%s\"}", s->rv.text, now);
+        put_state(&p->outbox, klx_sv_n(key, (size_t)k), klx_sv_n(value, (size_t)v));
+        s->dirty = false;
+    }
+}
+
+/* Sends what has gathered, when nothing is on its way. */
+static void flush(struct klx_publisher *p) {
+    if (!p->ready || !p->wanted || !klx_txn_idle(p->txn)) {
+        return;
+    }
+    put_checkpoints(p);
+    struct batch *b = filling(p);
+    p->wanted = false;
+    p->filling = 1 - p->filling;
+    klx_timer_stop(p->lazy);
+    p->stats.transactions++;
+    p->stats.records += b->n;
+    klx_txn_commit(p->txn, b->records, b->n);
+    check_full(p);
+}
+
+static void on_lazy(void *arg) {
+    struct klx_publisher *p = arg;
+    p->wanted = true;
+    flush(p);
+}
+
+static void on_txn_stopped(void *arg, bool clean) {
+    struct klx_publisher *p = arg;
+    (void)clean; /* what is not committed comes again after the next start */
+    p->on_stopped(p->stop_arg);
+}
+
+static void on_committed(void *arg, int64_t took_us) {
+    struct klx_publisher *p = arg;
+    (void)took_us;
+    struct batch *sent = &p->batches[1 - p->filling];
+    klx_arena_reset(&sent->arena);
+    sent->n = 0;
+    flush(p);
+    check_full(p);
+}
+
+static void on_state_record(void *arg, const struct klx_record *r) {
+    struct klx_publisher *p = arg;
+    struct klx_sv prefix = klx_sv(p->cluster), key = r->key;
+    if (klx_sv_starts(key, prefix) && key.n > prefix.n && key.p[prefix.n] == '/') {
+        p->cb.on_state(p->cb.arg, klx_sv_n(key.p + prefix.n + 1, key.n - prefix.n - 1), r->value);
+    }
+}
+
+static void on_state_end(void *arg) {
+    struct klx_publisher *p = arg;
+    klx_reader_free(p->reader);
+    p->reader = NULL;
+    p->ready = true;
+    p->cb.on_ready(p->cb.arg);
+}
+
+static void on_reader_trouble(void *arg, const char *what) {
+    struct klx_publisher *p = arg;
+    p->cb.on_trouble(p->cb.arg, what);
+}
+
+static void on_fatal(void *arg, const char *why) {
+    fatal(arg, why);
+}
+
+/* The predecessor is fenced and its open transaction ended: what is committed now stays the truth. */
+static void on_txn_ready(void *arg) {
+    struct klx_publisher *p = arg;
+    struct klx_error e = { 0 };
+    const char *topic = p->topics.name[KLX_TOPIC_STATE];
+    const struct klx_reader_options o = {
+        .kafka = p->kafka, .topics = &topic, .topics_n = 1, .start = KLX_READER_BEGINNING, .until_end = true };
+    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_reader_trouble, on_fatal, p };
+    if (klx_reader_new(p->loop, &o, &cb, &p->reader, &e) != 0) {
+        fatal(p, e.text);
+    }
+}
+
+int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock, const struct klx_kafka_config *kafka,
+                      const struct klx_topic_names *topics, const char *cluster, const struct klx_publisher_callbacks *cb,
+                      struct klx_publisher **ret, struct klx_error *e) {
+    struct klx_publisher *p = klx_alloc(struct klx_publisher);
+    const char *used[] = { topics->name[KLX_TOPIC_STATE], topics->name[KLX_TOPIC_KUBERNETES], topics->name[KLX_TOPIC_NODES] };
+    char *id = klx_asprintf("klaxon-collector-%s", cluster);
+    const struct klx_txn_options o = { .kafka = kafka, .transactional_id = id, .topics = used, .topics_n = KLX_COUNT(used) };
+    const struct klx_txn_callbacks txn_cb = { on_txn_ready, on_committed, on_reader_trouble, on_fatal, p };
+    int rc = klx_txn_new(l, &o, &txn_cb, &p->txn, e);
+    free(id);
+    if (rc != 0) {
+        free(p);
+        return rc;
+    }
+    p->outbox = (struct klx_outbox){ .event = put_event, .state = put_state, .arena = &p->scratch };
+    p->loop = l;
+    p->clock = clock;
+    p->topics = *topics;
+    p->kafka = klx_kafka_config_dup(kafka);
+    p->cluster = klx_strdup(cluster);
+    p->cb = *cb;
+    p->lazy = klx_timer_new(l, on_lazy, p);
+    klx_arena_init(&p->scratch, 16384, SCRATCH_BYTES_MAX);
+    for (int i = 0; i < 2; i++) {
+        klx_arena_init(&p->batches[i].arena, ARENA_CHUNK_BYTES, 16 * KLX_BATCH_BYTES_MAX);
+    }
+    *ret = p;
+    return 0;
+}
+
+void klx_publisher_start(struct klx_publisher *p) {
+    klx_txn_start(p->txn);
+}
+
+struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p) {
+    return &p->outbox;
+}
+
+void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source, struct klx_sv resource_version, bool lazy) {
+    struct slot *s = &p->slots[slot];
+    s->source = source;
+    s->dirty = true;
+    klx_rv_set(&s->rv, resource_version);
+    if (lazy && !p->wanted && !klx_timer_active(p->lazy)) {
+        klx_timer_start(p->lazy, LAZY_MS);
+    } else if (!lazy) {
+        p->wanted = true;
+    }
+}
+
+void klx_publisher_end_turn(struct klx_publisher *p) {
+    klx_arena_reset(&p->scratch);
+    flush(p);
+    check_full(p);
+}
+
+struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p) {
+    return p->stats;
+}
+
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg), void *arg) {
+    p->stopping = true;
+    p->on_stopped = on_stopped;
+    p->stop_arg = arg;
+    flush(p);
+    klx_txn_stop(p->txn, wait_ms, on_txn_stopped, p);
+}
+
+void klx_publisher_free(struct klx_publisher *p) {
+    if (p == NULL) {
+        return;
+    }
+    klx_txn_free(p->txn);
+    klx_reader_free(p->reader);
+    klx_timer_free(p->lazy);
+    klx_kafka_config_free(p->kafka);
+    klx_arena_release(&p->scratch);
+    for (int i = 0; i < 2; i++) {
+        klx_arena_release(&p->batches[i].arena);
+        free(p->batches[i].records);
+    }
+    free(p->cluster);
+    free(p);
+}

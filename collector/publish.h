@@ -1,0 +1,51 @@
+/*
+ * The publisher of one cluster: events, detector states and resourceVersions, committed together (docs/architecture.md, "Exactly once").
+ *
+ * Two batches: one is filled while the other is on its way as a transaction. When the one being filled reaches its limit, on_full(true)
+ * asks for the watches to be paused; on_full(false) follows when there is room again.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "collector/outbox.h"
+#include "lib/base/clock.h"
+#include "lib/io/kafka_config.h"
+#include "lib/io/loop.h"
+#include "schema/topics.h"
+
+#define KLX_BATCH_RECORDS_MAX 8000
+#define KLX_BATCH_BYTES_MAX (8u << 20)
+#define KLX_WATCHES_MAX 16
+
+struct klx_publisher;
+
+struct klx_publisher_callbacks {
+    /* Everything that was committed before has been handed to on_state: watches may start. Once. */
+    void (*on_ready)(void *arg);
+    /* A record of `klaxon.state` with this cluster's prefix cut off its key, before on_ready; the last one of a key counts; empty: gone. */
+    void (*on_state)(void *arg, struct klx_sv key, struct klx_sv value);
+    void (*on_full)(void *arg, bool full);
+    void (*on_trouble)(void *arg, const char *what);
+    void (*on_fatal)(void *arg, const char *why);
+    void *arg;
+};
+
+struct klx_publisher_stats {
+    uint64_t events, transactions, records;
+};
+
+int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock, const struct klx_kafka_config *kafka,
+                      const struct klx_topic_names *topics, const char *cluster, const struct klx_publisher_callbacks *cb,
+                      struct klx_publisher **ret, struct klx_error *e) KLX_MUST_CHECK;
+void klx_publisher_start(struct klx_publisher *p);
+/* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */
+struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
+/* The place where the watch `slot` (named in the state by `source`) resumes, in the transaction that holds what came before. A lazy one
+   (a bookmark) does not cause a transaction by itself, but at most a minute later. */
+void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source, struct klx_sv resource_version, bool lazy);
+void klx_publisher_end_turn(struct klx_publisher *p);
+struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p);
+/* Commits what is there (at most wait_ms), then on_stopped. */
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg), void *arg);
+void klx_publisher_free(struct klx_publisher *p);

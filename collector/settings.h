@@ -1,0 +1,38 @@
+/*
+ * The collector's part of the configuration.
+ *
+ *     clusters:
+ *       - name: prod-weu              # in every key and id: do not change it later
+ *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
+ *         context: prod-weu           # default: current-context
+ *         sources: { events: {}, nodes: {} }
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/error.h"
+#include "lib/io/kafka_config.h"
+#include "schema/settings.h"
+
+#define KLX_SOURCES_MAX 16
+
+struct klx_source_ops;
+
+struct klx_cluster_settings {
+    char *name; /* [a-z0-9.-], at most 63 */
+    char *kubeconfig;
+    char *context;
+    const struct klx_source_ops *sources[KLX_SOURCES_MAX];
+    size_t sources_n;
+};
+
+struct klx_collector_settings {
+    struct klx_kafka_config *kafka;
+    struct klx_cluster_settings *clusters;
+    size_t clusters_n;
+};
+
+int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+void klx_collector_settings_release(struct klx_collector_settings *c);
