@@ -45,7 +45,7 @@ struct klx_publisher {
     bool full;
     bool ready;
     bool stopping;
-    void (*on_stopped)(void *arg);
+    void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
     struct klx_publisher_stats stats;
 };
@@ -150,8 +150,7 @@ static void on_lazy(void *arg) {
 
 static void on_txn_stopped(void *arg, bool clean) {
     struct klx_publisher *p = arg;
-    (void)clean; /* what is not committed comes again after the next start */
-    p->on_stopped(p->stop_arg);
+    p->on_stopped(p->stop_arg, clean);
 }
 
 static void on_committed(void *arg, int64_t took_us) {
@@ -262,7 +261,7 @@ struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p) {
     return p->stats;
 }
 
-void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg), void *arg) {
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg) {
     p->stopping = true;
     p->on_stopped = on_stopped;
     p->stop_arg = arg;

@@ -46,6 +46,7 @@ struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source, struct klx_sv resource_version, bool lazy);
 void klx_publisher_end_turn(struct klx_publisher *p);
 struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p);
-/* Commits what is there (at most wait_ms), then on_stopped. */
-void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg), void *arg);
+/* Commits what is there (at most wait_ms), then on_stopped. Not clean: a commit is still under way on its thread; the process must end
+   without klx_publisher_free, and the next start finds out what became of it. */
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg);
 void klx_publisher_free(struct klx_publisher *p);

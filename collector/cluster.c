@@ -1,0 +1,368 @@
+#include "collector/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "collector/detectors/detector.h"
+#include "collector/kube/watch.h"
+#include "collector/publish.h"
+#include "collector/sources/source.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+
+static const struct klx_detector_ops *const all_detectors[] = {
+#define KLX_DETECTOR(name) &klx_detector_##name,
+#include "collector/detectors/list.def"
+#undef KLX_DETECTOR
+};
+
+#define DETECTORS_N KLX_COUNT(all_detectors)
+
+/* A name that a list has shown. */
+struct listed {
+    char *name;
+    UT_hash_handle hh;
+};
+
+struct source_watch {
+    struct klx_cluster *cluster;
+    const struct klx_source_ops *ops;
+    size_t slot;
+    struct klx_rv resume;
+    int64_t checkpoint_us;
+    struct klx_watch *watch;
+    struct listed *listed;
+    enum klx_observation_kind observed; /* what its objects are, once one was seen */
+    bool connected;
+    uint64_t bad_objects;
+};
+
+struct klx_cluster {
+    struct klx_cluster_env env;
+    const struct klx_cluster_settings *settings;
+    struct klx_kube_client *client;
+    struct klx_publisher *publisher;
+    void *detectors[DETECTORS_N];
+    struct source_watch watches[KLX_SOURCES_MAX];
+    size_t watches_n;
+    struct klx_timer *ticks;
+    bool started; /* the watches run */
+};
+
+static int64_t now_us(const struct klx_cluster *c) {
+    return c->env.clock->wall_us(c->env.clock);
+}
+
+static void tick(void *arg) {
+    struct klx_cluster *c = arg;
+    int64_t next_us = KLX_TIME_NONE;
+    for (size_t i = 0; i < DETECTORS_N; i++) {
+        int64_t due_us = all_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
+        next_us = next_us == KLX_TIME_NONE || (due_us != KLX_TIME_NONE && due_us < next_us) ? due_us : next_us;
+    }
+    klx_publisher_end_turn(c->publisher);
+    if (next_us != KLX_TIME_NONE) {
+        int64_t wait_ms = (next_us - now_us(c)) / KLX_US_PER_MS + 1;
+        klx_timer_start(c->ticks, wait_ms > 1 ? wait_ms : 1);
+    }
+}
+
+static void on_object(void *arg, enum klx_change change, enum klx_origin origin, const struct klx_json *object) {
+    struct source_watch *w = arg;
+    struct klx_cluster *c = w->cluster;
+    struct klx_outbox *out = klx_publisher_outbox(c->publisher);
+    struct klx_observation o = { .change = change, .origin = origin, .cluster = klx_sv(c->settings->name) };
+    int rc = w->ops->observe(object, &o);
+    if (rc == -ENOENT) {
+        return;
+    }
+    if (rc != 0) {
+        if (w->bad_objects++ == 0) {
+            klx_log_warn("an object of the watch is not what it should be, skipped", KLX_F_STR("cluster", c->settings->name),
+                         KLX_F_STR("source", w->ops->name), KLX_F_SV("name", klx_json_str(object, "metadata.name")));
+        }
+        return;
+    }
+    w->observed = o.kind;
+    if (w->ops->publish != NULL) {
+        w->ops->publish(&o, object, out);
+    }
+    for (size_t i = 0; i < DETECTORS_N; i++) {
+        all_detectors[i]->observe(c->detectors[i], &o, now_us(c), out);
+    }
+}
+
+static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookmark) {
+    struct source_watch *w = arg;
+    struct klx_cluster *c = w->cluster;
+    klx_publisher_checkpoint(c->publisher, w->slot, w->ops->name, resource_version, bookmark);
+    klx_publisher_end_turn(c->publisher);
+    if (!bookmark) {
+        klx_timer_start(c->ticks, 1); /* what was seen may have set a detector's timer */
+    }
+}
+
+static void forget_listed(struct source_watch *w) {
+    struct listed *l = NULL, *next = NULL;
+    HASH_ITER (hh, w->listed, l, next) {
+        HASH_DEL(w->listed, l);
+        free(l->name);
+        free(l);
+    }
+}
+
+static void on_listed(void *arg, const struct klx_json *object) {
+    struct source_watch *w = arg;
+    struct klx_sv name = klx_json_str(object, "metadata.name");
+    struct listed *l = NULL;
+    if (!w->ops->stateful || name.n == 0) {
+        return;
+    }
+    HASH_FIND(hh, w->listed, name.p, name.n, l);
+    if (l == NULL) {
+        l = klx_alloc(struct listed);
+        l->name = klx_sv_dup(name);
+        HASH_ADD_KEYPTR(hh, w->listed, l->name, name.n, l);
+    }
+}
+
+static bool is_listed(void *arg, struct klx_sv name) {
+    const struct source_watch *w = arg;
+    struct listed *l = NULL;
+    HASH_FIND(hh, w->listed, name.p, name.n, l);
+    return l != NULL;
+}
+
+static void on_list(void *arg, bool begins, enum klx_origin origin) {
+    struct source_watch *w = arg;
+    struct klx_cluster *c = w->cluster;
+    if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
+        for (size_t i = 0; i < DETECTORS_N; i++) {
+            all_detectors[i]->relisted(c->detectors[i], w->observed, is_listed, w, now_us(c), klx_publisher_outbox(c->publisher));
+        }
+    }
+    forget_listed(w);
+}
+
+static void write_gap(struct klx_jw *w, const struct source_watch *s, const struct klx_watch_gap *gap, struct klx_sv summary) {
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "summary", summary);
+    klx_jw_key(w, "object");
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "kind", "Watch");
+    klx_jw_member_str(w, "name", s->ops->name);
+    klx_jw_end_object(w);
+    klx_jw_member_str(w, "reason", "WatchGap");
+    klx_jw_key(w, "labels");
+    klx_jw_begin_object(w);
+    klx_jw_end_object(w);
+    klx_jw_member_str(w, "why", gap->why);
+    klx_jw_member_sv(w, "after", gap->after);
+    klx_jw_member_time(w, "since", gap->since_us);
+    klx_jw_member_time(w, "until", gap->until_us);
+    klx_jw_end_object(w);
+}
+
+static void on_gap(void *arg, const struct klx_watch_gap *gap) {
+    struct source_watch *s = arg;
+    struct klx_cluster *c = s->cluster;
+    struct klx_outbox *out = klx_publisher_outbox(c->publisher);
+    struct klx_arena *a = out->arena;
+    struct klx_sv name = klx_sv(c->settings->name);
+    struct klx_sv summary = klx_arena_printf(a, "What happened on %s of cluster %s after resourceVersion %.*s may be incomplete (%s)",
+                                             s->ops->name, c->settings->name, KLX_SV_FMT(gap->after), gap->why);
+    struct klx_buf data KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&data, 8192);
+    struct klx_jw w;
+    klx_jw_init(&w, &data);
+    write_gap(&w, s, gap, summary);
+    const struct klx_sv parts[] = { klx_sv(s->ops->name), gap->after, klx_sv(gap->why) };
+    const struct klx_event e = {
+        .kind = KLX_KIND_WATCH_GAP,
+        .id = klx_event_id(a, name, KLX_KIND_WATCH_GAP, parts, 3),
+        .source = klx_arena_printf(a, "/clusters/%s/%s", c->settings->name, s->ops->name),
+        .subject = klx_arena_printf(a, "Watch/%s", s->ops->name),
+        .key = klx_arena_printf(a, "%s/-/Watch/%s", c->settings->name, s->ops->name),
+        .cluster = name,
+        .severity = KLX_SEVERITY_WARNING,
+        .time_us = gap->until_us,
+        .data = klx_buf_sv(&data),
+    };
+    out->event(out, &e);
+    klx_log_warn("gap in the watch, listing what is there", KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", s->ops->name),
+                 KLX_F_STR("why", gap->why), KLX_F_SV("after", gap->after));
+}
+
+static void on_connected(void *arg, bool connected) {
+    ((struct source_watch *)arg)->connected = connected;
+}
+
+static void on_watch_trouble(void *arg, const char *what, int64_t retry_ms) {
+    const struct source_watch *w = arg;
+    klx_log_warn(what, KLX_F_STR("cluster", w->cluster->settings->name), KLX_F_STR("source", w->ops->name), KLX_F_INT("retry_ms", retry_ms));
+}
+
+static void start_watch(struct source_watch *w) {
+    struct klx_cluster *c = w->cluster;
+    const struct klx_watch_options o = {
+        .path = w->ops->path, .bookmarks = w->ops->bookmarks, .resume = w->resume, .checkpoint_us = w->checkpoint_us };
+    const struct klx_watch_callbacks cb = {
+        .on_object = on_object,
+        .on_listed = on_listed,
+        .on_checkpoint = on_checkpoint,
+        .on_list = on_list,
+        .on_gap = on_gap,
+        .on_connected = on_connected,
+        .on_trouble = on_watch_trouble,
+        .arg = w,
+    };
+    klx_log_info(w->resume.text[0] != '\0' ? "watch resumes" : "watch begins with a list", KLX_F_STR("cluster", c->settings->name),
+                 KLX_F_STR("source", w->ops->name), KLX_F_STR("resourceVersion", w->resume.text));
+    w->watch = klx_watch_new(c->client, c->env.clock, &o, &cb);
+    klx_watch_start(w->watch);
+}
+
+static void on_publisher_ready(void *arg) {
+    struct klx_cluster *c = arg;
+    c->started = true;
+    for (size_t i = 0; i < c->watches_n; i++) {
+        start_watch(&c->watches[i]);
+    }
+    tick(c);
+}
+
+static void restore_checkpoint(struct source_watch *w, struct klx_sv value) {
+    struct klx_arena arena KLX_CLEANUP(klx_arena_release);
+    const struct klx_json *v = NULL;
+    klx_arena_init(&arena, 1024, 65536);
+    if (klx_json_parse(&arena, value, NULL, &v, NULL) == 0) {
+        klx_rv_set(&w->resume, klx_json_str(v, "resourceVersion"));
+        if (klx_time_parse(klx_json_str(v, "at"), &w->checkpoint_us) != 0) {
+            w->checkpoint_us = KLX_TIME_NONE;
+        }
+    }
+}
+
+/* "events" → a watch's checkpoint; "node_repair/aks-1" → a detector's state. A removed state needs nothing: a later one counts. */
+static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
+    struct klx_cluster *c = arg;
+    struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
+    for (size_t i = 0; i < c->watches_n && object.n == 0; i++) {
+        if (klx_sv_eq(owner, klx_sv(c->watches[i].ops->name))) {
+            restore_checkpoint(&c->watches[i], value);
+        }
+    }
+    for (size_t i = 0; i < DETECTORS_N && object.n > 0; i++) {
+        if (klx_sv_eq(owner, klx_sv(all_detectors[i]->name)) && all_detectors[i]->restore(c->detectors[i], object, value) != 0) {
+            klx_log_warn("a stored state cannot be read, skipped", KLX_F_STR("cluster", c->settings->name), KLX_F_SV("key", key));
+        }
+    }
+}
+
+static void on_full(void *arg, bool full) {
+    struct klx_cluster *c = arg;
+    for (size_t i = 0; i < c->watches_n; i++) {
+        if (c->watches[i].watch != NULL && full) {
+            klx_watch_pause(c->watches[i].watch);
+        } else if (c->watches[i].watch != NULL) {
+            klx_watch_resume(c->watches[i].watch);
+        }
+    }
+}
+
+static void on_kafka_trouble(void *arg, const char *what) {
+    const struct klx_cluster *c = arg;
+    klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("cluster", c->settings->name), KLX_F_STR("what", what));
+}
+
+static void on_fatal(void *arg, const char *why) {
+    struct klx_cluster *c = arg;
+    c->env.on_fatal(c->env.arg, c->settings->name, why);
+}
+
+static int open_client(struct klx_cluster *c, struct klx_error *e) {
+    struct klx_kube_access *access = NULL;
+    int rc = klx_kubeconfig_load(c->settings->kubeconfig, c->settings->context, now_us(c), &access, e);
+    if (rc != 0) {
+        return klx_fail_in(e, rc, "cluster %s", c->settings->name);
+    }
+    if (access->insecure) {
+        klx_log_warn("INSECURE: the kubeconfig says insecure-skip-tls-verify; anybody on the way can read the token and invent events",
+                     KLX_F_STR("cluster", c->settings->name), KLX_F_STR("context", access->context));
+    }
+    c->client = klx_kube_client_new(c->env.loop, c->env.http, access);
+    return 0;
+}
+
+int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s, struct klx_cluster **ret,
+                    struct klx_error *e) {
+    struct klx_cluster *c = klx_alloc(struct klx_cluster);
+    const struct klx_publisher_callbacks cb = { on_publisher_ready, on_state, on_full, on_kafka_trouble, on_fatal, c };
+    c->env = *env;
+    c->settings = s;
+    int rc = open_client(c, e);
+    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, s->name, &cb, &c->publisher, e) : rc;
+    if (rc != 0) {
+        klx_cluster_free(c);
+        return rc;
+    }
+    for (size_t i = 0; i < DETECTORS_N; i++) {
+        c->detectors[i] = all_detectors[i]->create(klx_sv(s->name));
+    }
+    for (size_t i = 0; i < s->sources_n; i++) {
+        c->watches[c->watches_n++] = (struct source_watch){
+            .cluster = c, .ops = s->sources[i], .slot = i, .checkpoint_us = KLX_TIME_NONE };
+    }
+    c->ticks = klx_timer_new(env->loop, tick, c);
+    *ret = c;
+    return 0;
+}
+
+void klx_cluster_start(struct klx_cluster *c) {
+    klx_publisher_start(c->publisher);
+}
+
+bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
+    bool ready = c->started;
+    for (size_t i = 0; i < c->watches_n; i++) {
+        const struct source_watch *w = &c->watches[i];
+        klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, w->ops->name,
+                       w->connected ? "connected" : c->started ? "not connected" : "waits for Kafka");
+        ready = ready && w->connected;
+    }
+    return ready;
+}
+
+static void stop_watches(struct klx_cluster *c) {
+    for (size_t i = 0; i < c->watches_n; i++) {
+        klx_watch_free(c->watches[i].watch);
+        c->watches[i].watch = NULL;
+        forget_listed(&c->watches[i]);
+    }
+}
+
+void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg) {
+    stop_watches(c);
+    klx_timer_stop(c->ticks);
+    klx_publisher_stop(c->publisher, wait_ms, on_stopped, arg);
+}
+
+void klx_cluster_free(struct klx_cluster *c) {
+    if (c == NULL) {
+        return;
+    }
+    stop_watches(c);
+    klx_timer_free(c->ticks);
+    for (size_t i = 0; i < DETECTORS_N; i++) {
+        if (c->detectors[i] != NULL) {
+            all_detectors[i]->destroy(c->detectors[i]);
+        }
+    }
+    klx_publisher_free(c->publisher);
+    klx_kube_client_free(c->client);
+    free(c);
+}

@@ -1,0 +1,164 @@
+/*
+ * klaxon-collector: one or more clusters → Kafka.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "collector/cluster.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/options.h"
+
+#define STOP_MS 4000 /* of the five seconds that an ordered stop may take */
+
+struct arguments {
+    const char *config;
+    bool check;
+};
+
+static const struct klx_option options[] = {
+    { .name = "config", .letter = 'c', .kind = KLX_OPT_STR, .offset = offsetof(struct arguments, config), .value = "FILE",
+      .help = "the configuration (default: $KLAXON_CONFIG, /etc/klaxon/klaxon.yaml)" },
+    { .name = "check", .kind = KLX_OPT_FLAG, .offset = offsetof(struct arguments, check), .help = "check the configuration and end" },
+    { .name = NULL },
+};
+
+static const struct klx_command_help help = {
+    .name = "klaxon-collector",
+    .operands = "",
+    .summary = "Streams what happens in Kubernetes clusters to Kafka, each change exactly once.",
+    .examples = "  klaxon-collector --config klaxon.yaml --check\n  klaxon-collector --config klaxon.yaml\n",
+};
+
+struct process {
+    struct klx_settings settings;
+    struct klx_collector_settings collector;
+    struct klx_loop *loop;
+    struct klx_http *http;
+    struct klx_cluster **clusters;
+    size_t clusters_n, stopped_n;
+    bool stopping, clean;
+    int exit_code;
+};
+
+static void on_cluster_stopped(void *arg, bool clean) {
+    struct process *p = arg;
+    p->stopped_n++;
+    p->clean = p->clean && clean;
+    if (p->stopped_n == p->clusters_n) {
+        klx_loop_stop(p->loop);
+    }
+}
+
+static void stop(struct process *p) {
+    if (p->stopping) {
+        return;
+    }
+    p->stopping = true;
+    for (size_t i = 0; i < p->clusters_n; i++) {
+        klx_cluster_stop(p->clusters[i], STOP_MS, on_cluster_stopped, p);
+    }
+}
+
+static void on_signal(void *arg, int signum) {
+    if (signum != SIGHUP) {
+        klx_log_info("stopping");
+        stop(arg);
+    }
+}
+
+static void on_fatal(void *arg, const char *cluster, const char *why) {
+    struct process *p = arg;
+    klx_log_error("cannot go on, ending; the next start resumes at the last commit", KLX_F_STR("cluster", cluster), KLX_F_STR("why", why));
+    p->exit_code = KLX_EXIT_FAILED;
+    stop(p);
+}
+
+static int open_clusters(struct process *p, struct klx_error *e) {
+    const struct klx_cluster_env env = {
+        .loop = p->loop,
+        .http = p->http,
+        .clock = klx_clock_real(),
+        .kafka = p->collector.kafka,
+        .topics = &p->settings.topics,
+        .on_fatal = on_fatal,
+        .arg = p,
+    };
+    p->clusters = klx_alloc_n(struct klx_cluster *, p->collector.clusters_n);
+    for (size_t i = 0; i < p->collector.clusters_n; i++) {
+        int rc = klx_cluster_new(&env, &p->collector.clusters[i], &p->clusters[i], e);
+        if (rc != 0) {
+            return rc;
+        }
+        p->clusters_n++;
+    }
+    return 0;
+}
+
+static void close_all(struct process *p) {
+    for (size_t i = 0; i < p->clusters_n; i++) {
+        klx_cluster_free(p->clusters[i]);
+    }
+    free(p->clusters);
+    klx_http_free(p->http);
+    klx_loop_on_signal(p->loop, NULL, NULL);
+    klx_loop_run(p->loop); /* the last close callbacks */
+    klx_loop_free(p->loop);
+    klx_collector_settings_release(&p->collector);
+    klx_settings_release(&p->settings);
+}
+
+static int run(struct process *p) {
+    struct klx_error e = { 0 };
+    p->loop = klx_loop_new();
+    p->http = klx_http_new(p->loop);
+    if (open_clusters(p, &e) != 0) {
+        klx_log_error(e.text);
+        close_all(p);
+        return KLX_EXIT_CONFIG;
+    }
+    klx_loop_on_signal(p->loop, on_signal, p);
+    for (size_t i = 0; i < p->clusters_n; i++) {
+        klx_cluster_start(p->clusters[i]);
+    }
+    klx_loop_run(p->loop);
+    if (!p->clean) {
+        klx_log_warn("Kafka did not answer in time; the next start ends what is open");
+        _exit(p->exit_code);
+    }
+    klx_log_info("stopped");
+    close_all(p);
+    return p->exit_code;
+}
+
+int main(int argc, char **argv) {
+    struct arguments a = { 0 };
+    struct process p = { .clean = true };
+    struct klx_error e = { 0 };
+    int code = 0;
+    int first = klx_options_parse(argc, argv, &help, options, &a, &code);
+    if (first < 0) {
+        return code;
+    }
+    if (first < argc) {
+        fprintf(stderr, "%s: \"%s\" is not expected here\n", help.name, argv[first]);
+        return KLX_EXIT_USAGE;
+    }
+    klx_log_init("collector", KLX_LOG_AUTO, KLX_LOG_INFO);
+    int rc = klx_settings_load(a.config, &p.settings, &e);
+    rc = rc == 0 ? klx_collector_settings_load(&p.settings, &p.collector, &e) : rc;
+    if (rc != 0) {
+        fprintf(stderr, "%s\n", e.text);
+        klx_settings_release(&p.settings);
+        return KLX_EXIT_CONFIG;
+    }
+    klx_log_init("collector", p.settings.log_format, p.settings.log_level);
+    if (a.check) {
+        printf("%s: %zu cluster%s: good\n", klx_settings_path(a.config), p.collector.clusters_n, p.collector.clusters_n == 1 ? "" : "s");
+        klx_collector_settings_release(&p.collector);
+        klx_settings_release(&p.settings);
+        return KLX_EXIT_OK;
+    }
+    return run(&p);
+}
