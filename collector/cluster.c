@@ -61,8 +61,11 @@ static void tick(void *arg) {
     struct klx_cluster *c = arg;
     int64_t next_us = KLX_TIME_NONE;
     for (size_t i = 0; i < DETECTORS_N; i++) {
-        int64_t due_us = all_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
-        next_us = next_us == KLX_TIME_NONE || (due_us != KLX_TIME_NONE && due_us < next_us) ? due_us : next_us;
+        int64_t due_us =
+            all_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
+        next_us = next_us == KLX_TIME_NONE || (due_us != KLX_TIME_NONE && due_us < next_us)
+                      ? due_us
+                      : next_us;
     }
     klx_publisher_end_turn(c->publisher);
     if (next_us != KLX_TIME_NONE) {
@@ -71,19 +74,23 @@ static void tick(void *arg) {
     }
 }
 
-static void on_object(void *arg, enum klx_change change, enum klx_origin origin, const struct klx_json *object) {
+static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
+                      const struct klx_json *object) {
     struct source_watch *w = arg;
     struct klx_cluster *c = w->cluster;
     struct klx_outbox *out = klx_publisher_outbox(c->publisher);
-    struct klx_observation o = { .change = change, .origin = origin, .cluster = klx_sv(c->settings->name) };
+    struct klx_observation o = { .change = change,
+                                 .origin = origin,
+                                 .cluster = klx_sv(c->settings->name) };
     int rc = w->ops->observe(object, &o);
     if (rc == -ENOENT) {
         return;
     }
     if (rc != 0) {
         if (w->bad_objects++ == 0) {
-            klx_log_warn("an object of the watch is not what it should be, skipped", KLX_F_STR("cluster", c->settings->name),
-                         KLX_F_STR("source", w->ops->name), KLX_F_SV("name", klx_json_str(object, "metadata.name")));
+            klx_log_warn("an object of the watch is not what it should be, skipped",
+                         KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
+                         KLX_F_SV("name", klx_json_str(object, "metadata.name")));
         }
         return;
     }
@@ -108,7 +115,7 @@ static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookma
 
 static void forget_listed(struct source_watch *w) {
     struct listed *l = NULL, *next = NULL;
-    HASH_ITER (hh, w->listed, l, next) {
+    HASH_ITER(hh, w->listed, l, next) {
         HASH_DEL(w->listed, l);
         free(l->name);
         free(l);
@@ -142,13 +149,15 @@ static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct klx_cluster *c = w->cluster;
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
         for (size_t i = 0; i < DETECTORS_N; i++) {
-            all_detectors[i]->relisted(c->detectors[i], w->observed, is_listed, w, now_us(c), klx_publisher_outbox(c->publisher));
+            all_detectors[i]->relisted(c->detectors[i], w->observed, is_listed, w, now_us(c),
+                                       klx_publisher_outbox(c->publisher));
         }
     }
     forget_listed(w);
 }
 
-static void write_gap(struct klx_jw *w, const struct source_watch *s, const struct klx_watch_gap *gap, struct klx_sv summary) {
+static void write_gap(struct klx_jw *w, const struct source_watch *s,
+                      const struct klx_watch_gap *gap, struct klx_sv summary) {
     klx_jw_begin_object(w);
     klx_jw_member_sv(w, "summary", summary);
     klx_jw_key(w, "object");
@@ -173,8 +182,9 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
     struct klx_outbox *out = klx_publisher_outbox(c->publisher);
     struct klx_arena *a = out->arena;
     struct klx_sv name = klx_sv(c->settings->name);
-    struct klx_sv summary = klx_arena_printf(a, "What happened on %s of cluster %s after resourceVersion %.*s may be incomplete (%s)",
-                                             s->ops->name, c->settings->name, KLX_SV_FMT(gap->after), gap->why);
+    struct klx_sv summary = klx_arena_printf(
+        a, "What happened on %s of cluster %s after resourceVersion %.*s may be incomplete (%s)",
+        s->ops->name, c->settings->name, KLX_SV_FMT(gap->after), gap->why);
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, 8192);
     struct klx_jw w;
@@ -193,8 +203,9 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
         .data = klx_buf_sv(&data),
     };
     out->event(out, &e);
-    klx_log_warn("gap in the watch, listing what is there", KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", s->ops->name),
-                 KLX_F_STR("why", gap->why), KLX_F_SV("after", gap->after));
+    klx_log_warn("gap in the watch, listing what is there", KLX_F_STR("cluster", c->settings->name),
+                 KLX_F_STR("source", s->ops->name), KLX_F_STR("why", gap->why),
+                 KLX_F_SV("after", gap->after));
 }
 
 static void on_connected(void *arg, bool connected) {
@@ -203,13 +214,16 @@ static void on_connected(void *arg, bool connected) {
 
 static void on_watch_trouble(void *arg, const char *what, int64_t retry_ms) {
     const struct source_watch *w = arg;
-    klx_log_warn(what, KLX_F_STR("cluster", w->cluster->settings->name), KLX_F_STR("source", w->ops->name), KLX_F_INT("retry_ms", retry_ms));
+    klx_log_warn(what, KLX_F_STR("cluster", w->cluster->settings->name),
+                 KLX_F_STR("source", w->ops->name), KLX_F_INT("retry_ms", retry_ms));
 }
 
 static void start_watch(struct source_watch *w) {
     struct klx_cluster *c = w->cluster;
-    const struct klx_watch_options o = {
-        .path = w->ops->path, .bookmarks = w->ops->bookmarks, .resume = w->resume, .checkpoint_us = w->checkpoint_us };
+    const struct klx_watch_options o = { .path = w->ops->path,
+                                         .bookmarks = w->ops->bookmarks,
+                                         .resume = w->resume,
+                                         .checkpoint_us = w->checkpoint_us };
     const struct klx_watch_callbacks cb = {
         .on_object = on_object,
         .on_listed = on_listed,
@@ -220,8 +234,9 @@ static void start_watch(struct source_watch *w) {
         .on_trouble = on_watch_trouble,
         .arg = w,
     };
-    klx_log_info(w->resume.text[0] != '\0' ? "watch resumes" : "watch begins with a list", KLX_F_STR("cluster", c->settings->name),
-                 KLX_F_STR("source", w->ops->name), KLX_F_STR("resourceVersion", w->resume.text));
+    klx_log_info(w->resume.text[0] != '\0' ? "watch resumes" : "watch begins with a list",
+                 KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
+                 KLX_F_STR("resourceVersion", w->resume.text));
     w->watch = klx_watch_new(c->client, c->env.clock, &o, &cb);
     klx_watch_start(w->watch);
 }
@@ -257,8 +272,10 @@ static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
         }
     }
     for (size_t i = 0; i < DETECTORS_N && object.n > 0; i++) {
-        if (klx_sv_eq(owner, klx_sv(all_detectors[i]->name)) && all_detectors[i]->restore(c->detectors[i], object, value) != 0) {
-            klx_log_warn("a stored state cannot be read, skipped", KLX_F_STR("cluster", c->settings->name), KLX_F_SV("key", key));
+        if (klx_sv_eq(owner, klx_sv(all_detectors[i]->name)) &&
+            all_detectors[i]->restore(c->detectors[i], object, value) != 0) {
+            klx_log_warn("a stored state cannot be read, skipped",
+                         KLX_F_STR("cluster", c->settings->name), KLX_F_SV("key", key));
         }
     }
 }
@@ -276,7 +293,8 @@ static void on_full(void *arg, bool full) {
 
 static void on_kafka_trouble(void *arg, const char *what) {
     const struct klx_cluster *c = arg;
-    klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("cluster", c->settings->name), KLX_F_STR("what", what));
+    klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("cluster", c->settings->name),
+                 KLX_F_STR("what", what));
 }
 
 static void on_fatal(void *arg, const char *why) {
@@ -286,26 +304,32 @@ static void on_fatal(void *arg, const char *why) {
 
 static int open_client(struct klx_cluster *c, struct klx_error *e) {
     struct klx_kube_access *access = NULL;
-    int rc = klx_kubeconfig_load(c->settings->kubeconfig, c->settings->context, now_us(c), &access, e);
+    int rc =
+        klx_kubeconfig_load(c->settings->kubeconfig, c->settings->context, now_us(c), &access, e);
     if (rc != 0) {
         return klx_fail_in(e, rc, "cluster %s", c->settings->name);
     }
     if (access->insecure) {
-        klx_log_warn("INSECURE: the kubeconfig says insecure-skip-tls-verify; anybody on the way can read the token and invent events",
-                     KLX_F_STR("cluster", c->settings->name), KLX_F_STR("context", access->context));
+        klx_log_warn("INSECURE: the kubeconfig says insecure-skip-tls-verify; anybody on the way "
+                     "can read the token and invent events",
+                     KLX_F_STR("cluster", c->settings->name),
+                     KLX_F_STR("context", access->context));
     }
     c->client = klx_kube_client_new(c->env.loop, c->env.http, access);
     return 0;
 }
 
-int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s, struct klx_cluster **ret,
-                    struct klx_error *e) {
+int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
+                    struct klx_cluster **ret, struct klx_error *e) {
     struct klx_cluster *c = klx_alloc(struct klx_cluster);
-    const struct klx_publisher_callbacks cb = { on_publisher_ready, on_state, on_full, on_kafka_trouble, on_fatal, c };
+    const struct klx_publisher_callbacks cb = { on_publisher_ready, on_state, on_full,
+                                                on_kafka_trouble,   on_fatal, c };
     c->env = *env;
     c->settings = s;
     int rc = open_client(c, e);
-    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, s->name, &cb, &c->publisher, e) : rc;
+    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, s->name, &cb,
+                                     &c->publisher, e)
+                 : rc;
     if (rc != 0) {
         klx_cluster_free(c);
         return rc;
@@ -315,7 +339,8 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     }
     for (size_t i = 0; i < s->sources_n; i++) {
         c->watches[c->watches_n++] = (struct source_watch){
-            .cluster = c, .ops = s->sources[i], .slot = i, .checkpoint_us = KLX_TIME_NONE };
+            .cluster = c, .ops = s->sources[i], .slot = i, .checkpoint_us = KLX_TIME_NONE
+        };
     }
     c->ticks = klx_timer_new(env->loop, tick, c);
     *ret = c;
@@ -331,7 +356,9 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
     for (size_t i = 0; i < c->watches_n; i++) {
         const struct source_watch *w = &c->watches[i];
         klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, w->ops->name,
-                       w->connected ? "connected" : c->started ? "not connected" : "waits for Kafka");
+                       w->connected ? "connected"
+                       : c->started ? "not connected"
+                                    : "waits for Kafka");
         ready = ready && w->connected;
     }
     return ready;
@@ -345,7 +372,8 @@ static void stop_watches(struct klx_cluster *c) {
     }
 }
 
-void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg) {
+void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
+                      void (*on_stopped)(void *arg, bool clean), void *arg) {
     stop_watches(c);
     klx_timer_stop(c->ticks);
     klx_publisher_stop(c->publisher, wait_ms, on_stopped, arg);

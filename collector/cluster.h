@@ -27,10 +27,11 @@ struct klx_cluster_env {
 };
 
 /* A kubeconfig that cannot be used is an error here. The settings stay valid as long as the cluster. */
-int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s, struct klx_cluster **ret,
-                    struct klx_error *e) KLX_MUST_CHECK;
+int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
+                    struct klx_cluster **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_cluster_start(struct klx_cluster *c);
 /* Appends a line for each watch; true when all of them are connected. */
 bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why);
-void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg);
+void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
+                      void (*on_stopped)(void *arg, bool clean), void *arg);
 void klx_cluster_free(struct klx_cluster *c);

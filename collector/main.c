@@ -18,9 +18,16 @@ struct arguments {
 };
 
 static const struct klx_option options[] = {
-    { .name = "config", .letter = 'c', .kind = KLX_OPT_STR, .offset = offsetof(struct arguments, config), .value = "FILE",
+    { .name = "config",
+      .letter = 'c',
+      .kind = KLX_OPT_STR,
+      .offset = offsetof(struct arguments, config),
+      .value = "FILE",
       .help = "the configuration (default: $KLAXON_CONFIG, /etc/klaxon/klaxon.yaml)" },
-    { .name = "check", .kind = KLX_OPT_FLAG, .offset = offsetof(struct arguments, check), .help = "check the configuration and end" },
+    { .name = "check",
+      .kind = KLX_OPT_FLAG,
+      .offset = offsetof(struct arguments, check),
+      .help = "check the configuration and end" },
     { .name = NULL },
 };
 
@@ -28,7 +35,8 @@ static const struct klx_command_help help = {
     .name = "klaxon-collector",
     .operands = "",
     .summary = "Streams what happens in Kubernetes clusters to Kafka, each change exactly once.",
-    .examples = "  klaxon-collector --config klaxon.yaml --check\n  klaxon-collector --config klaxon.yaml\n",
+    .examples = "  klaxon-collector --config klaxon.yaml --check\n  klaxon-collector --config "
+                "klaxon.yaml\n",
 };
 
 struct process {
@@ -70,7 +78,8 @@ static void on_signal(void *arg, int signum) {
 
 static void on_fatal(void *arg, const char *cluster, const char *why) {
     struct process *p = arg;
-    klx_log_error("cannot go on, ending; the next start resumes at the last commit", KLX_F_STR("cluster", cluster), KLX_F_STR("why", why));
+    klx_log_error("cannot go on, ending; the next start resumes at the last commit",
+                  KLX_F_STR("cluster", cluster), KLX_F_STR("why", why));
     p->exit_code = KLX_EXIT_FAILED;
     stop(p);
 }
@@ -155,7 +164,8 @@ int main(int argc, char **argv) {
     }
     klx_log_init("collector", p.settings.log_format, p.settings.log_level);
     if (a.check) {
-        printf("%s: %zu cluster%s: good\n", klx_settings_path(a.config), p.collector.clusters_n, p.collector.clusters_n == 1 ? "" : "s");
+        printf("%s: %zu cluster%s: good\n", klx_settings_path(a.config), p.collector.clusters_n,
+               p.collector.clusters_n == 1 ? "" : "s");
         klx_collector_settings_release(&p.collector);
         klx_settings_release(&p.settings);
         return KLX_EXIT_OK;

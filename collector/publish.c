@@ -120,7 +120,8 @@ static void put_checkpoints(struct klx_publisher *p) {
         char key[200], value[200], now[KLX_TIME_TEXT_BYTES];
         klx_time_format(p->clock->wall_us(p->clock), KLX_TIME_MILLIS, now);
         int k = snprintf(key, sizeof(key), "%s/%s", p->cluster, s->source);
-        int v = snprintf(value, sizeof(value), "{\"resourceVersion\":\"%s\",\"at\":\"%s\"}", s->rv.text, now);
+        int v = snprintf(value, sizeof(value), "{\"resourceVersion\":\"%s\",\"at\":\"%s\"}",
+                         s->rv.text, now);
         put_state(&p->outbox, klx_sv_n(key, (size_t)k), klx_sv_n(value, (size_t)v));
         s->dirty = false;
     }
@@ -193,22 +194,31 @@ static void on_txn_ready(void *arg) {
     struct klx_publisher *p = arg;
     struct klx_error e = { 0 };
     const char *topic = p->topics.name[KLX_TOPIC_STATE];
-    const struct klx_reader_options o = {
-        .kafka = p->kafka, .topics = &topic, .topics_n = 1, .start = KLX_READER_BEGINNING, .until_end = true };
-    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_reader_trouble, on_fatal, p };
+    const struct klx_reader_options o = { .kafka = p->kafka,
+                                          .topics = &topic,
+                                          .topics_n = 1,
+                                          .start = KLX_READER_BEGINNING,
+                                          .until_end = true };
+    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_reader_trouble,
+                                             on_fatal, p };
     if (klx_reader_new(p->loop, &o, &cb, &p->reader, &e) != 0) {
         fatal(p, e.text);
     }
 }
 
-int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock, const struct klx_kafka_config *kafka,
-                      const struct klx_topic_names *topics, const char *cluster, const struct klx_publisher_callbacks *cb,
+int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
+                      const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
+                      const char *cluster, const struct klx_publisher_callbacks *cb,
                       struct klx_publisher **ret, struct klx_error *e) {
     struct klx_publisher *p = klx_alloc(struct klx_publisher);
-    const char *used[] = { topics->name[KLX_TOPIC_STATE], topics->name[KLX_TOPIC_KUBERNETES], topics->name[KLX_TOPIC_NODES] };
+    const char *used[] = { topics->name[KLX_TOPIC_STATE], topics->name[KLX_TOPIC_KUBERNETES],
+                           topics->name[KLX_TOPIC_NODES] };
     char *id = klx_asprintf("klaxon-collector-%s", cluster);
-    const struct klx_txn_options o = { .kafka = kafka, .transactional_id = id, .topics = used, .topics_n = KLX_COUNT(used) };
-    const struct klx_txn_callbacks txn_cb = { on_txn_ready, on_committed, on_reader_trouble, on_fatal, p };
+    const struct klx_txn_options o = {
+        .kafka = kafka, .transactional_id = id, .topics = used, .topics_n = KLX_COUNT(used)
+    };
+    const struct klx_txn_callbacks txn_cb = { on_txn_ready, on_committed, on_reader_trouble,
+                                              on_fatal, p };
     int rc = klx_txn_new(l, &o, &txn_cb, &p->txn, e);
     free(id);
     if (rc != 0) {
@@ -239,7 +249,8 @@ struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p) {
     return &p->outbox;
 }
 
-void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source, struct klx_sv resource_version, bool lazy) {
+void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,
+                              struct klx_sv resource_version, bool lazy) {
     struct slot *s = &p->slots[slot];
     s->source = source;
     s->dirty = true;
@@ -261,7 +272,8 @@ struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p) {
     return p->stats;
 }
 
-void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg) {
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms,
+                        void (*on_stopped)(void *arg, bool clean), void *arg) {
     p->stopping = true;
     p->on_stopped = on_stopped;
     p->stop_arg = arg;

@@ -35,18 +35,21 @@ struct klx_publisher_stats {
     uint64_t events, transactions, records;
 };
 
-int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock, const struct klx_kafka_config *kafka,
-                      const struct klx_topic_names *topics, const char *cluster, const struct klx_publisher_callbacks *cb,
+int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
+                      const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
+                      const char *cluster, const struct klx_publisher_callbacks *cb,
                       struct klx_publisher **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_publisher_start(struct klx_publisher *p);
 /* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */
 struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 /* The place where the watch `slot` (named in the state by `source`) resumes, in the transaction that holds what came before. A lazy one
    (a bookmark) does not cause a transaction by itself, but at most a minute later. */
-void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source, struct klx_sv resource_version, bool lazy);
+void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,
+                              struct klx_sv resource_version, bool lazy);
 void klx_publisher_end_turn(struct klx_publisher *p);
 struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p);
 /* Commits what is there (at most wait_ms), then on_stopped. Not clean: a commit is still under way on its thread; the process must end
    without klx_publisher_free, and the next start finds out what became of it. */
-void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg);
+void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms,
+                        void (*on_stopped)(void *arg, bool clean), void *arg);
 void klx_publisher_free(struct klx_publisher *p);

@@ -21,10 +21,18 @@ struct cluster {
 };
 
 static const struct klx_config_field cluster_fields[] = {
-    { .key = "name", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, name), .required = true, .help = "it stands in every key" },
+    { .key = "name",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct cluster, name),
+      .required = true,
+      .help = "it stands in every key" },
     { .key = "kubeconfig", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, kubeconfig) },
     { .key = "context", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, context) },
-    { .key = "sources", .kind = KLX_CFG_NODE, .offset = offsetof(struct cluster, sources), .required = true, .help = "for example {events: {}, nodes: {}}" },
+    { .key = "sources",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct cluster, sources),
+      .required = true,
+      .help = "for example {events: {}, nodes: {}}" },
     { .key = NULL },
 };
 
@@ -38,7 +46,8 @@ static bool is_name(struct klx_sv s) {
     return s.n > 0 && s.n <= NAME_BYTES_MAX;
 }
 
-static int add_source(struct klx_cluster_settings *c, const struct klx_config_node *n, struct klx_error *e) {
+static int add_source(struct klx_cluster_settings *c, const struct klx_config_node *n,
+                      struct klx_error *e) {
     const char *names[KLX_COUNT(all_sources)];
     for (size_t i = 0; i < KLX_COUNT(all_sources); i++) {
         names[i] = all_sources[i]->name;
@@ -50,21 +59,27 @@ static int add_source(struct klx_cluster_settings *c, const struct klx_config_no
         }
     }
     const char *near = klx_config_nearest(klx_config_key(n), names, KLX_COUNT(names));
-    return klx_config_fail(n, e, "there is no such source%s%s%s", near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
+    return klx_config_fail(n, e, "there is no such source%s%s%s",
+                           near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
                            near != NULL ? "\"?" : "");
 }
 
-static int add_cluster(struct klx_collector_settings *s, const struct klx_config_node *n, struct klx_error *e) {
+static int add_cluster(struct klx_collector_settings *s, const struct klx_config_node *n,
+                       struct klx_error *e) {
     struct cluster c = { 0 };
     int rc = klx_config_bind(n, cluster_fields, &c, e);
     if (rc != 0) {
         return rc;
     }
-    s->clusters = klx_grow_array(s->clusters, s->clusters_n, s->clusters_n + 1, sizeof(*s->clusters));
+    s->clusters =
+        klx_grow_array(s->clusters, s->clusters_n, s->clusters_n + 1, sizeof(*s->clusters));
     struct klx_cluster_settings *to = &s->clusters[s->clusters_n++];
-    *to = (struct klx_cluster_settings){ .name = c.name, .kubeconfig = c.kubeconfig, .context = c.context };
+    *to = (struct klx_cluster_settings){ .name = c.name,
+                                         .kubeconfig = c.kubeconfig,
+                                         .context = c.context };
     if (!is_name(klx_sv(c.name))) {
-        return klx_config_fail(n, e, "name: 1 to %d of a-z, 0-9, '-' and '.', found \"%s\"", NAME_BYTES_MAX, c.name);
+        return klx_config_fail(n, e, "name: 1 to %d of a-z, 0-9, '-' and '.', found \"%s\"",
+                               NAME_BYTES_MAX, c.name);
     }
     for (size_t i = 0; i + 1 < s->clusters_n; i++) {
         if (strcmp(s->clusters[i].name, c.name) == 0) {
@@ -73,7 +88,8 @@ static int add_cluster(struct klx_collector_settings *s, const struct klx_config
     }
     const struct klx_config_node *source = klx_config_first(c.sources);
     if (klx_config_type(c.sources) != KLX_CONFIG_MAP || source == NULL) {
-        return klx_config_fail(c.sources, e, "expected at least one source, for example {events: {}, nodes: {}}");
+        return klx_config_fail(c.sources, e,
+                               "expected at least one source, for example {events: {}, nodes: {}}");
     }
     for (; rc == 0 && source != NULL; source = klx_config_next(source)) {
         rc = add_source(to, source, e);
@@ -81,8 +97,10 @@ static int add_cluster(struct klx_collector_settings *s, const struct klx_config
     return rc;
 }
 
-static int read_kafka(const struct klx_config_node *map, struct klx_kafka_config *k, struct klx_error *e) {
-    for (const struct klx_config_node *n = klx_config_first(map); n != NULL; n = klx_config_next(n)) {
+static int read_kafka(const struct klx_config_node *map, struct klx_kafka_config *k,
+                      struct klx_error *e) {
+    for (const struct klx_config_node *n = klx_config_first(map); n != NULL;
+         n = klx_config_next(n)) {
         struct klx_error inner = { 0 };
         if (klx_kafka_config_set(k, klx_config_key(n), klx_config_scalar(n), &inner) != 0) {
             return klx_config_fail(n, e, "%s", inner.text);
@@ -91,7 +109,8 @@ static int read_kafka(const struct klx_config_node *map, struct klx_kafka_config
     return 0;
 }
 
-int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret, struct klx_error *e) {
+int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
+                                struct klx_error *e) {
     struct klx_collector_settings c = { .kafka = klx_kafka_config_new() };
     int rc = read_kafka(s->kafka, c.kafka, e);
     const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;

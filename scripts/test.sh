@@ -44,6 +44,17 @@ suite_lint() {
     count_junit "$junit"
 }
 
+# The real binaries between a real Kafka and a real kube-apiserver.
+suite_integration() {
+    local preset=$1 junit="$run_dir/integration-$1.xml"
+    install_servers
+    step "build $preset" build "$preset" || { count 0 1 0; return; }
+    rm -f "$junit"
+    step "integration tests ($preset)" env KLAXON_BIN="$root/build/$preset" "$python" -m pytest -q -rs -p no:cacheprovider \
+        --timeout 180 --junitxml "$junit" "$root/tests/integration"
+    count_junit "$junit"
+}
+
 run_suites() {
     local suite
     for suite in "$@"; do
@@ -51,7 +62,9 @@ run_suites() {
         lint) suite_lint ;;
         unit) suite_ctest release ;;
         asan) suite_ctest asan ;;
-        *) die "./dev test: unknown suite \"$suite\"; there are: lint, unit, asan" ;;
+        integration) suite_integration release ;;
+        integration-asan) suite_integration asan ;;
+        *) die "./dev test: unknown suite \"$suite\"; there are: lint, unit, asan, integration, integration-asan" ;;
         esac
     done
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

@@ -13,10 +13,12 @@ struct klx_kube_client {
     struct klx_http *http;
     struct klx_kube_access *access;
     struct klx_tls tls;
-    char token_digest[KLX_HASH_TEXT_BYTES]; /* of the token that was sent last, to see whether it has changed */
+    char token_digest
+        [KLX_HASH_TEXT_BYTES]; /* of the token that was sent last, to see whether it has changed */
 };
 
-struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_http *http, struct klx_kube_access *access) {
+struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_http *http,
+                                            struct klx_kube_access *access) {
     struct klx_kube_client *c = klx_alloc(struct klx_kube_client);
     c->loop = loop;
     c->http = http;
@@ -47,15 +49,18 @@ static int token_of(struct klx_kube_client *c, struct klx_sv *ret, struct klx_er
     return c->access->token != NULL ? klx_secret_get(c->access->token, ret, e) : 0;
 }
 
-int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query, struct klx_http_request *r,
-                        struct klx_http_call **ret, struct klx_error *e) {
+int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
+                        struct klx_http_request *r, struct klx_http_call **ret,
+                        struct klx_error *e) {
     struct klx_sv token;
     if (token_of(c, &token, e) != 0) {
         return klx_fail_in(e, -EACCES, "token of the API server");
     }
     klx_hash_parts(&token, 1, c->token_digest);
-    char *url = klx_asprintf("%s%s%s%s", c->access->server, path, query[0] != '\0' ? "?" : "", query);
-    char *authorization = token.n > 0 ? klx_asprintf("Authorization: Bearer %.*s", KLX_SV_FMT(token)) : NULL;
+    char *url =
+        klx_asprintf("%s%s%s%s", c->access->server, path, query[0] != '\0' ? "?" : "", query);
+    char *authorization =
+        token.n > 0 ? klx_asprintf("Authorization: Bearer %.*s", KLX_SV_FMT(token)) : NULL;
     const char *headers[] = { "Accept: application/json", USER_AGENT, authorization, NULL };
     r->method = "GET";
     r->url = url;

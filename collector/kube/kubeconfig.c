@@ -36,9 +36,11 @@ void klx_kube_access_free(struct klx_kube_access *a) {
 }
 
 /* The item of a list whose `name` it is. */
-static const struct klx_config_node *named(const struct klx_config_node *root, const char *list, struct klx_sv name) {
+static const struct klx_config_node *named(const struct klx_config_node *root, const char *list,
+                                           struct klx_sv name) {
     const struct klx_config_node *items = klx_config_get(root, list);
-    const struct klx_config_node *item = items != NULL && klx_config_type(items) == KLX_CONFIG_LIST ? klx_config_first(items) : NULL;
+    const struct klx_config_node *item =
+        items != NULL && klx_config_type(items) == KLX_CONFIG_LIST ? klx_config_first(items) : NULL;
     for (; item != NULL; item = klx_config_next(item)) {
         const struct klx_config_node *its = klx_config_get(item, "name");
         if (its != NULL && klx_sv_eq(klx_config_scalar(its), name)) {
@@ -81,12 +83,15 @@ static int read_pem(const char *path, struct klx_sv *ret, struct klx_error *e) {
 }
 
 /* `key`-data in base64, or the file that `key` names; neither leaves *ret empty. */
-static int take_pem(const struct klx_config_node *map, const char *file, const char *key, struct klx_sv *ret, struct klx_error *e) {
+static int take_pem(const struct klx_config_node *map, const char *file, const char *key,
+                    struct klx_sv *ret, struct klx_error *e) {
     char data_key[64];
     snprintf(data_key, sizeof(data_key), "%s-data", key);
     struct klx_sv data = text_of(map, data_key), path = text_of(map, key);
     if (data.n > 0) {
-        return klx_pem_from_base64(data, ret) == 0 ? 0 : klx_config_fail(klx_config_get(map, data_key), e, "not base64");
+        return klx_pem_from_base64(data, ret) == 0
+                   ? 0
+                   : klx_config_fail(klx_config_get(map, data_key), e, "not base64");
     }
     if (path.n == 0) {
         return 0;
@@ -97,13 +102,15 @@ static int take_pem(const struct klx_config_node *map, const char *file, const c
     return rc != 0 ? klx_fail_in(e, rc, "%s: %s", file, key) : 0;
 }
 
-static int take_cluster(const struct klx_config_node *cluster, const char *file, struct klx_kube_access *a, struct klx_error *e) {
+static int take_cluster(const struct klx_config_node *cluster, const char *file,
+                        struct klx_kube_access *a, struct klx_error *e) {
     struct klx_sv server = text_of(cluster, "server");
     while (klx_sv_ends(server, KLX_SV("/"))) {
         server.n--;
     }
     if (!klx_sv_starts(server, KLX_SV("https://")) && !klx_sv_starts(server, KLX_SV("http://"))) {
-        return klx_config_fail(cluster, e, "\"server\" must be a URL that begins with https:// or http://");
+        return klx_config_fail(cluster, e,
+                               "\"server\" must be a URL that begins with https:// or http://");
     }
     a->server = klx_sv_dup(server);
     a->proxy = dup_opt(text_of(cluster, "proxy-url"));
@@ -113,17 +120,21 @@ static int take_cluster(const struct klx_config_node *cluster, const char *file,
 }
 
 static int refuse_unsupported(const struct klx_config_node *user, struct klx_error *e) {
-    static const char *const keys[] = { "exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra" };
+    static const char *const keys[] = { "exec", "auth-provider", "username",  "password",
+                                        "as",   "as-uid",        "as-groups", "as-user-extra" };
     for (size_t i = 0; i < KLX_COUNT(keys); i++) {
         const struct klx_config_node *n = klx_config_get(user, keys[i]);
         if (n != NULL) {
-            return klx_config_fail(n, e, "\"%s\" is not supported yet: use a token, tokenFile or client certificate", keys[i]);
+            return klx_config_fail(
+                n, e, "\"%s\" is not supported yet: use a token, tokenFile or client certificate",
+                keys[i]);
         }
     }
     return 0;
 }
 
-static int take_user(const struct klx_config_node *user, const char *file, int64_t now_us, struct klx_kube_access *a, struct klx_error *e) {
+static int take_user(const struct klx_config_node *user, const char *file, int64_t now_us,
+                     struct klx_kube_access *a, struct klx_error *e) {
     int rc = refuse_unsupported(user, e);
     rc = rc == 0 ? take_pem(user, file, "client-certificate", &a->cert_pem, e) : rc;
     rc = rc == 0 ? take_pem(user, file, "client-key", &a->key_pem, e) : rc;
@@ -131,7 +142,8 @@ static int take_user(const struct klx_config_node *user, const char *file, int64
         return rc;
     }
     if ((a->cert_pem.n > 0) != (a->key_pem.n > 0)) {
-        return klx_config_fail(user, e, "a client certificate needs both client-certificate and client-key");
+        return klx_config_fail(user, e,
+                               "a client certificate needs both client-certificate and client-key");
     }
     if (a->cert_pem.n > 0) {
         rc = klx_pem_check_certificate(a->cert_pem, now_us, e);
@@ -151,26 +163,31 @@ static int take_user(const struct klx_config_node *user, const char *file, int64
 }
 
 /* The entry that `key` of the context names. */
-static int referred(const struct klx_config_node *root, const struct klx_config_node *context, const char *key, const char *list,
-                    const struct klx_config_node **ret, struct klx_error *e) {
+static int referred(const struct klx_config_node *root, const struct klx_config_node *context,
+                    const char *key, const char *list, const struct klx_config_node **ret,
+                    struct klx_error *e) {
     const struct klx_config_node *body = klx_config_get(context, "context");
     struct klx_sv name = text_of(body, key);
     const struct klx_config_node *entry = named(root, list, name);
     const struct klx_config_node *its = entry != NULL ? klx_config_get(entry, key) : NULL;
     if (its == NULL) {
-        return klx_config_fail(context, e, "the context's %s \"%.*s\" is not among %s", key, KLX_SV_FMT(name), list);
+        return klx_config_fail(context, e, "the context's %s \"%.*s\" is not among %s", key,
+                               KLX_SV_FMT(name), list);
     }
     *ret = its;
     return 0;
 }
 
-static int take_all(const struct klx_config_node *root, const char *file, const char *context_name, int64_t now_us,
-                    struct klx_kube_access *a, struct klx_error *e) {
-    struct klx_sv name = context_name != NULL ? klx_sv(context_name) : text_of(root, "current-context");
-    const struct klx_config_node *context = named(root, "contexts", name), *cluster = NULL, *user = NULL;
+static int take_all(const struct klx_config_node *root, const char *file, const char *context_name,
+                    int64_t now_us, struct klx_kube_access *a, struct klx_error *e) {
+    struct klx_sv name =
+        context_name != NULL ? klx_sv(context_name) : text_of(root, "current-context");
+    const struct klx_config_node *context = named(root, "contexts", name), *cluster = NULL,
+                                 *user = NULL;
     if (context == NULL) {
-        return name.n > 0 ? klx_config_fail(root, e, "there is no context \"%.*s\"", KLX_SV_FMT(name))
-                          : klx_config_fail(root, e, "no current-context: name one with `context:`");
+        return name.n > 0
+                   ? klx_config_fail(root, e, "there is no context \"%.*s\"", KLX_SV_FMT(name))
+                   : klx_config_fail(root, e, "no current-context: name one with `context:`");
     }
     a->context = klx_sv_dup(name);
     int rc = referred(root, context, "cluster", "clusters", &cluster, e);
@@ -179,8 +196,8 @@ static int take_all(const struct klx_config_node *root, const char *file, const 
     return rc == 0 ? take_user(user, file, now_us, a, e) : rc;
 }
 
-int klx_kubeconfig_parse(struct klx_sv text, const char *file, const char *context, int64_t now_us, struct klx_kube_access **ret,
-                         struct klx_error *e) {
+int klx_kubeconfig_parse(struct klx_sv text, const char *file, const char *context, int64_t now_us,
+                         struct klx_kube_access **ret, struct klx_error *e) {
     struct klx_config *c = NULL;
     int rc = klx_config_parse(text, file, &c, e);
     if (rc != 0) {
@@ -218,10 +235,12 @@ static char *resolve_path(const char *path) {
         free(candidate);
         first = first.n == 0 ? item : first;
     }
-    return first.n > 0 ? klx_sv_dup(first) : klx_asprintf("%s/.kube/config", home != NULL ? home : "");
+    return first.n > 0 ? klx_sv_dup(first)
+                       : klx_asprintf("%s/.kube/config", home != NULL ? home : "");
 }
 
-int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us, struct klx_kube_access **ret, struct klx_error *e) {
+int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us,
+                        struct klx_kube_access **ret, struct klx_error *e) {
     char *file = resolve_path(path);
     struct klx_sv text = { NULL, 0 };
     int rc = read_pem(file, &text, e);

@@ -32,7 +32,8 @@ static int date_error(const ASN1_TIME *when, const char *what, struct klx_error 
     int n = BIO_read(out, date, (int)sizeof(date) - 1);
     date[n > 0 ? n : 0] = '\0';
     BIO_free(out);
-    return klx_fail(e, -EKEYEXPIRED, "the client certificate %s %s: get a new kubeconfig", what, date);
+    return klx_fail(e, -EKEYEXPIRED, "the client certificate %s %s: get a new kubeconfig", what,
+                    date);
 }
 
 int klx_pem_check_certificate(struct klx_sv pem, int64_t now_us, struct klx_error *e) {

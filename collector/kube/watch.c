@@ -38,8 +38,8 @@ struct klx_watch {
     int64_t whole_since_us; /* wall time the connection was last known to be whole */
     bool listing;           /* on_list(true) was said */
     bool paused;
-    bool page_waits; /* the next page is asked for when resumed */
-    bool failed;     /* this stream is over for us: what still comes of it is ignored */
+    bool page_waits;  /* the next page is asked for when resumed */
+    bool failed;      /* this stream is over for us: what still comes of it is ignored */
     const char *said; /* the trouble that was said last */
 };
 
@@ -67,7 +67,8 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     }
     end_call(w);
     w->failed = true;
-    w->cb.on_connected(w->cb.arg, a.next == KLX_WATCH_STREAM && a.wait_ms == 0 && a.trouble == NULL);
+    w->cb.on_connected(w->cb.arg,
+                       a.next == KLX_WATCH_STREAM && a.wait_ms == 0 && a.trouble == NULL);
     if (a.refresh) {
         klx_kube_client_refresh(w->client);
     }
@@ -101,7 +102,8 @@ static const char *words_of(enum klx_http_failure f) {
     case KLX_HTTP_CONNECT:
         return "cannot connect to the API server";
     case KLX_HTTP_TLS:
-        return "the API server's certificate is not accepted: check certificate-authority and the name";
+        return "the API server's certificate is not accepted: check certificate-authority and the "
+               "name";
     case KLX_HTTP_TIMEOUT:
         return "the API server did not answer in time";
     case KLX_HTTP_TOO_LARGE:
@@ -130,7 +132,8 @@ static void on_page(struct klx_watch *w, const struct klx_json *list) {
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = rv });
         return;
     }
-    for (const struct klx_json *i = klx_json_first(klx_json_get(list, "items")); i != NULL; i = klx_json_next(i)) {
+    for (const struct klx_json *i = klx_json_first(klx_json_get(list, "items")); i != NULL;
+         i = klx_json_next(i)) {
         hand_up_listed(w, i);
     }
     struct klx_sv more = klx_json_str(list, "metadata.continue");
@@ -159,7 +162,9 @@ static void on_short_done(void *arg, const struct klx_http_result *r) {
         return;
     }
     if (r->status != 200) {
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = r->status, .retry_after_ms = r->retry_after_ms });
+        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
+                                           .code = r->status,
+                                           .retry_after_ms = r->retry_after_ms });
         return;
     }
     const struct klx_json_limits limits = { .bytes_max = PAGE_BYTES_MAX, .depth_max = 64 };
@@ -178,7 +183,8 @@ static void add_query(struct klx_buf *q, const char *key, struct klx_sv value) {
     klx_buf_printf(q, "%s%s=", q->len > 0 ? "&" : "", key);
     for (size_t i = 0; i < value.n; i++) {
         unsigned char c = (unsigned char)value.p[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.';
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     c == '-' || c == '_' || c == '.';
         if (plain) {
             klx_buf_add_char(q, (char)c);
         } else {
@@ -211,7 +217,9 @@ static void ask_for_list(struct klx_watch *w) {
         w->listing = true;
         w->cb.on_list(w->cb.arg, true, w->state.origin);
     }
-    struct klx_http_request r = { .on_done = on_short_done, .deadline_ms = SHORT_REQUEST_MS, .body_bytes_max = PAGE_BYTES_MAX };
+    struct klx_http_request r = { .on_done = on_short_done,
+                                  .deadline_ms = SHORT_REQUEST_MS,
+                                  .body_bytes_max = PAGE_BYTES_MAX };
     get(w, &query, &r);
 }
 
@@ -222,8 +230,9 @@ static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
     if (klx_sv_eq(reason, KLX_SV("Expired")) || klx_sv_eq(reason, KLX_SV("Gone"))) {
         code = 410;
     }
-    input(w, (struct klx_watch_input){
-                 .kind = KLX_WATCH_IN_ERROR, .code = code, .retry_after_ms = seconds >= 0 ? seconds * 1000 : -1 });
+    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ERROR,
+                                       .code = code,
+                                       .retry_after_ms = seconds >= 0 ? seconds * 1000 : -1 });
 }
 
 static void progress(struct klx_watch *w, struct klx_sv rv, bool bookmark) {
@@ -313,7 +322,9 @@ static void on_stream_done(void *arg, const struct klx_http_result *r) {
         return;
     }
     if (r->failure == KLX_HTTP_OK && r->status != 200) {
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS, .code = r->status, .retry_after_ms = r->retry_after_ms });
+        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
+                                           .code = r->status,
+                                           .retry_after_ms = r->retry_after_ms });
     } else if (r->failure == KLX_HTTP_OK && w->framer.partial.len == 0) {
         w->whole_since_us = w->clock->wall_us(w->clock);
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ENDED });
@@ -328,19 +339,23 @@ static void ask_for_stream(struct klx_watch *w) {
     int64_t high = w->o.timeout_max_s > 0 ? w->o.timeout_max_s : w->o.bookmarks ? 600 : 300;
     int64_t timeout_s = low + (int64_t)(w->clock->random(w->clock) % (uint64_t)(high - low + 1));
     klx_buf_init(&query, 16384);
-    klx_buf_printf(&query, "watch=1&timeoutSeconds=%lld&resourceVersion=%s", (long long)timeout_s, w->state.rv.text);
+    klx_buf_printf(&query, "watch=1&timeoutSeconds=%lld&resourceVersion=%s", (long long)timeout_s,
+                   w->state.rv.text);
     if (w->o.bookmarks) {
         klx_buf_add_str(&query, "&allowWatchBookmarks=true");
     }
     klx_framer_reset(&w->framer);
     klx_buf_reset(&w->held);
     w->status = 0;
-    struct klx_http_request r = {
-        .on_status = on_stream_status, .on_body = on_stream_body, .on_done = on_stream_done, .own_connection = true };
+    struct klx_http_request r = { .on_status = on_stream_status,
+                                  .on_body = on_stream_body,
+                                  .on_done = on_stream_done,
+                                  .own_connection = true };
     get(w, &query, &r);
     if (w->call != NULL) {
         /* A peer that is gone without a word is found here: by then the server would have ended the stream itself. */
-        klx_timer_start(w->timer, timeout_s * 1000 + (w->o.silence_ms > 0 ? w->o.silence_ms : SILENCE_MS));
+        klx_timer_start(w->timer,
+                        timeout_s * 1000 + (w->o.silence_ms > 0 ? w->o.silence_ms : SILENCE_MS));
     }
 }
 
@@ -367,7 +382,8 @@ static void on_timer(void *arg) {
     }
 }
 
-struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock, const struct klx_watch_options *o,
+struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock,
+                                const struct klx_watch_options *o,
                                 const struct klx_watch_callbacks *cb) {
     struct klx_watch *w = klx_alloc(struct klx_watch);
     w->client = client;

@@ -70,10 +70,13 @@ static int check_property(const char *name, const char *value, struct klx_error 
     if (rc == RD_KAFKA_CONF_UNKNOWN) {
         return klx_fail(e, -EINVAL, "librdkafka has no property \"%s\"", name);
     }
-    return rc == RD_KAFKA_CONF_OK ? 0 : klx_fail(e, -EINVAL, "librdkafka refuses the value of \"%s\"", name);
+    return rc == RD_KAFKA_CONF_OK
+               ? 0
+               : klx_fail(e, -EINVAL, "librdkafka refuses the value of \"%s\"", name);
 }
 
-int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value, struct klx_error *e) {
+int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value,
+                         struct klx_error *e) {
     char *n = klx_sv_dup(name), *v = klx_sv_dup(value);
     int rc = check_property(n, v, e);
     if (rc == 0 && c->n == PROPERTIES_MAX) {
@@ -122,7 +125,8 @@ rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c) {
     return conf;
 }
 
-int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct klx_error *e) {
+int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
+                  struct klx_error *e) {
     char words[KLX_KAFKA_WORDS];
     rd_kafka_t *rk = rd_kafka_new(type, conf, words, sizeof(words));
     if (rk == NULL) {
@@ -140,7 +144,8 @@ static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {
     }
 }
 
-void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out, size_t n) {
+void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
+                     size_t n) {
     char brokers[128];
     bootstrap_of(rk, brokers, sizeof(brokers));
     switch (err) {
@@ -156,24 +161,30 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
         return;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        snprintf(out, n, "the topic %s does not exist on %s: run `klaxon topics apply`", detail != NULL ? detail : "", brokers);
+        snprintf(out, n, "the topic %s does not exist on %s: run `klaxon topics apply`",
+                 detail != NULL ? detail : "", brokers);
         return;
     default:
-        snprintf(out, n, "Kafka at %s: %s", brokers, detail != NULL ? detail : rd_kafka_err2str(err));
+        snprintf(out, n, "Kafka at %s: %s", brokers,
+                 detail != NULL ? detail : rd_kafka_err2str(err));
     }
 }
 
-rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags, void *opaque) {
+rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,
+                                      void *opaque) {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(r->headers_n);
     for (size_t i = 0; i < r->headers_n; i++) {
         const struct klx_record_header *h = &r->headers[i];
-        rd_kafka_header_add(headers, h->name.p, (ssize_t)h->name.n, h->value.p, (ssize_t)h->value.n);
+        rd_kafka_header_add(headers, h->name.p, (ssize_t)h->name.n, h->value.p,
+                            (ssize_t)h->value.n);
     }
-    rd_kafka_resp_err_t err =
-        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(r->topic), RD_KAFKA_V_PARTITION(r->partition < 0 ? RD_KAFKA_PARTITION_UA : r->partition),
-                          RD_KAFKA_V_KEY(r->key.p, r->key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.p, r->value.n),
-                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_TIMESTAMP(r->timestamp_ms), RD_KAFKA_V_MSGFLAGS(flags),
-                          RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t err = rd_kafka_producev(
+        rk, RD_KAFKA_V_TOPIC(r->topic),
+        RD_KAFKA_V_PARTITION(r->partition < 0 ? RD_KAFKA_PARTITION_UA : r->partition),
+        RD_KAFKA_V_KEY(r->key.p, r->key.n),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.p, r->value.n), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_TIMESTAMP(r->timestamp_ms), RD_KAFKA_V_MSGFLAGS(flags),
+        RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers); /* taken only on success */
     }

@@ -18,8 +18,11 @@ rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c);
 /* Sets one of our own properties; a mistake here is a programmer's. */
 void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* Takes conf, whether it succeeds or not. -EINVAL with librdkafka's words. */
-int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct klx_error *e) KLX_MUST_CHECK;
+int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
+                  struct klx_error *e) KLX_MUST_CHECK;
 /* Our words for an error that concerns the brokers: what, where, what to do. */
-void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out, size_t n);
+void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
+                     size_t n);
 /* Queues one record; `flags` as RD_KAFKA_MSG_F_*. Returns librdkafka's error. */
-rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags, void *opaque);
+rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,
+                                      void *opaque);

@@ -49,7 +49,8 @@ struct klx_reader {
 
 static int find_partition(const struct klx_reader *r, const char *topic, int32_t partition) {
     for (int i = 0; i < r->partitions->cnt; i++) {
-        if (r->partitions->elems[i].partition == partition && klx_sv_eq(klx_sv(r->partitions->elems[i].topic), klx_sv(topic))) {
+        if (r->partitions->elems[i].partition == partition &&
+            klx_sv_eq(klx_sv(r->partitions->elems[i].topic), klx_sv(topic))) {
             return i;
         }
     }
@@ -70,10 +71,10 @@ static rd_kafka_resp_err_t add_topic(struct klx_reader *r, const char *name) {
         klx_kafka_words(r->rk, err, name, r->words, sizeof(r->words));
     }
     for (int p = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && p < md->topics[0].partition_cnt; p++) {
-        rd_kafka_topic_partition_list_add(r->partitions, name, md->topics[0].partitions[p].id)->offset =
-            r->start == KLX_READER_END    ? RD_KAFKA_OFFSET_END
-            : r->start == KLX_READER_TIME ? r->start_ms
-                                          : RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(r->partitions, name, md->topics[0].partitions[p].id)
+            ->offset = r->start == KLX_READER_END    ? RD_KAFKA_OFFSET_END
+                       : r->start == KLX_READER_TIME ? r->start_ms
+                                                     : RD_KAFKA_OFFSET_BEGINNING;
     }
     rd_kafka_metadata_destroy(md);
     return err;
@@ -122,8 +123,10 @@ static void hand_out(struct klx_reader *r, const rd_kafka_message_t *m) {
         const void *value = NULL;
         size_t bytes = 0;
         while (record.headers_n < HEADERS_MAX &&
-               rd_kafka_header_get_all(list, record.headers_n, &name, &value, &bytes) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            headers[record.headers_n++] = (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
+               rd_kafka_header_get_all(list, record.headers_n, &name, &value, &bytes) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR) {
+            headers[record.headers_n++] =
+                (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
         }
     }
     r->cb.on_record(r->cb.arg, &record);
@@ -155,7 +158,9 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
         r->cb.on_fatal(r->cb.arg, rd_kafka_message_errstr(m));
         return;
     default:
-        klx_kafka_words(r->rk, m->err, m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : rd_kafka_message_errstr(m), words, sizeof(words));
+        klx_kafka_words(r->rk, m->err,
+                        m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : rd_kafka_message_errstr(m),
+                        words, sizeof(words));
         trouble(r, words);
     }
 }
@@ -242,7 +247,8 @@ static void on_timer(void *arg) {
     }
 }
 
-int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o, const struct klx_reader_callbacks *cb, struct klx_reader **ret,
+int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
+                   const struct klx_reader_callbacks *cb, struct klx_reader **ret,
                    struct klx_error *e) {
     struct klx_reader *r = klx_alloc(struct klx_reader);
     rd_kafka_conf_t *conf = klx_kafka_conf(o->kafka);

@@ -58,16 +58,19 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg) 
 
 static enum outcome judge(struct klx_txn *t, rd_kafka_error_t *error, bool *ret_abort) {
     if (t->words[0] == '\0' || rd_kafka_error_is_fatal(error)) {
-        klx_kafka_words(t->rk, rd_kafka_error_code(error), rd_kafka_error_string(error), t->words, sizeof(t->words));
+        klx_kafka_words(t->rk, rd_kafka_error_code(error), rd_kafka_error_string(error), t->words,
+                        sizeof(t->words));
     }
     *ret_abort = rd_kafka_error_txn_requires_abort(error) != 0;
-    bool fatal = rd_kafka_error_is_fatal(error) != 0 || (!*ret_abort && rd_kafka_error_is_retriable(error) == 0);
+    bool fatal = rd_kafka_error_is_fatal(error) != 0 ||
+                 (!*ret_abort && rd_kafka_error_is_retriable(error) == 0);
     rd_kafka_error_destroy(error);
     return fatal ? OUT_FATAL : OUT_RETRY;
 }
 
 /* Repeats a blocking call in slices until it is done, the process stops, or it fails for good. */
-static enum outcome repeat(struct klx_txn *t, rd_kafka_error_t *(*call)(rd_kafka_t *rk, int ms), bool *ret_abort) {
+static enum outcome repeat(struct klx_txn *t, rd_kafka_error_t *(*call)(rd_kafka_t *rk, int ms),
+                           bool *ret_abort) {
     for (;;) {
         rd_kafka_error_t *error = call(t->rk, SLICE_MS);
         if (error == NULL) {
@@ -112,7 +115,8 @@ static enum outcome initialize(struct klx_txn *t) {
 static enum outcome abort_transaction(struct klx_txn *t) {
     bool again = false;
     rd_kafka_purge(t->rk, RD_KAFKA_PURGE_F_QUEUE);
-    for (int i = 0; i < 20 && atomic_load(&t->delivered) == 0 && rd_kafka_outq_len(t->rk) > 0; i++) {
+    for (int i = 0; i < 20 && atomic_load(&t->delivered) == 0 && rd_kafka_outq_len(t->rk) > 0;
+         i++) {
         rd_kafka_poll(t->rk, 100);
     }
     enum outcome o = repeat(t, rd_kafka_abort_transaction, &again);
@@ -130,8 +134,10 @@ static enum outcome produce_all(struct klx_txn *t) {
         rd_kafka_resp_err_t err = klx_kafka_produce(t->rk, &t->records[i], 0, NULL);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             const char *topic = t->records[i].topic;
-            bool missing = err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-            klx_kafka_words(t->rk, err, missing ? topic : rd_kafka_err2str(err), t->words, sizeof(t->words));
+            bool missing = err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                           err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+            klx_kafka_words(t->rk, err, missing ? topic : rd_kafka_err2str(err), t->words,
+                            sizeof(t->words));
             return OUT_RETRY;
         }
     }
@@ -163,7 +169,8 @@ static void run_job(void *arg) {
 static void say_trouble(void *arg) {
     struct klx_txn *t = arg;
     int64_t now_us = klx_loop_now_us(t->loop);
-    if (t->state != STATE_DEAD && t->on_stopped == NULL && now_us - t->trouble_said_us >= TROUBLE_EVERY_US) {
+    if (t->state != STATE_DEAD && t->on_stopped == NULL &&
+        now_us - t->trouble_said_us >= TROUBLE_EVERY_US) {
         t->trouble_said_us = now_us;
         t->cb.on_trouble(t->cb.arg, t->words[0] != '\0' ? t->words : "Kafka does not answer");
     }
@@ -221,17 +228,20 @@ static void on_stop_deadline(void *arg) {
     stopped(arg, false);
 }
 
-int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o, const struct klx_txn_callbacks *cb, struct klx_txn **ret,
-                struct klx_error *e) {
+int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
+                const struct klx_txn_callbacks *cb, struct klx_txn **ret, struct klx_error *e) {
     char timeout[32];
     struct klx_txn *t = klx_alloc(struct klx_txn);
-    snprintf(timeout, sizeof(timeout), "%lld", (long long)(o->transaction_timeout_ms > 0 ? o->transaction_timeout_ms : TIMEOUT_MS));
+    snprintf(timeout, sizeof(timeout), "%lld",
+             (long long)(o->transaction_timeout_ms > 0 ? o->transaction_timeout_ms : TIMEOUT_MS));
     rd_kafka_conf_t *conf = klx_kafka_conf(o->kafka);
     klx_kafka_set(conf, "transactional.id", o->transactional_id);
     klx_kafka_set(conf, "transaction.timeout.ms", timeout);
     klx_kafka_set(conf, "queue.buffering.max.messages", QUEUE_RECORDS);
     klx_kafka_set(conf, "linger.ms", "1");
-    klx_kafka_set(conf, "partitioner", "murmur2_random"); /* a key is on the partition where Java's clients look for it */
+    klx_kafka_set(
+        conf, "partitioner",
+        "murmur2_random"); /* a key is on the partition where Java's clients look for it */
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, t);
     int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &t->rk, e);
@@ -278,7 +288,8 @@ static void stop_idle(void *arg) {
     }
 }
 
-void klx_txn_stop(struct klx_txn *t, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean), void *arg) {
+void klx_txn_stop(struct klx_txn *t, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean),
+                  void *arg) {
     t->on_stopped = on_stopped;
     t->stop_arg = arg;
     atomic_store(&t->stopping, true);

@@ -23,7 +23,8 @@ FLOORS = {  # folder -> the folders it may include
 }
 WRAPPERS = {  # foreign header -> the files that may include it
     r"uv\.h": ["lib/io/loop.c"],
-    r"curl/.*": ["lib/io/curl.h", "lib/io/multi.c", "lib/io/http.c", "lib/io/smtp.c"],
+    r"curl/.*": ["lib/io/curl.h"],
+    r"openssl/.*": ["collector/kube/pem.c"],
     r"librdkafka/.*": ["lib/io/kafka.h"],
     r"microhttpd\.h": ["lib/io/httpd.c"],
     r"(cjson/)?cJSON\.h": ["lib/base/json.c"],
