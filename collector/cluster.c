@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/io/metrics.h"
 
 static const struct klx_detector_ops *const all_detectors[] = {
 #define KLX_DETECTOR(name) &klx_detector_##name,
@@ -38,7 +39,10 @@ struct source_watch {
     struct listed *listed;
     enum klx_observation_kind observed; /* what its objects are, once one was seen */
     bool connected;
-    uint64_t bad_objects;
+    struct {
+        struct klx_counter *objects, *bad_objects, *relists, *gaps, *disconnects;
+        struct klx_gauge *connected, *lag_seconds;
+    } metrics;
 };
 
 struct klx_cluster {
@@ -87,7 +91,8 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
         return;
     }
     if (rc != 0) {
-        if (w->bad_objects++ == 0) {
+        klx_counter_add(w->metrics.bad_objects, 1);
+        if (klx_counter_value(w->metrics.bad_objects) == 1) {
             klx_log_warn("an object of the watch is not what it should be, skipped",
                          KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
                          KLX_F_SV("name", klx_json_str(object, "metadata.name")));
@@ -95,6 +100,10 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
         return;
     }
     w->observed = o.kind;
+    if (o.kind == KLX_OBSERVED_EVENT && origin == KLX_ORIGIN_LIVE &&
+        o.event.time_us != KLX_TIME_NONE) {
+        klx_gauge_set(w->metrics.lag_seconds, (double)(now_us(c) - o.event.time_us) / 1e6);
+    }
     if (w->ops->publish != NULL) {
         w->ops->publish(&o, object, out);
     }
@@ -147,6 +156,7 @@ static bool is_listed(void *arg, struct klx_sv name) {
 static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct source_watch *w = arg;
     struct klx_cluster *c = w->cluster;
+    klx_counter_add(w->metrics.relists, begins);
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
         for (size_t i = 0; i < DETECTORS_N; i++) {
             all_detectors[i]->relisted(c->detectors[i], w->observed, is_listed, w, now_us(c),
@@ -203,13 +213,36 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
         .data = klx_buf_sv(&data),
     };
     out->event(out, &e);
+    klx_counter_add(s->metrics.gaps, 1);
     klx_log_warn("gap in the watch, listing what is there", KLX_F_STR("cluster", c->settings->name),
                  KLX_F_STR("source", s->ops->name), KLX_F_STR("why", gap->why),
                  KLX_F_SV("after", gap->after));
 }
 
 static void on_connected(void *arg, bool connected) {
-    ((struct source_watch *)arg)->connected = connected;
+    struct source_watch *w = arg;
+    klx_counter_add(w->metrics.disconnects, w->connected && !connected);
+    klx_gauge_set(w->metrics.connected, connected);
+    w->connected = connected;
+}
+
+static void make_metrics(struct source_watch *w) {
+    const struct klx_label labels[] = { { "cluster", w->cluster->settings->name },
+                                        { "source", w->ops->name },
+                                        { NULL, NULL } };
+    w->metrics.objects =
+        klx_counter("klaxon_watch_objects_total", "Objects of lists and watches.", labels);
+    w->metrics.bad_objects = klx_counter("klaxon_watch_bad_objects_total",
+                                         "Objects that were not what they should be.", labels);
+    w->metrics.relists = klx_counter("klaxon_watch_lists_total",
+                                     "Lists begun: the first one, and one after each gap.", labels);
+    w->metrics.gaps = klx_counter("klaxon_watch_gaps_total", "Gaps recorded.", labels);
+    w->metrics.disconnects = klx_counter("klaxon_watch_disconnects_total",
+                                         "Connections that ended with a wait.", labels);
+    w->metrics.connected =
+        klx_gauge("klaxon_watch_connected", "1 while the watch is connected.", labels);
+    w->metrics.lag_seconds = klx_gauge(
+        "klaxon_watch_lag_seconds", "From the last Event's own time to its arrival here.", labels);
 }
 
 static void on_watch_trouble(void *arg, const char *what, int64_t retry_ms) {
@@ -341,6 +374,7 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
         c->watches[c->watches_n++] = (struct source_watch){
             .cluster = c, .ops = s->sources[i], .slot = i, .checkpoint_us = KLX_TIME_NONE
         };
+        make_metrics(&c->watches[i]);
     }
     c->ticks = klx_timer_new(env->loop, tick, c);
     *ret = c;

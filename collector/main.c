@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "collector/cluster.h"
+#include "klx_version.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/options.h"
+#include "lib/io/httpd.h"
+#include "lib/io/metrics.h"
 
 #define STOP_MS 4000 /* of the five seconds that an ordered stop may take */
 
@@ -44,6 +47,7 @@ struct process {
     struct klx_collector_settings collector;
     struct klx_loop *loop;
     struct klx_http *http;
+    struct klx_httpd *httpd;
     struct klx_cluster **clusters;
     size_t clusters_n, stopped_n;
     bool stopping, clean;
@@ -84,6 +88,15 @@ static void on_fatal(void *arg, const char *cluster, const char *why) {
     stop(p);
 }
 
+static bool is_ready(void *arg, struct klx_buf *why) {
+    const struct process *p = arg;
+    bool ready = !p->stopping;
+    for (size_t i = 0; i < p->clusters_n; i++) {
+        ready = klx_cluster_ready(p->clusters[i], why) && ready;
+    }
+    return ready;
+}
+
 static int open_clusters(struct process *p, struct klx_error *e) {
     const struct klx_cluster_env env = {
         .loop = p->loop,
@@ -105,11 +118,26 @@ static int open_clusters(struct process *p, struct klx_error *e) {
     return 0;
 }
 
+static int open_server(struct process *p, struct klx_error *e) {
+    if (p->collector.listen == NULL) {
+        return 0;
+    }
+    int rc = klx_httpd_new(p->loop, p->collector.listen, is_ready, p, &p->httpd, e);
+    if (rc == 0) {
+        klx_log_info("listening: /metrics, /healthz, /readyz",
+                     KLX_F_STR("address", p->collector.listen),
+                     KLX_F_INT("port", klx_httpd_port(p->httpd)));
+    }
+    return rc;
+}
+
 static void close_all(struct process *p) {
     for (size_t i = 0; i < p->clusters_n; i++) {
         klx_cluster_free(p->clusters[i]);
     }
     free(p->clusters);
+    klx_httpd_free(p->httpd);
+    klx_metrics_reset();
     klx_http_free(p->http);
     klx_loop_on_signal(p->loop, NULL, NULL);
     klx_loop_run(p->loop); /* the last close callbacks */
@@ -122,7 +150,8 @@ static int run(struct process *p) {
     struct klx_error e = { 0 };
     p->loop = klx_loop_new();
     p->http = klx_http_new(p->loop);
-    if (open_clusters(p, &e) != 0) {
+    klx_metrics_set_version(KLX_VERSION);
+    if (open_clusters(p, &e) != 0 || open_server(p, &e) != 0) {
         klx_log_error(e.text);
         close_all(p);
         return KLX_EXIT_CONFIG;

@@ -8,6 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/io/consumer.h"
+#include "lib/io/metrics.h"
 #include "lib/io/transaction.h"
 
 #define SCRATCH_BYTES_MAX (4u << 20)
@@ -47,7 +48,11 @@ struct klx_publisher {
     bool stopping;
     void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
-    struct klx_publisher_stats stats;
+    struct {
+        struct klx_counter *events, *transactions, *pauses;
+        struct klx_histogram *commit_seconds;
+        struct klx_gauge *queue_records;
+    } metrics;
 };
 
 static struct batch *filling(struct klx_publisher *p) {
@@ -59,6 +64,7 @@ static void check_full(struct klx_publisher *p) {
     bool full = b->n >= KLX_BATCH_RECORDS_MAX || b->arena.used_bytes >= KLX_BATCH_BYTES_MAX;
     if (full != p->full) {
         p->full = full;
+        klx_counter_add(p->metrics.pauses, full);
         p->cb.on_full(p->cb.arg, full);
     }
 }
@@ -88,7 +94,7 @@ static void put_event(struct klx_outbox *o, const struct klx_event *e) {
         return;
     }
     filling(p)->n++;
-    p->stats.events++;
+    klx_counter_add(p->metrics.events, 1);
     p->wanted = true;
 }
 
@@ -137,8 +143,8 @@ static void flush(struct klx_publisher *p) {
     p->wanted = false;
     p->filling = 1 - p->filling;
     klx_timer_stop(p->lazy);
-    p->stats.transactions++;
-    p->stats.records += b->n;
+    klx_counter_add(p->metrics.transactions, 1);
+    klx_gauge_set(p->metrics.queue_records, (double)b->n);
     klx_txn_commit(p->txn, b->records, b->n);
     check_full(p);
 }
@@ -156,7 +162,7 @@ static void on_txn_stopped(void *arg, bool clean) {
 
 static void on_committed(void *arg, int64_t took_us) {
     struct klx_publisher *p = arg;
-    (void)took_us;
+    klx_histogram_observe(p->metrics.commit_seconds, (double)took_us / 1e6);
     struct batch *sent = &p->batches[1 - p->filling];
     klx_arena_reset(&sent->arena);
     sent->n = 0;
@@ -206,6 +212,21 @@ static void on_txn_ready(void *arg) {
     }
 }
 
+static void make_metrics(struct klx_publisher *p) {
+    const struct klx_label labels[] = { { "cluster", p->cluster }, { NULL, NULL } };
+    p->metrics.events = klx_counter("klaxon_events_total", "Events written to topics.", labels);
+    p->metrics.transactions =
+        klx_counter("klaxon_transactions_total", "Transactions begun.", labels);
+    p->metrics.pauses =
+        klx_counter("klaxon_publisher_pauses_total",
+                    "Times the batch was full and the watches were paused.", labels);
+    p->metrics.commit_seconds =
+        klx_histogram("klaxon_commit_seconds", "From the start of a transaction to its commit.",
+                      labels, klx_latency_bounds, KLX_COUNT(klx_latency_bounds));
+    p->metrics.queue_records =
+        klx_gauge("klaxon_batch_records", "Records of the last transaction.", labels);
+}
+
 int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
                       const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
                       const char *cluster, const struct klx_publisher_callbacks *cb,
@@ -231,6 +252,7 @@ int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
     p->topics = *topics;
     p->kafka = klx_kafka_config_dup(kafka);
     p->cluster = klx_strdup(cluster);
+    make_metrics(p);
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
     klx_arena_init(&p->scratch, 16384, SCRATCH_BYTES_MAX);
@@ -266,10 +288,6 @@ void klx_publisher_end_turn(struct klx_publisher *p) {
     klx_arena_reset(&p->scratch);
     flush(p);
     check_full(p);
-}
-
-struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p) {
-    return p->stats;
 }
 
 void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms,

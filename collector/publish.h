@@ -31,10 +31,6 @@ struct klx_publisher_callbacks {
     void *arg;
 };
 
-struct klx_publisher_stats {
-    uint64_t events, transactions, records;
-};
-
 int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
                       const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
                       const char *cluster, const struct klx_publisher_callbacks *cb,
@@ -47,7 +43,6 @@ struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,
                               struct klx_sv resource_version, bool lazy);
 void klx_publisher_end_turn(struct klx_publisher *p);
-struct klx_publisher_stats klx_publisher_stats(const struct klx_publisher *p);
 /* Commits what is there (at most wait_ms), then on_stopped. Not clean: a commit is still under way on its thread; the process must end
    without klx_publisher_free, and the next start finds out what became of it. */
 void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms,

@@ -36,6 +36,13 @@ static const struct klx_config_field cluster_fields[] = {
     { .key = NULL },
 };
 
+static const struct klx_config_field collector_fields[] = {
+    { .key = "listen",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_collector_settings, listen) },
+    { .key = NULL },
+};
+
 static bool is_name(struct klx_sv s) {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
@@ -117,6 +124,9 @@ int klx_collector_settings_load(const struct klx_settings *s, struct klx_collect
     if (rc == 0 && n == NULL) {
         rc = klx_fail(e, -EINVAL, "no clusters are configured: add an item to `clusters:`");
     }
+    if (rc == 0 && s->collector != NULL) {
+        rc = klx_config_bind(s->collector, collector_fields, &c, e);
+    }
     for (; rc == 0 && n != NULL; n = klx_config_next(n)) {
         rc = add_cluster(&c, n, e);
     }
@@ -135,6 +145,7 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
         free(c->clusters[i].context);
     }
     free(c->clusters);
+    free(c->listen);
     klx_kafka_config_free(c->kafka);
     *c = (struct klx_collector_settings){ 0 };
 }

@@ -1,6 +1,7 @@
 /*
  * The collector's part of the configuration.
  *
+ *     collector: { listen: "127.0.0.1:9464" }   # /metrics, /healthz, /readyz; default: not at all
  *     clusters:
  *       - name: prod-weu              # in every key and id: do not change it later
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
@@ -32,6 +33,7 @@ struct klx_collector_settings {
     struct klx_kafka_config *kafka;
     struct klx_cluster_settings *clusters;
     size_t clusters_n;
+    char *listen; /* NULL: no server */
 };
 
 int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,

@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from cluster import ApiServer, Kafka  # noqa: E402  (needs the path above)
 
+from cluster.process import free_port  # noqa: E402
+
 TOPICS = ["kubernetes", "nodes", "state"]
 
 
@@ -43,9 +45,11 @@ class Collector:
         self.prefix, self.name = f"{name}.", name
         self.config = directory / "klaxon.yaml"
         self.log = directory / "collector.log"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.config.write_text(
             f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\n'
             f"topics: {{ prefix: {self.prefix} }}\n"
+            f'collector: {{ listen: "{self.url.removeprefix("http://")}" }}\n'
             f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, sources: {{ events: {{}}, nodes: {{}} }} }}\n")
         self._command = [binaries / "klaxon-collector", "--config", self.config]
         self.process: subprocess.Popen | None = None

@@ -1,9 +1,14 @@
 """klaxon-collector between a real API server and a real Kafka, read by an independent read_committed reader."""
 import json
+import re
+import subprocess
 import time
 import uuid
 from collections import Counter
 from pathlib import Path
+
+import pytest
+import requests
 
 from cluster import ApiServer, Kafka, read_committed
 from cluster.objects import involved, new_event
@@ -43,6 +48,7 @@ def test_a_repair_is_one_incident(collector: Collector, kafka: Kafka, api: ApiSe
     client.create_node(node)
     collector.start()
     wait_until_watching(kafka, collector)
+    assert requests.get(f"{collector.url}/readyz", timeout=5).status_code == 200
     client.set_ready(node, "Unknown")
     wait_for(kafka, collector.topic("nodes"), lambda records: len(records) == 1)
     client.create_event(repair_event(node, "NodeRebootStart"))
@@ -59,6 +65,9 @@ def test_a_repair_is_one_incident(collector: Collector, kafka: Kafka, api: ApiSe
     assert len({r.header("ce_incident") for r in records}) == 1
     assert len({r.header("ce_id") for r in records}) == 4
     assert {r.key for r in records} == {f"{collector.name}/{node}".encode()}
+    metrics = requests.get(f"{collector.url}/metrics", timeout=5).text
+    assert f'klaxon_watch_connected{{cluster="{collector.name}",source="nodes"}} 1' in metrics
+    assert re.search(r"^klaxon_commit_seconds_count\{[^}]*\} [1-9]", metrics, re.M)
     assert collector.stop() == 0
 
 
@@ -123,6 +132,49 @@ def test_it_waits_for_kafka_and_stops_in_time(binaries: Path, tmp_path: Path, ap
         deadline = time.monotonic() + 20
         while "Kafka at 127.0.0.1:1 does not answer" not in collector.log.read_text():
             assert time.monotonic() < deadline and collector.process.poll() is None, collector.log.read_text()
+        answer = requests.get(f"{collector.url}/readyz", timeout=5)
+        assert answer.status_code == 503 and "watch nowhere/events: waits for Kafka" in answer.text
+        assert requests.get(f"{collector.url}/elsewhere", timeout=5).status_code == 404
         assert collector.stop() == 0
     finally:
         collector.kill()
+
+
+def run_collector(binaries: Path, config: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([binaries / "klaxon-collector", "--config", config], capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("kafka: {}\n", 'klaxon.yaml:1:8: kafka: "bootstrap.servers" is missing'),
+    ("kafka: { bootstrap.servers: x, bootsrap: y }\nclusters: []\n", 'kafka.bootsrap: librdkafka has no property "bootsrap"'),
+    ("kafka: { bootstrap.servers: x, group.id: y }\nclusters: []\n", "group.id cannot be set: each sink has its own"),
+    ("kafka: { bootstrap.servers: x }\nclustres: []\n", 'klaxon.yaml:2:1: unknown key "clustres", did you mean "clusters"?'),
+    ("kafka: { bootstrap.servers: x }\n", "no clusters are configured"),
+    ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, sources: { evnts: {} } }\n",
+     'klaxon.yaml:3:34: clusters[0].sources.evnts: there is no such source, did you mean "events"?'),
+    ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: A b, sources: { events: {} } }\n", 'found "A b"'),
+    ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, kubeconfig: /nonexistent, sources: { events: {} } }\n",
+     "cluster a: kubeconfig: cannot read /nonexistent: No such file or directory"),
+])
+def test_a_mistake_in_the_configuration_is_said(binaries: Path, tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "klaxon.yaml"
+    config.write_text(text)
+    result = run_collector(binaries, config)
+    assert result.returncode == 78
+    assert message in result.stderr.replace('\\"', '"'), result.stderr
+
+
+def test_an_expired_certificate_is_said_with_its_date(binaries: Path, tmp_path: Path) -> None:
+    key, cert = tmp_path / "client.key", tmp_path / "client.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+                    "-subj", "/CN=x"], check=True, capture_output=True)
+    subprocess.run(["openssl", "x509", "-in", cert, "-signkey", key, "-days", "-1", "-out", cert], check=True, capture_output=True)
+    (tmp_path / "kubeconfig").write_text(
+        "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+        "clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "users: [{name: u, user: {client-certificate: client.crt, client-key: client.key}}]\n")
+    config = tmp_path / "klaxon.yaml"
+    config.write_text(f"kafka: {{ bootstrap.servers: x }}\nclusters:\n  - {{ name: a, kubeconfig: {tmp_path}/kubeconfig, sources: {{ nodes: {{}} }} }}\n")
+    result = run_collector(binaries, config)
+    assert result.returncode == 78
+    assert "the client certificate expired on " in result.stderr
