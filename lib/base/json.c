@@ -232,6 +232,13 @@ static size_t utf8_length(struct klx_sv s) {
     return bad ? 0 : n;
 }
 
+/* The bytes from `from` to `to`; an empty view may have no pointer to count from. */
+static void add_run(struct klx_buf *out, struct klx_sv s, size_t from, size_t to) {
+    if (to > from) {
+        klx_buf_add(out, s.p + from, to - from);
+    }
+}
+
 void klx_utf8_sanitize(struct klx_buf *out, struct klx_sv s) {
     size_t done = 0, i = 0;
     while (i < s.n) {
@@ -240,12 +247,12 @@ void klx_utf8_sanitize(struct klx_buf *out, struct klx_sv s) {
             i += n;
             continue;
         }
-        klx_buf_add(out, s.p + done, i - done);
+        add_run(out, s, done, i);
         klx_buf_add_str(out, "\xEF\xBF\xBD");
         i++;
         done = i;
     }
-    klx_buf_add(out, s.p + done, i - done);
+    add_run(out, s, done, i);
 }
 
 static void add_escaped(struct klx_buf *out, unsigned char c) {
@@ -273,7 +280,7 @@ static void add_string(struct klx_buf *out, struct klx_sv s) {
             i += n;
             continue;
         }
-        klx_buf_add(out, s.p + done, i - done);
+        add_run(out, s, done, i);
         if (n == 0) {
             klx_buf_add_str(out, "\xEF\xBF\xBD");
         } else {
@@ -282,7 +289,7 @@ static void add_string(struct klx_buf *out, struct klx_sv s) {
         i++;
         done = i;
     }
-    klx_buf_add(out, s.p + done, i - done);
+    add_run(out, s, done, i);
     klx_buf_add_char(out, '"');
 }
 

@@ -51,7 +51,9 @@ void klx_escape_html(struct klx_buf *out, struct klx_sv text) {
             done = i + 1;
         }
     }
-    klx_utf8_sanitize(out, klx_sv_n(text.p + done, text.n - done));
+    if (done < text.n) {
+        klx_utf8_sanitize(out, klx_sv_n(text.p + done, text.n - done));
+    }
 }
 
 struct compiler {
