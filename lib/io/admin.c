@@ -1,0 +1,191 @@
+#include "lib/io/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/io/kafka.h"
+
+struct klx_admin {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    int timeout_ms;
+    rd_kafka_event_t *described; /* holds the values of the last describe */
+};
+
+int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
+                  struct klx_error *e) {
+    struct klx_admin *a = klx_alloc(struct klx_admin);
+    int rc = klx_kafka_new(RD_KAFKA_PRODUCER, klx_kafka_conf(kafka), &a->rk, e);
+    if (rc != 0) {
+        free(a);
+        return rc;
+    }
+    a->timeout_ms = (int)timeout_ms;
+    a->queue = rd_kafka_queue_new(a->rk);
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, a->timeout_ms);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        char words[KLX_KAFKA_WORDS];
+        klx_kafka_words(a->rk, err, NULL, words, sizeof(words));
+        klx_admin_free(a);
+        return klx_fail(e, -EHOSTUNREACH, "%s", words);
+    }
+    rd_kafka_metadata_destroy(md);
+    *ret = a;
+    return 0;
+}
+
+static void forget_described(struct klx_admin *a) {
+    if (a->described != NULL) {
+        rd_kafka_event_destroy(a->described);
+        a->described = NULL;
+    }
+}
+
+void klx_admin_free(struct klx_admin *a) {
+    if (a != NULL) {
+        forget_described(a);
+        rd_kafka_queue_destroy(a->queue);
+        rd_kafka_destroy(a->rk);
+        free(a);
+    }
+}
+
+static int fail_with(struct klx_admin *a, rd_kafka_resp_err_t err, const char *words,
+                     struct klx_error *e) {
+    char text[KLX_KAFKA_WORDS];
+    klx_kafka_words(a->rk, err, words, text, sizeof(text));
+    switch (err) {
+    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
+        return klx_fail(e, -EEXIST, "%s", text);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        return klx_fail(e, -EACCES, "%s", text);
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+        return klx_fail(e, -EOPNOTSUPP, "%s", text);
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+        return klx_fail(e, -EHOSTUNREACH, "%s", text);
+    default:
+        return klx_fail(e, -EIO, "%s", text);
+    }
+}
+
+static int describe_one(struct klx_admin *a, struct klx_admin_topic *t, struct klx_error *e) {
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(a->rk, t->name, NULL);
+    rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, topic, &md, a->timeout_ms);
+    rd_kafka_topic_destroy(topic);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail_with(a, err, NULL, e);
+    }
+    err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    t->exists = err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    t->partitions = t->exists ? md->topics[0].partition_cnt : 0;
+    t->replication =
+        t->exists && t->partitions > 0 ? (int16_t)md->topics[0].partitions[0].replica_cnt : -1;
+    rd_kafka_metadata_destroy(md);
+    bool missing =
+        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    return t->exists || missing ? 0 : fail_with(a, err, t->name, e);
+}
+
+static void take_values(struct klx_admin_topic *t, const rd_kafka_ConfigResource_t *r) {
+    size_t n = 0;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(r, &n);
+    for (size_t s = 0; s < t->settings_n; s++) {
+        t->settings[s].value = NULL;
+        for (size_t i = 0; i < n; i++) {
+            if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), t->settings[s].name) == 0) {
+                t->settings[s].value = rd_kafka_ConfigEntry_value(entries[i]);
+            }
+        }
+    }
+}
+
+static int describe_settings(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
+                             struct klx_error *e) {
+    rd_kafka_ConfigResource_t **wanted = klx_alloc_n(rd_kafka_ConfigResource_t *, n);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (topics[i].exists && topics[i].settings_n > 0) {
+            wanted[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].name);
+        }
+    }
+    if (count > 0) {
+        rd_kafka_DescribeConfigs(a->rk, wanted, count, NULL, a->queue);
+        a->described = rd_kafka_queue_poll(a->queue, a->timeout_ms);
+        rd_kafka_ConfigResource_destroy_array(wanted, count);
+    }
+    free(wanted);
+    if (count == 0) {
+        return 0;
+    }
+    if (a->described == NULL || rd_kafka_event_error(a->described) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_resp_err_t err = a->described != NULL ? rd_kafka_event_error(a->described)
+                                                       : RD_KAFKA_RESP_ERR__TIMED_OUT;
+        return fail_with(a, err, NULL, e);
+    }
+    size_t got = 0;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(a->described), &got);
+    for (size_t r = 0; r < got; r++) {
+        for (size_t i = 0; i < n; i++) {
+            if (strcmp(rd_kafka_ConfigResource_name(resources[r]), topics[i].name) == 0) {
+                take_values(&topics[i], resources[r]);
+            }
+        }
+    }
+    return 0;
+}
+
+int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
+                       struct klx_error *e) {
+    forget_described(a);
+    for (size_t i = 0; i < n; i++) {
+        int rc = describe_one(a, &topics[i], e);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return describe_settings(a, topics, n, e);
+}
+
+int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
+                     struct klx_error *e) {
+    char words[256];
+    rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(topic->name, topic->partitions,
+                                                   topic->replication, words, sizeof(words));
+    if (t == NULL) {
+        return klx_fail(e, -EINVAL, "topic %s: %s", topic->name, words);
+    }
+    for (size_t i = 0; i < topic->settings_n; i++) {
+        rd_kafka_NewTopic_set_config(t, topic->settings[i].name, topic->settings[i].value);
+    }
+    rd_kafka_CreateTopics(a->rk, &t, 1, NULL, a->queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(a->queue, a->timeout_ms);
+    rd_kafka_NewTopic_destroy(t);
+    int rc = 0;
+    rd_kafka_resp_err_t err =
+        event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rc = fail_with(a, err, event != NULL ? rd_kafka_event_error_string(event) : NULL, e);
+    } else {
+        size_t n = 0;
+        const rd_kafka_topic_result_t **results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+        err = n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
+        rc = err == RD_KAFKA_RESP_ERR_NO_ERROR
+                 ? 0
+                 : fail_with(a, err, n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL,
+                             e);
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    return rc;
+}
