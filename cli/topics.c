@@ -1,0 +1,267 @@
+/*
+ * `klaxon topics apply` and `klaxon topics list`.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/table.h"
+#include "cli/topic_plan.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/json.h"
+#include "lib/base/options.h"
+
+#define ANSWER_MS 10000
+#define OUTPUT_BYTES_MAX (1u << 20)
+
+struct options {
+    const char *config, *output;
+    bool dry_run;
+};
+
+/* One run of either verb. */
+struct topics {
+    const char *command;
+    struct klx_cli_config config;
+    struct klx_admin *admin;
+    struct klx_topic_plan plan[KLX_TOPICS_N];
+};
+
+static int complain(const struct topics *t, const struct klx_error *e) {
+    fprintf(stderr, "%s: %s\n", t->command, e->text);
+    bool away = e->code == -EHOSTUNREACH || e->code == -ETIMEDOUT;
+    return away ? KLX_EXIT_UNAVAILABLE : KLX_EXIT_FAILED;
+}
+
+static int look(struct topics *t) {
+    struct klx_admin_topic found[KLX_TOPICS_N];
+    struct klx_error e = { 0 };
+    klx_topic_plan_init(t->plan, &t->config.settings);
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        found[i] = klx_topic_plan_wanted(&t->plan[i]);
+    }
+    int rc = klx_admin_new(t->config.kafka, ANSWER_MS, &t->admin, &e);
+    rc = rc == 0 ? klx_admin_describe(t->admin, found, KLX_TOPICS_N, &e) : rc;
+    if (rc != 0) {
+        return complain(t, &e);
+    }
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        klx_topic_plan_found(&t->plan[i], &found[i]);
+    }
+    return KLX_EXIT_OK;
+}
+
+static void print_existing(const struct klx_topic_plan *p) {
+    struct klx_buf drift KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&drift, 1024);
+    klx_topic_plan_drift(p, &drift);
+    if (drift.len == 0) {
+        printf("topic/%s unchanged\n", p->name);
+    } else {
+        printf("topic/%s differs, left as it is: %s\n", p->name, klx_buf_str(&drift));
+    }
+}
+
+static void print_missing(FILE *out, const char *before, const struct klx_topic_plan *p,
+                          const char *after) {
+    struct klx_buf words KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&words, 1024);
+    klx_topic_plan_words(p, &words);
+    fprintf(out, "%s%s%s: %s\n", before, p->name, after, klx_buf_str(&words));
+}
+
+/* Returns 0, or what klx_admin_create said; -EEXIST is somebody who was faster. */
+static int create(struct topics *t, const struct klx_topic_plan *p, struct klx_error *e) {
+    const struct klx_admin_topic wanted = klx_topic_plan_wanted(p);
+    int rc = klx_admin_create(t->admin, &wanted, e);
+    if (rc == 0 || rc == -EEXIST) {
+        printf("topic/%s %s\n", p->name, rc == 0 ? "created" : "unchanged");
+        return 0;
+    }
+    return rc;
+}
+
+static int list_what_to_create(const struct topics *t, const bool refused[static KLX_TOPICS_N],
+                               const struct klx_error *e) {
+    int code = complain(t, e);
+    fprintf(stderr,
+            "Create these topics where this broker's topics are created, then run this again:\n");
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        if (refused[i]) {
+            print_missing(stderr, "  ", &t->plan[i], "");
+        }
+    }
+    return code;
+}
+
+static int apply(struct topics *t, const struct options *o) {
+    bool refused[KLX_TOPICS_N] = { false };
+    struct klx_error first = { 0 };
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        struct klx_error e = { 0 };
+        if (t->plan[i].exists) {
+            print_existing(&t->plan[i]);
+        } else if (o->dry_run) {
+            print_missing(stdout, "topic/", &t->plan[i], " created (dry run)");
+        } else if (create(t, &t->plan[i], &e) != 0) {
+            refused[i] = true;
+            first = first.code == 0 ? e : first;
+        }
+    }
+    return first.code == 0 ? KLX_EXIT_OK : list_what_to_create(t, refused, &first);
+}
+
+static int64_t retention_of(const struct klx_topic_plan *p) {
+    int64_t ms = p->retention_ms;
+    return p->found_retention[0] != '\0' && klx_sv_int(klx_sv(p->found_retention), &ms) != 0
+               ? p->retention_ms
+               : ms;
+}
+
+static const char *cleanup_of(const struct klx_topic_plan *p) {
+    return p->found_cleanup[0] != '\0' ? p->found_cleanup
+                                       : klx_topic_specs[p->topic].cleanup_policy;
+}
+
+static void add_row(struct klx_table *table, const struct klx_topic_plan *p) {
+    struct klx_buf cell KLX_CLEANUP(klx_buf_release);
+    int replication = p->exists ? p->found_replication : p->replication;
+    klx_buf_init(&cell, 256);
+    klx_table_add(table, klx_sv(p->name));
+    klx_buf_printf(&cell, "%d", (int)(p->exists ? p->found_partitions : p->partitions));
+    klx_table_add(table, klx_buf_sv(&cell));
+    klx_buf_reset(&cell);
+    klx_buf_printf(&cell, "%d", replication);
+    klx_table_add(table, replication > 0 ? klx_buf_sv(&cell) : KLX_SV("default"));
+    klx_table_add(table, klx_sv(cleanup_of(p)));
+    klx_buf_reset(&cell);
+    klx_topic_retention_words(retention_of(p), &cell);
+    klx_table_add(table, klx_buf_sv(&cell));
+    klx_table_add(table, klx_sv(klx_topic_specs[p->topic].key));
+    klx_table_add(table, p->exists ? KLX_SV("yes") : KLX_SV("no"));
+}
+
+static void write_item(struct klx_jw *w, const struct klx_topic_plan *p) {
+    int replication = p->exists ? p->found_replication : p->replication;
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "name", p->name);
+    klx_jw_member_int(w, "partitions", p->exists ? p->found_partitions : p->partitions);
+    klx_jw_key(w, "replication");
+    if (replication > 0) {
+        klx_jw_int(w, replication);
+    } else {
+        klx_jw_null(w);
+    }
+    klx_jw_member_str(w, "cleanup", cleanup_of(p));
+    klx_jw_member_int(w, "retentionMs", retention_of(p));
+    klx_jw_member_str(w, "key", klx_topic_specs[p->topic].key);
+    klx_jw_member_bool(w, "exists", p->exists);
+    klx_jw_end_object(w);
+}
+
+static int list(struct topics *t, const struct options *o) {
+    static const char *const columns[] = { "NAME",      "PARTITIONS", "REPLICATION", "CLEANUP",
+                                           "RETENTION", "KEY",        "EXISTS" };
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
+    if (o->output != NULL && strcmp(o->output, "json") == 0) {
+        struct klx_jw w;
+        klx_jw_init(&w, &out);
+        klx_jw_begin_object(&w);
+        klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
+        klx_jw_member_str(&w, "kind", "TopicList");
+        klx_jw_key(&w, "items");
+        klx_jw_begin_array(&w);
+        for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+            write_item(&w, &t->plan[i]);
+        }
+        klx_jw_end_array(&w);
+        klx_jw_end_object(&w);
+        klx_buf_add_char(&out, '\n');
+    } else {
+        struct klx_table table;
+        klx_table_init(&table, columns, KLX_COUNT(columns));
+        for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+            add_row(&table, &t->plan[i]);
+        }
+        klx_table_write(&table, &out);
+        klx_table_release(&table);
+    }
+    fputs(klx_buf_str(&out), stdout);
+    return KLX_EXIT_OK;
+}
+
+static const struct klx_option apply_options[] = {
+    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
+      NULL },
+    { "dry-run", 0, KLX_OPT_FLAG, offsetof(struct options, dry_run), NULL,
+      "show what would happen, change nothing", NULL },
+    { .name = NULL },
+};
+
+static const struct klx_option list_options[] = {
+    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
+      NULL },
+    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
+      "a table, or one JSON document", "table|json" },
+    { .name = NULL },
+};
+
+static const struct {
+    const char *name;
+    struct klx_command_help help;
+    const struct klx_option *options;
+    int (*run)(struct topics *t, const struct options *o);
+} verbs[] = {
+    { "apply",
+      { "klaxon topics apply", "",
+        "Create the topics that are missing, and say which differ from the configuration.",
+        "  klaxon topics apply --dry-run\n" },
+      apply_options,
+      apply },
+    { "list",
+      { "klaxon topics list", "", "List the topics: what they are, or would be created as.",
+        "  klaxon topics list -o json\n" },
+      list_options,
+      list },
+};
+
+static int run_verb(size_t verb, int argc, char **argv) {
+    struct options o = { 0 };
+    int code = KLX_EXIT_OK;
+    struct topics t = { .command = verbs[verb].help.name };
+    int first = klx_options_parse(argc, argv, &verbs[verb].help, verbs[verb].options, &o, &code);
+    code = first < 0 ? code : klx_cli_no_operands(t.command, argc, argv, first);
+    if (first < 0 || code != KLX_EXIT_OK) {
+        return code;
+    }
+    code = klx_cli_config_load(t.command, o.config, &t.config);
+    if (code != KLX_EXIT_OK) {
+        return code;
+    }
+    code = look(&t);
+    code = code == KLX_EXIT_OK ? verbs[verb].run(&t, &o) : code;
+    klx_admin_free(t.admin);
+    klx_cli_config_release(&t.config);
+    return code;
+}
+
+int klx_cli_topics(int argc, char **argv) {
+    static const struct klx_command_help help = {
+        "klaxon topics", "apply|list", "Create and list the topics.",
+        "  klaxon topics apply --dry-run\n  klaxon topics list\n"
+    };
+    static const struct klx_option none[] = { { .name = NULL } };
+    for (size_t i = 0; argc > 1 && i < KLX_COUNT(verbs); i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            return run_verb(i, argc - 1, argv + 1);
+        }
+    }
+    int unused = 0, code = KLX_EXIT_OK;
+    if (klx_options_parse(argc, argv, &help, none, &unused, &code) < 0) {
+        return code;
+    }
+    fprintf(stderr, "klaxon topics: wants apply or list\nTry 'klaxon topics --help'.\n");
+    return KLX_EXIT_USAGE;
+}
