@@ -49,6 +49,7 @@ struct klx_kind_spec {
     enum klx_topic topic;
     enum klx_severity severity;
     const char *title;
+    const char *advice; /* what to do, one or two sentences */
 };
 
 extern const struct klx_kind_spec klx_kind_specs[KLX_KINDS_N];

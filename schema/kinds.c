@@ -5,8 +5,8 @@
 #include "lib/base/cleanup.h"
 
 const struct klx_kind_spec klx_kind_specs[KLX_KINDS_N] = {
-#define KLX_KIND(NAME, type, TOPIC, SEVERITY, title)                                               \
-    [KLX_KIND_##NAME] = { type, KLX_TOPIC_##TOPIC, KLX_SEVERITY_##SEVERITY, title },
+#define KLX_KIND(NAME, type, TOPIC, SEVERITY, title, advice)                                       \
+    [KLX_KIND_##NAME] = { type, KLX_TOPIC_##TOPIC, KLX_SEVERITY_##SEVERITY, title, advice },
 #include "schema/kinds.def"
 #undef KLX_KIND
 };

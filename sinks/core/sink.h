@@ -1,8 +1,8 @@
 /*
  * What a kind of channel is: the ops that a sink implements, and the verdicts a delivery ends in.
  *
- * A sink is a folder with these functions and a main of one line: return klx_sink_main(&klx_slack_ops, argc, argv).
- * Everything else, from consuming to receipts, is the runtime's (sinks/core).
+ * A sink is a folder with these functions, a line in sinks/core/list.def, and a main of one line:
+ * return klx_sink_main(&klx_sink_slack, argc, argv). Everything else, from consuming to receipts, is the runtime's (sinks/core).
  */
 #pragma once
 
@@ -97,6 +97,11 @@ struct klx_sink_ops {
     void (*close)(void *channel);
 };
 
+#define KLX_SINK(name) extern const struct klx_sink_ops klx_sink_##name;
+#include "sinks/core/list.def"
+#undef KLX_SINK
+
+/* The whole process. `klaxon-sink-slack --config FILE [--check]`; ends in an exit code of lib/base/options.h. */
 int klx_sink_main(const struct klx_sink_ops *ops, int argc, char **argv);
 
 /* Verdicts that every HTTP channel shares: failures of the transport, 408/429/5xx. Returns false when the status is the channel's to judge. */

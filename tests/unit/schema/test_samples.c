@@ -118,7 +118,7 @@ static void no_sample_is_left_over(void **state) {
     assert_int_equal(n, KLX_KINDS_N);
 }
 
-/* The page has one heading a kind: "### `type`", with its topic and severity in the next line. */
+/* The page has one heading a kind, with its topic and severity in the next line, and says what to do in the words of the list. */
 static void each_kind_is_documented(void **state) {
     (void)state;
     char *page = test_read_file("../docs/events.md");
@@ -130,6 +130,10 @@ static void each_kind_is_documented(void **state) {
                  klx_severity_name(spec->severity));
         if (strstr(page, wanted) == NULL) {
             fail_msg("docs/events.md lacks:\n%s", wanted);
+        }
+        snprintf(wanted, sizeof(wanted), "**What to do:** %s\n", spec->advice);
+        if (strstr(page, wanted) == NULL) {
+            fail_msg("docs/events.md lacks, for %s:\n%s", spec->type, wanted);
         }
     }
     free(page);

@@ -1,0 +1,43 @@
+/*
+ * What every channel tells of an event, before it is laid out: the same words on Slack, in a mail, on a card of Teams.
+ *
+ * All texts are plain and untrusted: they hold whatever a pod's owner wrote, and each renderer escapes them for the place where they will
+ * stand. Only `code` is safe as it is: it is left empty when a name in it is not a plain Kubernetes name. Control characters, bidi
+ * controls and invalid UTF-8 are gone already; every text is cut at its maximum with "…".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/arena.h"
+#include "sinks/core/sink.h"
+
+#define KLX_CARD_SUMMARY_BYTES_MAX 1000
+#define KLX_CARD_FACT_BYTES_MAX 300
+#define KLX_CARD_FACTS_MAX 12
+
+struct klx_card_fact {
+    struct klx_sv name;  /* ours: "Cluster" */
+    struct klx_sv value; /* the event's */
+};
+
+struct klx_card {
+    struct klx_sv
+        subject; /* what the incident is about, equal for all of its events: "Node aks-1 (prod-weu)" */
+    struct klx_sv title;   /* ours: the kind's title */
+    struct klx_sv state;   /* ours: "opened", "update 3", "resolved"; "" outside of an incident */
+    struct klx_sv summary; /* one sentence */
+    struct klx_card_fact
+        facts[KLX_CARD_FACTS_MAX]; /* cluster, object, reason, times, the actions so far … */
+    size_t facts_n;
+    struct klx_sv advice; /* ours: what to do; "" when resolved or unknown */
+    struct klx_sv code;   /* a command to copy: "kubectl describe node aks-1"; or "" */
+    struct klx_sv footer; /* "klaxon · operations · incident b25f05a3 · 2026-03-11 08:02:18 UTC" */
+    enum klx_severity severity;
+    bool resolved;
+};
+
+/* Everything lives in the arena. -ENOMEM: it is full. */
+int klx_card_make(struct klx_arena *a, const struct klx_notice *notice,
+                  struct klx_card *ret) KLX_MUST_CHECK;

@@ -1,0 +1,76 @@
+/*
+ * Channels and subscriptions, as the configuration has them, bound and checked.
+ *
+ *     sinks:                                        # how the processes run; all of it may be left out
+ *       slack: { listen: "127.0.0.1:9465", queue: 1000, give_up_after: 24h }
+ *     channels:
+ *       ops-slack: { slack: { webhook_url: { file: /run/secrets/ops-slack } } }    # exactly one kind of sink a channel
+ *     subscriptions:
+ *       - team: operations
+ *         topics: [nodes]                           # short names of event topics
+ *         match:                                    # each one or a list of patterns (lib/base/match.h); left out: everything
+ *           cluster: "prod-*"
+ *           severity: [warning, critical]
+ *           namespace, name, kind, reason: of the event's object; kind "Node", "Pod"
+ *           labels: { agentpool: system }           # of the event's data
+ *         channels: [ops-slack]
+ *         history: false                            # true: also what a relist found and that belongs to no incident
+ *
+ * A sink process binds the channels of its own kind and knows of the others only that they exist; `klaxon check` binds them all.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/match.h"
+#include "schema/event.h"
+#include "schema/settings.h"
+#include "sinks/core/sink.h"
+
+struct klx_channel_settings {
+    const char *name;
+    const char *sink;               /* "slack" */
+    const struct klx_sink_ops *ops; /* NULL: not among those that were asked for */
+    void *config;                   /* bound to ops->fields; NULL without ops */
+};
+
+struct klx_subscription_settings {
+    struct klx_sv team;
+    bool topics[KLX_TOPICS_N];
+    bool severities[KLX_SEVERITY_CRITICAL + 1];
+    struct klx_match *cluster, *namespace, *name, *kind, *reason; /* NULL: everything */
+    struct {
+        struct klx_sv key;
+        struct klx_match *value;
+    } * labels;
+    size_t labels_n;
+    size_t *channels; /* indexes into klx_sinks_settings.channels */
+    size_t channels_n;
+    bool history;
+    const char *file; /* where it stands, for receipts and messages */
+    unsigned line;
+};
+
+/* Of one kind of sink: the process's own. */
+struct klx_sink_process_settings {
+    char *listen;             /* of /metrics, /healthz, /readyz; NULL: none */
+    int64_t queue;            /* deliveries that may wait for one channel; then reading stops */
+    int64_t give_up_after_ms; /* a delivery that was tried for so long becomes a dead letter */
+};
+
+struct klx_sinks_settings {
+    struct klx_sink_process_settings process; /* of ops[0] */
+    struct klx_channel_settings *channels;
+    size_t channels_n;
+    struct klx_subscription_settings *subscriptions;
+    size_t subscriptions_n;
+};
+
+/* Every mistake is handed to `report` ("file:line:column: path: …"), and what can still be checked is: the result is their number, and
+   *ret is set only when it is 0. `ops` are the kinds to bind; views borrow from `s`, which must outlive *ret. */
+size_t klx_sinks_settings_bind(const struct klx_settings *s, const struct klx_sink_ops *const *ops,
+                               size_t ops_n, struct klx_sinks_settings *ret,
+                               void (*report)(void *arg, const char *text), void *arg);
+void klx_sinks_settings_release(struct klx_sinks_settings *s);
