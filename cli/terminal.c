@@ -7,6 +7,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
+#include "lib/base/utf8.h"
 
 static bool is_set(const char *value) {
     return value != NULL && value[0] != '\0';
@@ -46,33 +47,6 @@ void klx_terminal_env_read(struct klx_terminal_env *ret, int fd) {
     }
 }
 
-/* The first character of valid UTF-8, and its length. */
-static uint32_t first_char(struct klx_sv s, size_t *ret_n) {
-    uint8_t lead = (uint8_t)s.p[0];
-    size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    uint32_t c = n == 1 ? lead : lead & (0x7fu >> n);
-    for (size_t i = 1; i < n && i < s.n; i++) {
-        c = (c << 6) | ((uint8_t)s.p[i] & 0x3fu);
-    }
-    *ret_n = n < s.n ? n : s.n;
-    return c;
-}
-
-static bool is_command(uint32_t c) {
-    static const struct {
-        uint32_t from, to;
-    } ranges[] = {
-        { 0x00, 0x1f },     { 0x7f, 0x9f },     { 0x061c, 0x061c }, { 0x200e, 0x200f },
-        { 0x2028, 0x202e }, { 0x2066, 0x2069 }, { 0xfeff, 0xfeff },
-    };
-    for (size_t i = 0; i < KLX_COUNT(ranges); i++) {
-        if (c >= ranges[i].from && c <= ranges[i].to) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_escape(struct klx_buf *out, uint32_t c) {
     if (c == '\n' || c == '\r' || c == '\t') {
         klx_buf_add_str(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
@@ -90,8 +64,8 @@ void klx_terminal_text(const struct klx_terminal *t, struct klx_buf *out, struct
     struct klx_sv rest = klx_buf_sv(&valid);
     while (rest.n > 0) {
         size_t n = 0;
-        uint32_t c = first_char(rest, &n);
-        if (is_command(c) || (!t->utf8 && c > 0x7f)) {
+        uint32_t c = klx_utf8_first(rest, &n);
+        if (klx_utf8_is_control(c) || (!t->utf8 && c > 0x7f)) {
             add_escape(out, c);
         } else {
             klx_buf_add(out, rest.p, n);
@@ -104,8 +78,11 @@ void klx_terminal_json(struct klx_buf *out, struct klx_sv json) {
     struct klx_sv rest = json;
     while (rest.n > 0) {
         size_t n = 0;
-        uint32_t c = first_char(rest, &n);
-        if (is_command(c)) {
+        uint32_t c = klx_utf8_first(rest, &n);
+        if (klx_utf8_is_control(c) && c > 0xffff) {
+            klx_buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+                           0xdc00 + ((c - 0x10000) & 0x3ff));
+        } else if (klx_utf8_is_control(c)) {
             klx_buf_printf(out, "\\u%04x", c);
         } else {
             klx_buf_add(out, rest.p, n);

@@ -8,13 +8,10 @@
 
 #include "lib/base/cleanup.h"
 #include "schema/event.h"
-
-#define HEADERS_MAX 16
-#define PREFIX "io.klaxon."
+#include "tests/unit/support/sample.h"
 
 static struct klx_arena arena;
 static struct klx_topic_names topics;
-static struct klx_record_header headers[HEADERS_MAX];
 
 static int setup(void **state) {
     (void)state;
@@ -26,37 +23,6 @@ static int teardown(void **state) {
     (void)state;
     klx_arena_release(&arena);
     return 0;
-}
-
-static struct klx_sv text_of(const struct klx_json *node) {
-    struct klx_buf text KLX_CLEANUP(klx_buf_release);
-    struct klx_jw w;
-    klx_buf_init(&text, 1 << 20);
-    klx_jw_init(&w, &text);
-    klx_jw_node(&w, node);
-    return klx_arena_dup(&arena, klx_buf_sv(&text));
-}
-
-static struct klx_record read_sample(const char *type) {
-    char name[128];
-    snprintf(name, sizeof(name), "../schema/samples/%s.json", type + strlen(PREFIX));
-    char *text = test_read_file(name);
-    const struct klx_json *sample = NULL;
-    struct klx_error e = { 0 };
-    if (klx_json_parse(&arena, klx_sv(text), NULL, &sample, &e) != 0) {
-        fail_msg("%s: %s", name, e.text);
-    }
-    free(text);
-    struct klx_record r = { .topic = klx_json_str(sample, "topic").p,
-                            .timestamp_ms = klx_json_int(sample, "timestamp", -1),
-                            .key = klx_json_str(sample, "key"),
-                            .value = text_of(klx_json_get(sample, "value")),
-                            .headers = headers };
-    const struct klx_json *h = klx_json_first(klx_json_get(sample, "headers"));
-    for (; h != NULL && r.headers_n < HEADERS_MAX; h = klx_json_next(h)) {
-        headers[r.headers_n++] = (struct klx_record_header){ klx_json_key(h), klx_json_str(h, "") };
-    }
-    return r;
 }
 
 static void assert_same_text(struct klx_sv a, struct klx_sv b) {
@@ -92,7 +58,8 @@ static void each_kind_decodes_and_encodes_the_same(void **state) {
     for (size_t i = 0; i < KLX_KINDS_N; i++) {
         const struct klx_kind_spec *spec = &klx_kind_specs[i];
         klx_arena_reset(&arena);
-        struct klx_record r = read_sample(spec->type), back;
+        struct klx_record r, back;
+        test_read_sample(&arena, (enum klx_kind)i, &r);
         struct klx_event e;
         struct klx_error err = { 0 };
         if (klx_event_decode(&arena, &r, &e, &err) != 0) {

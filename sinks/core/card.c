@@ -1,0 +1,252 @@
+#include "sinks/core/card.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/time.h"
+#include "lib/base/utf8.h"
+
+#define SUBJECT_BYTES_MAX 200
+#define ACTIONS_SHOWN_MAX 6
+#define CODE_NAME_BYTES_MAX 253 /* a DNS subdomain, as Kubernetes wants names */
+
+struct maker {
+    struct klx_arena *arena;
+    const struct klx_event *event;
+    const struct klx_json *data;
+    struct klx_card *card;
+};
+
+static struct klx_sv line(struct maker *m, struct klx_sv text, size_t bytes_max) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&b, bytes_max + 1);
+    klx_utf8_line(&b, text, bytes_max);
+    return klx_arena_dup(m->arena, klx_buf_sv(&b));
+}
+
+static void add_fact(struct maker *m, const char *name, struct klx_sv value) {
+    struct klx_card *c = m->card;
+    struct klx_sv shown = line(m, value, KLX_CARD_FACT_BYTES_MAX);
+    if (shown.n > 0 && c->facts_n < KLX_CARD_FACTS_MAX) {
+        c->facts[c->facts_n++] = (struct klx_card_fact){ klx_sv(name), shown };
+    }
+}
+
+/* "2026-03-11 08:02:18 UTC" */
+static struct klx_sv instant(struct maker *m, int64_t us) {
+    char text[KLX_TIME_TEXT_BYTES];
+    size_t n = klx_time_format(us, KLX_TIME_SECONDS, text);
+    return n < 20
+               ? klx_sv(NULL)
+               : klx_arena_printf(m->arena, "%.10s %.8s UTC", text, text + strlen("2026-03-11T"));
+}
+
+static int64_t time_at(const struct klx_json *node, const char *path) {
+    int64_t us = KLX_TIME_NONE;
+    return klx_time_parse(klx_json_str(node, path), &us) == 0 ? us : KLX_TIME_NONE;
+}
+
+/* The instant, and how long before the event it was. */
+static void add_since(struct maker *m, const char *name, const char *path) {
+    int64_t since_us = time_at(m->data, path);
+    if (since_us == KLX_TIME_NONE) {
+        return;
+    }
+    int64_t ago_us = m->event->time_us - since_us;
+    char words[KLX_TIME_TEXT_BYTES];
+    klx_duration_words(ago_us / KLX_US_PER_MS, words);
+    struct klx_sv at = instant(m, since_us);
+    add_fact(m, name,
+             ago_us < KLX_US_PER_S
+                 ? at
+                 : klx_arena_printf(m->arena, "%.*s (%s)", KLX_SV_FMT(at), words));
+}
+
+static void add_clock(struct klx_buf *b, const char *before, int64_t us) {
+    char text[KLX_TIME_TEXT_BYTES];
+    klx_time_format(us, KLX_TIME_SECONDS, text);
+    klx_buf_printf(b, "%s%.5s", before, text + strlen("2026-03-11T"));
+}
+
+static void add_action(struct klx_buf *b, const struct klx_json *action) {
+    int64_t started_us = time_at(action, "started"), ended_us = time_at(action, "ended"),
+            failed_us = time_at(action, "failed");
+    klx_buf_printf(b, "%s%.*s", b->len > 0 ? ", " : "", KLX_SV_FMT(klx_json_str(action, "action")));
+    if (started_us != KLX_TIME_NONE) {
+        add_clock(b, " ", started_us);
+    }
+    if (failed_us != KLX_TIME_NONE) {
+        add_clock(b, ", failed ", failed_us);
+    } else if (ended_us != KLX_TIME_NONE) {
+        add_clock(b, "–", ended_us);
+    } else if (started_us != KLX_TIME_NONE) {
+        klx_buf_add_str(b, ", under way");
+    }
+}
+
+/* "reboot 08:02–08:03, reimage 08:10, under way": the last ones, when there are many. */
+static void add_actions(struct maker *m) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&b, 4096);
+    size_t n = 0, i = 0;
+    const struct klx_json *first = klx_json_first(klx_json_get(m->data, "incident.actions"));
+    for (const struct klx_json *a = first; a != NULL; a = klx_json_next(a)) {
+        n++;
+    }
+    for (const struct klx_json *a = first; a != NULL; a = klx_json_next(a), i++) {
+        if (i + ACTIONS_SHOWN_MAX >= n) {
+            add_action(&b, a);
+        }
+    }
+    int64_t total = klx_json_int(m->data, "incident.actionsTotal", (int64_t)n);
+    if (total > ACTIONS_SHOWN_MAX) {
+        klx_buf_printf(&b, " (the last of %lld)", (long long)total);
+    }
+    add_fact(m, "Auto-repair", klx_buf_sv(&b));
+}
+
+static struct klx_sv object_name(struct maker *m) {
+    struct klx_sv ns = klx_json_str(m->data, "object.namespace");
+    struct klx_sv name = klx_json_str(m->data, "object.name");
+    return ns.n == 0 ? name
+                     : klx_arena_printf(m->arena, "%.*s/%.*s", KLX_SV_FMT(ns), KLX_SV_FMT(name));
+}
+
+static struct klx_sv object_kind(const struct maker *m) {
+    struct klx_sv kind = klx_json_str(m->data, "object.kind");
+    return kind.n > 0 ? kind : KLX_SV("Object");
+}
+
+static void add_node_facts(struct maker *m) {
+    const struct klx_json *ready = klx_json_get(m->data, "ready");
+    struct klx_sv pool = klx_json_str(
+        klx_json_member(klx_json_get(m->data, "labels"), KLX_SV("kubernetes.azure.com/agentpool")),
+        "");
+    add_fact(m, "Pool", pool.n > 0 ? pool : klx_json_str(m->data, "labels.agentpool"));
+    add_fact(m, "Zone",
+             klx_json_str(klx_json_member(klx_json_get(m->data, "labels"),
+                                          KLX_SV("topology.kubernetes.io/zone")),
+                          ""));
+    if (ready != NULL) {
+        add_since(m, klx_json_bool(ready, "", false) ? "Ready since" : "Not ready since",
+                  "readySince");
+    }
+    add_actions(m);
+    if (klx_json_bool(m->data, "upgrade", false)) {
+        add_fact(m, "Upgrade", KLX_SV("in progress on this node"));
+    }
+}
+
+static void add_facts(struct maker *m) {
+    struct klx_sv name = object_name(m);
+    add_fact(m, "Cluster", m->event->cluster);
+    struct klx_sv kind = line(m, object_kind(m), 40);
+    add_fact(m, kind.p, name);
+    add_fact(m, "Reason", klx_json_str(m->data, "reason"));
+    add_fact(m, "Component", klx_json_str(m->data, "component"));
+    int64_t count = klx_json_int(m->data, "count", 0);
+    if (count > 1) {
+        add_fact(m, "Seen", klx_arena_printf(m->arena, "%lld times", (long long)count));
+    }
+    add_node_facts(m);
+    add_since(m, "From", "since");
+    add_since(m, "Incident began", "incident.opened");
+}
+
+static bool is_plain_name(struct klx_sv s, bool empty_is) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool inner = c == '-' || c == '.';
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+              (inner && i > 0 && i + 1 < s.n))) {
+            return false;
+        }
+    }
+    return s.n > 0 ? s.n <= CODE_NAME_BYTES_MAX : empty_is;
+}
+
+static bool is_word(struct klx_sv s) {
+    for (size_t i = 0; i < s.n; i++) {
+        if (!isalnum((unsigned char)s.p[i])) {
+            return false;
+        }
+    }
+    return s.n > 0 && s.n <= 63;
+}
+
+/* A command that a person may copy without looking at it: only from names that cannot be anything else. */
+static struct klx_sv make_code(struct maker *m) {
+    struct klx_sv kind = klx_json_str(m->data, "object.kind");
+    struct klx_sv name = klx_json_str(m->data, "object.name");
+    struct klx_sv ns = klx_json_str(m->data, "object.namespace");
+    bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
+    if (ours || m->event->kind == KLX_KIND_NODE_REMOVED || !is_word(kind) ||
+        !is_plain_name(name, false) || !is_plain_name(ns, true)) {
+        return klx_sv("");
+    }
+    return ns.n > 0 ? klx_arena_printf(m->arena, "kubectl describe %.*s %.*s -n %.*s",
+                                       KLX_SV_FMT(kind), KLX_SV_FMT(name), KLX_SV_FMT(ns))
+                    : klx_arena_printf(m->arena, "kubectl describe %.*s %.*s", KLX_SV_FMT(kind),
+                                       KLX_SV_FMT(name));
+}
+
+static struct klx_sv make_state(struct maker *m) {
+    switch (m->event->phase) {
+    case KLX_PHASE_OPEN:
+        return KLX_SV("opened");
+    case KLX_PHASE_UPDATE:
+        return klx_arena_printf(m->arena, "update %u", m->event->incident_seq);
+    case KLX_PHASE_RESOLVED:
+        return KLX_SV("resolved");
+    case KLX_PHASE_NONE:
+        break;
+    }
+    return klx_sv("");
+}
+
+static struct klx_sv make_footer(struct maker *m, struct klx_sv team) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&b, 1024);
+    klx_buf_add_str(&b, "klaxon");
+    if (team.n > 0) {
+        klx_buf_add_str(&b, " · ");
+        klx_utf8_line(&b, team, 100);
+    }
+    if (m->event->incident.n > 0) {
+        klx_buf_add_str(&b, " · incident ");
+        klx_utf8_line(&b, klx_sv_utf8_prefix(m->event->incident, 8), 8);
+    }
+    struct klx_sv at = instant(m, m->event->time_us);
+    klx_buf_printf(&b, " · %.*s%s", KLX_SV_FMT(at), m->event->resync ? " · seen in a list" : "");
+    return klx_arena_dup(m->arena, klx_buf_sv(&b));
+}
+
+int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
+    const struct klx_event *e = notice->event;
+    bool known = e->kind < KLX_KINDS_N;
+    struct klx_card c = { .severity = e->severity, .resolved = e->phase == KLX_PHASE_RESOLVED };
+    struct maker m = { a, e, notice->data, &c };
+    struct klx_sv name = object_name(&m), kind = object_kind(&m);
+    c.subject = line(&m,
+                     klx_arena_printf(a, "%.*s %.*s (%.*s)", KLX_SV_FMT(kind), KLX_SV_FMT(name),
+                                      KLX_SV_FMT(e->cluster)),
+                     SUBJECT_BYTES_MAX);
+    c.title = known ? klx_sv(klx_kind_specs[e->kind].title) : line(&m, e->type, SUBJECT_BYTES_MAX);
+    c.state = make_state(&m);
+    struct klx_sv summary = klx_json_str(notice->data, "summary");
+    c.summary = line(&m, summary.n > 0 ? summary : c.title, KLX_CARD_SUMMARY_BYTES_MAX);
+    add_facts(&m);
+    c.advice = known && !c.resolved && e->severity > KLX_SEVERITY_INFO
+                   ? klx_sv(klx_kind_specs[e->kind].advice)
+                   : klx_sv("");
+    c.code = make_code(&m);
+    c.footer = make_footer(&m, notice->team);
+    /* The footer is made last: when there was no room for it, something before it may be missing as well. */
+    if (c.footer.p == NULL || c.subject.p == NULL || c.summary.p == NULL) {
+        return -ENOMEM;
+    }
+    *ret = c;
+    return 0;
+}

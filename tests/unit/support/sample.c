@@ -1,0 +1,59 @@
+#include "tests/unit/support/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "tests/unit/support/support.h"
+
+#define HEADERS_MAX 16
+#define PREFIX "io.klaxon."
+
+const char *test_kind_name(enum klx_kind kind) {
+    return klx_kind_specs[kind].type + strlen(PREFIX);
+}
+
+static struct klx_sv text_of(struct klx_arena *a, const struct klx_json *node) {
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    struct klx_jw w;
+    klx_buf_init(&text, 1 << 20);
+    klx_jw_init(&w, &text);
+    klx_jw_node(&w, node);
+    return klx_arena_dup(a, klx_buf_sv(&text));
+}
+
+void test_read_sample(struct klx_arena *a, enum klx_kind kind, struct klx_record *ret) {
+    char name[128];
+    snprintf(name, sizeof(name), "../schema/samples/%s.json", test_kind_name(kind));
+    char *text = test_read_file(name);
+    const struct klx_json *sample = NULL;
+    struct klx_error e = { 0 };
+    if (klx_json_parse(a, klx_sv(text), NULL, &sample, &e) != 0) {
+        fail_msg("%s: %s", name, e.text);
+    }
+    free(text);
+    struct klx_record_header *headers = klx_arena_alloc(a, HEADERS_MAX * sizeof(*headers));
+    assert_non_null(headers);
+    *ret = (struct klx_record){ .topic = klx_json_str(sample, "topic").p,
+                                .timestamp_ms = klx_json_int(sample, "timestamp", -1),
+                                .key = klx_json_str(sample, "key"),
+                                .value = text_of(a, klx_json_get(sample, "value")),
+                                .headers = headers };
+    const struct klx_json *h = klx_json_first(klx_json_get(sample, "headers"));
+    for (; h != NULL && ret->headers_n < HEADERS_MAX; h = klx_json_next(h)) {
+        headers[ret->headers_n++] =
+            (struct klx_record_header){ klx_json_key(h), klx_json_str(h, "") };
+    }
+}
+
+void test_read_event(struct klx_arena *a, enum klx_kind kind, struct klx_event *ret,
+                     const struct klx_json **ret_data) {
+    struct klx_record r;
+    struct klx_error e = { 0 };
+    test_read_sample(a, kind, &r);
+    if (klx_event_decode(a, &r, ret, &e) != 0 ||
+        klx_json_parse(a, ret->data, NULL, ret_data, &e) != 0) {
+        fail_msg("%s: %s", test_kind_name(kind), e.text);
+    }
+}

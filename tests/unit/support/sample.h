@@ -1,0 +1,15 @@
+/*
+ * The records of schema/samples, one a kind, for every test that needs an event as it is on its topic.
+ */
+#pragma once
+
+#include "lib/base/arena.h"
+#include "schema/event.h"
+
+/* Reads the sample of a kind into the arena; fails the test when it cannot be read. */
+void test_read_sample(struct klx_arena *a, enum klx_kind kind, struct klx_record *ret);
+/* The same, decoded, with its data parsed. */
+void test_read_event(struct klx_arena *a, enum klx_kind kind, struct klx_event *ret,
+                     const struct klx_json **ret_data);
+/* "node.ready": the type without "io.klaxon.", the name of its golden files. */
+const char *test_kind_name(enum klx_kind kind);
