@@ -70,7 +70,7 @@ const char *klx_config_file(const struct klx_config_node *n) {
 }
 
 unsigned klx_config_line(const struct klx_config_node *n) {
-    return n->line;
+    return n->key_line != 0 ? n->key_line : n->line;
 }
 
 const struct klx_config_node *klx_config_get(const struct klx_config_node *map, const char *key) {
@@ -113,14 +113,11 @@ int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const
     return rc;
 }
 
-/* At the key rather than the value; the path is that of the map. */
-static int fail_at_key(const struct klx_config_node *n, struct klx_error *e, const char *fmt, ...)
-    KLX_PRINTF(3, 4);
-
-static int fail_at_key(const struct klx_config_node *n, struct klx_error *e, const char *fmt, ...) {
+int klx_config_fail_key(const struct klx_config_node *member, struct klx_error *e, const char *fmt,
+                        ...) {
     va_list args;
     va_start(args, fmt);
-    int rc = fail_at(n->parent, n->key_line, n->key_column, e, fmt, args);
+    int rc = fail_at(member->parent, member->key_line, member->key_column, e, fmt, args);
     va_end(args);
     return rc;
 }
@@ -353,7 +350,7 @@ void klx_config_free(struct klx_config *c) {
     }
 }
 
-static bool is_null(const struct klx_config_node *n) {
+bool klx_config_is_null(const struct klx_config_node *n) {
     return n->type == KLX_CONFIG_SCALAR && !n->quoted &&
            (n->scalar.n == 0 || klx_sv_eq(n->scalar, KLX_SV("~")) ||
             klx_sv_eq(n->scalar, KLX_SV("null")));
@@ -497,53 +494,91 @@ static size_t field_count(const struct klx_config_field *fields) {
     return n;
 }
 
-static int refuse_unknown(const struct klx_config_node *map, const struct klx_config_field *fields,
-                          struct klx_error *e) {
+struct reporter {
+    klx_config_report_fn report;
+    void *arg;
+    size_t mistakes;
+};
+
+static void report(struct reporter *r, const struct klx_error *e) {
+    r->mistakes++;
+    r->report(r->arg, e->text);
+}
+
+static void refuse_unknown(const struct klx_config_node *map, const struct klx_config_field *fields,
+                           struct reporter *r) {
     size_t n = field_count(fields);
+    const char **names = (const char **)klx_alloc_n(char *, n);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = fields[i].key;
+    }
     for (const struct klx_config_node *c = map->first; c != NULL; c = c->next) {
         bool known = false;
         for (size_t i = 0; i < n; i++) {
-            known = known || klx_sv_eq(c->key, klx_sv(fields[i].key));
+            known = known || klx_sv_eq(c->key, klx_sv(names[i]));
         }
-        if (known) {
-            continue;
+        if (!known) {
+            struct klx_error e;
+            klx_config_fail_key(c, &e, "unknown key \"%.*s\"%s", KLX_SV_FMT(c->key),
+                                klx_config_hint(c->key, names, n).text);
+            report(r, &e);
         }
-        const char **names = (const char **)klx_alloc_n(char *, n);
-        for (size_t i = 0; i < n; i++) {
-            names[i] = fields[i].key;
-        }
-        const char *near = klx_config_nearest(c->key, names, n);
-        int rc = near != NULL ? fail_at_key(c, e, "unknown key \"%.*s\", did you mean \"%s\"?",
-                                            KLX_SV_FMT(c->key), near)
-                              : fail_at_key(c, e, "unknown key \"%.*s\"", KLX_SV_FMT(c->key));
-        free(names);
-        return rc;
     }
-    return 0;
+    free(names);
+}
+
+static int bind_or_default(const struct klx_config_node *map, const struct klx_config_field *f,
+                           void *target, struct klx_error *e) {
+    const struct klx_config_node *value = klx_config_get(map, f->key);
+    if (value != NULL && (f->kind == KLX_CFG_NODE || !klx_config_is_null(value))) {
+        return bind_field(value, f, target, e);
+    }
+    if (f->required) {
+        return klx_config_fail(map, e, "\"%s\" is missing%s%s", f->key, f->help != NULL ? ": " : "",
+                               f->help != NULL ? f->help : "");
+    }
+    return f->otherwise != NULL ? bind_default(map, f, target, e) : 0;
+}
+
+size_t klx_config_bind_all(const struct klx_config_node *n, const struct klx_config_field *fields,
+                           void *target, klx_config_report_fn report_fn, void *arg) {
+    struct reporter r = { .report = report_fn, .arg = arg };
+    struct klx_error e;
+    if (n->type != KLX_CONFIG_MAP && !klx_config_is_null(n)) {
+        klx_config_fail(n, &e, "expected a map, found %s", type_words[n->type]);
+        report(&r, &e);
+        return r.mistakes;
+    }
+    refuse_unknown(n, fields, &r);
+    for (const struct klx_config_field *f = fields; f->key != NULL; f++) {
+        if (bind_or_default(n, f, target, &e) != 0) {
+            report(&r, &e);
+        }
+    }
+    return r.mistakes;
+}
+
+struct first {
+    struct klx_error *e;
+    bool filled;
+};
+
+static void keep_first(void *arg, const char *text) {
+    struct first *first = arg;
+    if (!first->filled) {
+        klx_fail(first->e, -EINVAL, "%s", text);
+        first->filled = true;
+    }
 }
 
 int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields,
                     void *target, struct klx_error *e) {
-    if (n->type != KLX_CONFIG_MAP && !is_null(n)) {
-        return klx_config_fail(n, e, "expected a map, found %s", type_words[n->type]);
+    struct first first = { .e = e };
+    if (klx_config_bind_all(n, fields, target, keep_first, &first) == 0) {
+        return 0;
     }
-    int rc = refuse_unknown(n, fields, e);
-    for (const struct klx_config_field *f = fields; rc == 0 && f->key != NULL; f++) {
-        const struct klx_config_node *value = klx_config_get(n, f->key);
-        bool absent = value == NULL || (f->kind != KLX_CFG_NODE && is_null(value));
-        if (!absent) {
-            rc = bind_field(value, f, target, e);
-        } else if (f->required) {
-            rc = klx_config_fail(n, e, "\"%s\" is missing%s%s", f->key, f->help != NULL ? ": " : "",
-                                 f->help != NULL ? f->help : "");
-        } else if (f->otherwise != NULL) {
-            rc = bind_default(n, f, target, e);
-        }
-    }
-    if (rc != 0) {
-        klx_config_unbind(fields, target);
-    }
-    return rc;
+    klx_config_unbind(fields, target);
+    return -EINVAL;
 }
 
 void klx_config_unbind(const struct klx_config_field *fields, void *target) {

@@ -30,6 +30,9 @@ enum klx_config_type klx_config_type(const struct klx_config_node *n);
 /* Fills e with "file:line:column: path: …" and returns -EINVAL. */
 int klx_config_fail(const struct klx_config_node *at, struct klx_error *e, const char *fmt, ...)
     KLX_PRINTF(3, 4);
+/* The same at the key of a map's member, with the map's path: for a key that is not known or should not be there. */
+int klx_config_fail_key(const struct klx_config_node *member, struct klx_error *e, const char *fmt,
+                        ...) KLX_PRINTF(3, 4);
 /* The member, or NULL. */
 const struct klx_config_node *klx_config_get(const struct klx_config_node *map, const char *key);
 /* Children in order, of a map or list; NULL ends. */
@@ -37,8 +40,10 @@ const struct klx_config_node *klx_config_first(const struct klx_config_node *n);
 const struct klx_config_node *klx_config_next(const struct klx_config_node *n);
 struct klx_sv klx_config_key(const struct klx_config_node *n);    /* of a member of a map */
 struct klx_sv klx_config_scalar(const struct klx_config_node *n); /* empty unless a scalar */
+/* Nothing, or null or ~ without quotes. */
+bool klx_config_is_null(const struct klx_config_node *n);
 const char *klx_config_file(const struct klx_config_node *n);
-unsigned klx_config_line(const struct klx_config_node *n);
+unsigned klx_config_line(const struct klx_config_node *n); /* of the key, of a member of a map */
 
 /* Binding. The target is a struct; a field is written at `offset`. What a binding allocates, klx_config_unbind frees. */
 enum klx_config_kind {
@@ -70,7 +75,17 @@ struct klx_config_field {
 /* Checks that n is a map with only the table's keys and binds them. On failure nothing of the target needs freeing. */
 int klx_config_bind(const struct klx_config_node *n, const struct klx_config_field *fields,
                     void *target, struct klx_error *e) KLX_MUST_CHECK;
+/* Goes on after a mistake: hands each to `report` and returns their number. Whatever it returns, the target holds what could be bound
+   and needs klx_config_unbind. */
+typedef void (*klx_config_report_fn)(void *arg, const char *text);
+size_t klx_config_bind_all(const struct klx_config_node *n, const struct klx_config_field *fields,
+                           void *target, klx_config_report_fn report, void *arg);
 void klx_config_unbind(const struct klx_config_field *fields, void *target);
 
 /* "did you mean": the nearest of n candidates within a third of the word's length (edit distance), or NULL. */
 const char *klx_config_nearest(struct klx_sv word, const char *const *candidates, size_t n);
+/* The same as the end of a message: ', did you mean "x"?' or "". */
+struct klx_config_hint {
+    char text[96];
+};
+struct klx_config_hint klx_config_hint(struct klx_sv word, const char *const *candidates, size_t n);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/config.h"
@@ -38,4 +39,14 @@ const char *klx_config_nearest(struct klx_sv word, const char *const *candidates
         }
     }
     return best;
+}
+
+struct klx_config_hint klx_config_hint(struct klx_sv word, const char *const *candidates,
+                                       size_t n) {
+    struct klx_config_hint hint = { "" };
+    const char *near = klx_config_nearest(word, candidates, n);
+    if (near != NULL) {
+        snprintf(hint.text, sizeof(hint.text), ", did you mean \"%s\"?", near);
+    }
+    return hint;
 }

@@ -3,11 +3,11 @@
  *
  *     sinks:                                        # how the processes run; all of it may be left out
  *       slack: { listen: "127.0.0.1:9465", queue: 1000, give_up_after: 24h }
- *     channels:
+ *     channels:                                     # names: 1 to 63 of letters, digits, '-', '_', '.'; they stand in keys of records
  *       ops-slack: { slack: { webhook_url: { file: /run/secrets/ops-slack } } }    # exactly one kind of sink a channel
  *     subscriptions:
- *       - team: operations
- *         topics: [nodes]                           # short names of event topics
+ *       - team: operations                          # team, topics and channels are required
+ *         topics: [nodes]                           # event topics: kubernetes, nodes, scaling, gitops, metrics
  *         match:                                    # each one or a list of patterns (lib/base/match.h); left out: everything
  *           cluster: "prod-*"
  *           severity: [warning, critical]

@@ -1,0 +1,260 @@
+#include "sinks/core/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "sinks/core/settings_subscription.h"
+
+#define CHANNEL_NAME_BYTES_MAX 63
+
+/* Only names, so that a process does not link the kinds it does not serve. */
+static const char *const kinds[] = {
+#define KLX_SINK(name) #name,
+#include "sinks/core/list.def"
+#undef KLX_SINK
+};
+
+static const struct klx_config_field process_fields[] = {
+    { .key = "listen",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_sink_process_settings, listen),
+      .help = "host:port of /metrics, /healthz and /readyz; left out: no server" },
+    { .key = "queue",
+      .kind = KLX_CFG_INT,
+      .offset = offsetof(struct klx_sink_process_settings, queue),
+      .otherwise = "1000",
+      .min = 1,
+      .max = 100000,
+      .help = "deliveries that may wait for one channel; then reading stops" },
+    { .key = "give_up_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_sink_process_settings, give_up_after_ms),
+      .otherwise = "24h",
+      .min = 1000,
+      .max = 30LL * 86400 * 1000,
+      .help = "a delivery that was tried for so long becomes a dead letter" },
+    { .key = NULL },
+};
+
+struct binder {
+    const struct klx_settings *s;
+    const struct klx_sink_ops *const *ops;
+    size_t ops_n;
+    struct klx_sinks_settings *out;
+    struct klx_settings_reporter r;
+};
+
+void klx_settings_report_text(void *arg, const char *text) {
+    struct klx_settings_reporter *r = arg;
+    r->mistakes++;
+    r->report(r->arg, text);
+}
+
+void klx_settings_report(struct klx_settings_reporter *r, const struct klx_error *e) {
+    klx_settings_report_text(r, e->text);
+}
+
+static bool is_kind(struct klx_sv name) {
+    for (size_t i = 0; i < KLX_COUNT(kinds); i++) {
+        if (klx_sv_eq(name, klx_sv(kinds[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "slack or email" */
+static struct klx_config_hint kinds_in_words(void) {
+    struct klx_config_hint words = { "" };
+    size_t n = 0;
+    for (size_t i = 0; i < KLX_COUNT(kinds); i++) {
+        const char *before = i == 0 ? "" : i + 1 == KLX_COUNT(kinds) ? " or " : ", ";
+        n += (size_t)snprintf(words.text + n, sizeof(words.text) - n, "%s%s", before, kinds[i]);
+    }
+    return words;
+}
+
+static void unknown_kind(struct binder *b, const struct klx_config_node *n) {
+    struct klx_config_hint hint = klx_config_hint(klx_config_key(n), kinds, KLX_COUNT(kinds));
+    struct klx_error e;
+    klx_config_fail_key(n, &e, "there is no kind of sink \"%.*s\"%s%s",
+                        KLX_SV_FMT(klx_config_key(n)), hint.text[0] != '\0' ? hint.text : ": ",
+                        hint.text[0] != '\0' ? "" : kinds_in_words().text);
+    klx_settings_report(&b->r, &e);
+}
+
+static const struct klx_sink_ops *ops_of(const struct binder *b, struct klx_sv kind) {
+    for (size_t i = 0; i < b->ops_n; i++) {
+        if (klx_sv_eq(kind, klx_sv(b->ops[i]->name))) {
+            return b->ops[i];
+        }
+    }
+    return NULL;
+}
+
+/* A process without a line under `sinks` runs with the defaults, which an empty map gives. */
+static void bind_process_defaults(struct binder *b) {
+    struct klx_config *none = NULL;
+    struct klx_error e = { 0 };
+    int rc = klx_config_parse(KLX_SV("{}"), "defaults", &none, &e);
+    rc =
+        rc == 0 ? klx_config_bind(klx_config_root(none), process_fields, &b->out->process, &e) : rc;
+    if (rc != 0) {
+        klx_settings_report(&b->r, &e);
+    }
+    klx_config_free(none);
+}
+
+static void bind_processes(struct binder *b) {
+    bool bound = false;
+    const struct klx_config_node *n = b->s->sinks != NULL ? klx_config_first(b->s->sinks) : NULL;
+    for (; n != NULL; n = klx_config_next(n)) {
+        const struct klx_sink_ops *ops = ops_of(b, klx_config_key(n));
+        if (ops == NULL && !is_kind(klx_config_key(n))) {
+            unknown_kind(b, n);
+        }
+        if (ops == NULL) {
+            continue;
+        }
+        struct klx_sink_process_settings p = { 0 };
+        klx_config_bind_all(n, process_fields, &p, klx_settings_report_text, &b->r);
+        if (ops == b->ops[0]) {
+            b->out->process = p;
+            bound = true;
+        } else {
+            klx_config_unbind(process_fields, &p);
+        }
+    }
+    if (!bound) {
+        bind_process_defaults(b);
+    }
+}
+
+/* The name stands in keys of records and labels of metrics. */
+static bool is_channel_name(struct klx_sv s) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '.' || c == '_')) {
+            return false;
+        }
+    }
+    return s.n > 0 && s.n <= CHANNEL_NAME_BYTES_MAX;
+}
+
+static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_node *n,
+                       struct binder *b, void **ret) {
+    size_t before = b->r.mistakes;
+    void *config = klx_new_bytes(ops->config_bytes > 0 ? ops->config_bytes : 1);
+    klx_config_bind_all(n, ops->fields, config, klx_settings_report_text, &b->r);
+    struct klx_error e = { 0 };
+    if (b->r.mistakes == before && ops->check != NULL && ops->check(config, n, &e) != 0) {
+        klx_settings_report(&b->r, &e);
+    }
+    if (b->r.mistakes != before) {
+        klx_config_unbind(ops->fields, config);
+        free(config);
+        return -EINVAL;
+    }
+    *ret = config;
+    return 0;
+}
+
+/* The one member of the channel's map, or NULL after a report. */
+static const struct klx_config_node *only_kind(struct binder *b, const struct klx_config_node *n) {
+    struct klx_error e;
+    const struct klx_config_node *kind = klx_config_first(n);
+    if (klx_config_type(n) != KLX_CONFIG_MAP || kind == NULL) {
+        klx_config_fail(n, &e,
+                        "expected the kind of sink, %s, with its settings, for example "
+                        "{slack: {…}}",
+                        kinds_in_words().text);
+        klx_settings_report(&b->r, &e);
+        return NULL;
+    }
+    const struct klx_config_node *second = klx_config_next(kind);
+    if (second != NULL) {
+        klx_config_fail_key(second, &e,
+                            "a channel has one kind of sink, found \"%.*s\" and \"%.*s\": make two "
+                            "channels",
+                            KLX_SV_FMT(klx_config_key(kind)), KLX_SV_FMT(klx_config_key(second)));
+        klx_settings_report(&b->r, &e);
+        return NULL;
+    }
+    return kind;
+}
+
+static void bind_channel(struct binder *b, const struct klx_config_node *n,
+                         struct klx_channel_settings *to) {
+    struct klx_error e;
+    /* Also when something is wrong: then subscriptions that name it are right nevertheless. The key is NUL-terminated. */
+    *to = (struct klx_channel_settings){ .name = klx_config_key(n).p, .sink = "" };
+    if (!is_channel_name(klx_config_key(n))) {
+        klx_config_fail_key(
+            n, &e,
+            "the name of a channel is 1 to %d of letters, digits, '-', '_' and '.', "
+            "found \"%.*s\"",
+            CHANNEL_NAME_BYTES_MAX, KLX_SV_FMT(klx_config_key(n)));
+        klx_settings_report(&b->r, &e);
+    }
+    const struct klx_config_node *kind = only_kind(b, n);
+    if (kind == NULL) {
+        return;
+    }
+    const struct klx_sink_ops *ops = ops_of(b, klx_config_key(kind));
+    if (ops == NULL && !is_kind(klx_config_key(kind))) {
+        unknown_kind(b, kind);
+        return;
+    }
+    to->sink = klx_config_key(kind).p;
+    if (ops != NULL && bind_config(ops, kind, b, &to->config) == 0) {
+        to->ops = ops;
+    }
+}
+
+size_t klx_sinks_settings_bind(const struct klx_settings *s, const struct klx_sink_ops *const *ops,
+                               size_t ops_n, struct klx_sinks_settings *ret,
+                               void (*report)(void *arg, const char *text), void *arg) {
+    struct klx_sinks_settings out = {
+        .channels = klx_alloc_n(struct klx_channel_settings, s->channels_n),
+        .channels_n = s->channels_n,
+        .subscriptions = klx_alloc_n(struct klx_subscription_settings, s->subscriptions_n),
+        .subscriptions_n = s->subscriptions_n,
+    };
+    struct binder b = {
+        .s = s, .ops = ops, .ops_n = ops_n, .out = &out, .r = { .report = report, .arg = arg }
+    };
+    bind_processes(&b);
+    for (size_t i = 0; i < s->channels_n; i++) {
+        bind_channel(&b, s->channels[i], &out.channels[i]);
+    }
+    for (size_t i = 0; i < s->subscriptions_n; i++) {
+        klx_subscription_settings_bind(s->subscriptions[i], &s->topics, out.channels,
+                                       out.channels_n, &out.subscriptions[i], &b.r);
+    }
+    if (b.r.mistakes > 0) {
+        klx_sinks_settings_release(&out);
+    } else {
+        *ret = out;
+    }
+    return b.r.mistakes;
+}
+
+void klx_sinks_settings_release(struct klx_sinks_settings *s) {
+    klx_config_unbind(process_fields, &s->process);
+    for (size_t i = 0; i < s->channels_n; i++) {
+        struct klx_channel_settings *c = &s->channels[i];
+        if (c->config != NULL) {
+            klx_config_unbind(c->ops->fields, c->config);
+            free(c->config);
+        }
+    }
+    free(s->channels);
+    for (size_t i = 0; i < s->subscriptions_n; i++) {
+        klx_subscription_settings_release(&s->subscriptions[i]);
+    }
+    free(s->subscriptions);
+    *s = (struct klx_sinks_settings){ 0 };
+}

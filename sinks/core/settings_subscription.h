@@ -1,0 +1,25 @@
+/*
+ * Internal of sinks/core/settings.c: one item of `subscriptions`.
+ */
+#pragma once
+
+#include "sinks/core/settings.h"
+
+/* Where mistakes go while the settings are bound. */
+struct klx_settings_reporter {
+    void (*report)(void *arg, const char *text);
+    void *arg;
+    size_t mistakes;
+};
+
+void klx_settings_report(struct klx_settings_reporter *r, const struct klx_error *e);
+/* For klx_config_bind_all: `arg` is the reporter, which counts. */
+void klx_settings_report_text(void *arg, const char *text);
+
+/* Binds what can be bound and reports the rest; *ret needs klx_subscription_settings_release in any case. */
+void klx_subscription_settings_bind(const struct klx_config_node *n,
+                                    const struct klx_topic_names *topics,
+                                    const struct klx_channel_settings *channels, size_t channels_n,
+                                    struct klx_subscription_settings *ret,
+                                    struct klx_settings_reporter *r);
+void klx_subscription_settings_release(struct klx_subscription_settings *s);

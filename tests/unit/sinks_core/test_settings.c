@@ -1,0 +1,351 @@
+#include "tests/unit/support/support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/secret.h"
+#include "sinks/core/settings.h"
+
+#define KAFKA "kafka: { bootstrap.servers: \"localhost:9092\" }\n"
+
+struct config {
+    struct klx_secret *webhook_url;
+    char *color;
+};
+
+static const struct klx_config_field fields[] = {
+    { .key = "webhook_url",
+      .kind = KLX_CFG_SECRET,
+      .offset = offsetof(struct config, webhook_url),
+      .required = true,
+      .help = "where it is sent" },
+    { .key = "color",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct config, color),
+      .otherwise = "red" },
+    { .key = NULL },
+};
+
+static int check(const void *config, const struct klx_config_node *at, struct klx_error *e) {
+    const struct config *c = config;
+    return strcmp(c->color, "none") == 0 ? klx_config_fail(at, e, "none is no color") : 0;
+}
+
+static const struct klx_sink_ops slack = {
+    .name = "slack", .fields = fields, .config_bytes = sizeof(struct config), .check = check
+};
+static const struct klx_config_field email_fields[] = { { .key = NULL } };
+static const struct klx_sink_ops email = { .name = "email", .fields = email_fields };
+
+/* The mistakes of `text`, one a line, without the folder; or the settings, when there are none. */
+struct outcome {
+    struct klx_settings s;
+    struct klx_sinks_settings sinks;
+    struct klx_buf said;
+    size_t mistakes;
+};
+
+static char file[] = "/tmp/klaxon-settings-XXXXXX.yaml";
+
+static int name_the_file(void **state) {
+    (void)state;
+    int fd = mkstemps(file, (int)sizeof(".yaml") - 1);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static void keep(void *arg, const char *text) {
+    struct klx_buf *said = arg;
+    const char *slash = strrchr(file, '/');
+    const char *from = strstr(text, slash + 1);
+    klx_buf_printf(said, "%s\n", from != NULL ? from : text);
+}
+
+static void bind(struct outcome *o, const char *text, const struct klx_sink_ops *const *ops,
+                 size_t ops_n) {
+    *o = (struct outcome){ 0 };
+    klx_buf_init(&o->said, 65536);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fputs(KAFKA, f);
+    fputs(text, f);
+    fclose(f);
+    struct klx_error e = { 0 };
+    int rc = klx_settings_load(file, &o->s, &e);
+    unlink(file);
+    if (rc != 0) {
+        fail_msg("%s", e.text);
+    }
+    o->mistakes = klx_sinks_settings_bind(&o->s, ops, ops_n, &o->sinks, keep, &o->said);
+}
+
+static void bind_slack(struct outcome *o, const char *text) {
+    static const struct klx_sink_ops *const ops[] = { &slack };
+    bind(o, text, ops, 1);
+}
+
+static void release(struct outcome *o) {
+    klx_sinks_settings_release(&o->sinks);
+    klx_settings_release(&o->s);
+    klx_buf_release(&o->said);
+}
+
+static void expect_none(const struct outcome *o) {
+    if (o->mistakes != 0) {
+        fail_msg("%s", klx_buf_str(&o->said));
+    }
+}
+
+#define OPS "channels: { ops: { slack: { webhook_url: { file: /x } } }, mail: { email: {} } }\n"
+
+static void binds_what_the_header_shows(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(&o, "sinks:\n"
+                   "  slack: { listen: \"127.0.0.1:9465\", queue: 10, give_up_after: 1h }\n" OPS
+                   "subscriptions:\n"
+                   "  - team: operations\n"
+                   "    topics: [nodes, klaxon.gitops]\n"
+                   "    match:\n"
+                   "      cluster: \"prod-*\"\n"
+                   "      severity: [warning, critical]\n"
+                   "      name: [\"~^aks-\", \"!aks-9\"]\n"
+                   "      labels: { agentpool: system }\n"
+                   "    channels: [mail, ops]\n"
+                   "    history: true\n");
+    expect_none(&o);
+    assert_string_equal(o.sinks.process.listen, "127.0.0.1:9465");
+    assert_int_equal(o.sinks.process.queue, 10);
+    assert_int_equal(o.sinks.process.give_up_after_ms, 3600000);
+    assert_int_equal(o.sinks.channels_n, 2);
+    const struct klx_channel_settings *ops = &o.sinks.channels[0], *mail = &o.sinks.channels[1];
+    assert_string_equal(ops->name, "ops");
+    assert_ptr_equal(ops->ops, &slack);
+    const struct config *c = ops->config;
+    assert_string_equal(c->color, "red");
+    assert_string_equal(klx_secret_where(c->webhook_url), "file /x");
+    assert_string_equal(mail->sink, "email");
+    assert_null(mail->ops);
+    assert_null(mail->config);
+    const struct klx_subscription_settings *s = &o.sinks.subscriptions[0];
+    assert_sv(s->team, "operations");
+    assert_true(s->topics[KLX_TOPIC_NODES] && s->topics[KLX_TOPIC_GITOPS]);
+    assert_false(s->topics[KLX_TOPIC_KUBERNETES]);
+    assert_false(s->severities[KLX_SEVERITY_INFO]);
+    assert_true(s->severities[KLX_SEVERITY_WARNING] && s->severities[KLX_SEVERITY_CRITICAL]);
+    assert_true(klx_match_test(s->cluster, KLX_SV("prod-weu")));
+    assert_false(klx_match_test(s->cluster, KLX_SV("dev")));
+    assert_true(klx_match_test(s->name, KLX_SV("aks-1")));
+    assert_false(klx_match_test(s->name, KLX_SV("aks-9")));
+    assert_null(s->namespace);
+    assert_int_equal(s->labels_n, 1);
+    assert_sv(s->labels[0].key, "agentpool");
+    assert_false(klx_match_test(s->labels[0].value, KLX_SV("user")));
+    assert_int_equal(s->channels_n, 2);
+    assert_int_equal(s->channels[0], 1);
+    assert_int_equal(s->channels[1], 0);
+    assert_true(s->history);
+    assert_int_equal(s->line, 6);
+    assert_non_null(strstr(s->file, "/klaxon-settings-"));
+    release(&o);
+}
+
+static void what_is_left_out_has_its_default(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(&o, OPS "subscriptions: [ { team: a, topics: nodes, channels: ops } ]\n");
+    expect_none(&o);
+    assert_null(o.sinks.process.listen);
+    assert_int_equal(o.sinks.process.queue, 1000);
+    assert_int_equal(o.sinks.process.give_up_after_ms, 86400000);
+    const struct klx_subscription_settings *s = &o.sinks.subscriptions[0];
+    for (int i = 0; i <= KLX_SEVERITY_CRITICAL; i++) {
+        assert_true(s->severities[i]);
+    }
+    assert_null(s->cluster);
+    assert_false(s->history);
+    release(&o);
+    bind_slack(&o, "");
+    expect_none(&o);
+    assert_int_equal(o.sinks.channels_n + o.sinks.subscriptions_n, 0);
+    release(&o);
+}
+
+static void severities_are_patterns_too(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(&o,
+               OPS "subscriptions:\n"
+                   "  - { team: a, topics: nodes, channels: ops, match: { severity: \"!info\" } }\n"
+                   "  - { team: a, topics: nodes, channels: ops, match: { severity: \"*a*\" } }\n");
+    expect_none(&o);
+    assert_false(o.sinks.subscriptions[0].severities[KLX_SEVERITY_INFO]);
+    assert_true(o.sinks.subscriptions[0].severities[KLX_SEVERITY_WARNING]);
+    assert_false(o.sinks.subscriptions[1].severities[KLX_SEVERITY_INFO]);
+    assert_true(o.sinks.subscriptions[1].severities[KLX_SEVERITY_CRITICAL]);
+    release(&o);
+}
+
+static void another_kinds_settings_are_not_this_processes(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(&o, "sinks: { email: { qeue: 1 } }\nchannels: { mail: { email: { wrong: 1 } } }\n");
+    expect_none(&o);
+    release(&o);
+    static const struct klx_sink_ops *const both[] = { &slack, &email };
+    bind(&o, "sinks: { email: { qeue: 1 } }\nchannels: { mail: { email: { wrong: 1 } } }\n", both,
+         2);
+    assert_int_equal(o.mistakes, 2);
+    release(&o);
+}
+
+/* Line 2 is the first of each text: line 1 is `kafka`. */
+static const struct {
+    const char *text, *message;
+} mistakes[] = {
+    { "sinks: { slak: {} }\n",
+      ".yaml:2:10: sinks: there is no kind of sink \"slak\", did you mean \"slack\"?" },
+    { "sinks: { carrier-pigeon: {} }\n",
+      ".yaml:2:10: sinks: there is no kind of sink \"carrier-pigeon\": slack or email" },
+    { "sinks: { slack: { queue: 0 } }\n", "sinks.slack.queue: 0 is not between 1 and 100000" },
+    { "sinks: { slack: { give_up_after: soon } }\n", "expected a duration such as 30s" },
+    { "channels:\n  ops:\n    slak:\n      webhook_url: x\n",
+      ".yaml:4:5: channels.ops: there is no kind of sink \"slak\", did you mean \"slack\"?" },
+    { "channels: { ops: {} }\n",
+      ".yaml:2:18: channels.ops: expected the kind of sink, slack or email, with its settings" },
+    { "channels: { ops: slack }\n", "channels.ops: expected the kind of sink" },
+    { "channels:\n  ops:\n    slack: {webhook_url: {file: x}}\n    email: {}\n",
+      ".yaml:5:5: channels.ops: a channel has one kind of sink, found \"slack\" and \"email\": "
+      "make "
+      "two channels" },
+    { "channels: { \"o/s\": { slack: {webhook_url: {file: x}} } }\n",
+      ".yaml:2:13: channels: the name of a channel is 1 to 63 of letters" },
+    { "channels: { ops: { slack: {} } }\n",
+      ".yaml:2:27: channels.ops.slack: \"webhook_url\" is missing: where it is sent" },
+    { "channels: { ops: { slack: { webhook_url: http://x } } }\n",
+      "channels.ops.slack.webhook_url: a secret is not written into the configuration" },
+    { "channels: { ops: { slack: { webhook_url: {file: x}, colour: red } } }\n",
+      "unknown key \"colour\", did you mean \"color\"?" },
+    { "channels: { ops: { slack: { webhook_url: {file: x}, color: none } } }\n",
+      ".yaml:2:27: channels.ops.slack: none is no color" },
+    { OPS "subscriptions: [ { topics: nodes, channels: ops } ]\n",
+      ".yaml:3:18: subscriptions[0]: \"team\" is missing: who is told" },
+    { OPS "subscriptions: [ { team: , topics: nodes, channels: ops } ]\n",
+      "subscriptions[0].team: expected the name of the team" },
+    { OPS "subscriptions: [ { team: [a], topics: nodes, channels: ops } ]\n",
+      "subscriptions[0].team: expected the name of the team" },
+    { OPS "subscriptions: [ { team: a, channels: ops } ]\n", "\"topics\" is missing" },
+    { OPS "subscriptions: [ { team: a, topics: nodes } ]\n",
+      "\"channels\" is missing: names from `channels:`" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: [] } ]\n",
+      ".yaml:3:54: subscriptions[0].channels: the list is empty: expected the name of a channel" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: [ops, mial] } ]\n",
+      ".yaml:3:60: subscriptions[0].channels[1]: there is no channel \"mial\", did you mean "
+      "\"mail\"?" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: [ops, ops] } ]\n",
+      "channels[1]: \"ops\" is in the list twice" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: { ops: 1 } } ]\n",
+      "channels: expected the name of a channel or a list of them" },
+    { "subscriptions: [ { team: a, topics: nodes, channels: ops } ]\n",
+      "there is no channel \"ops\": define it in `channels:` or channels.d/" },
+    { OPS "subscriptions: [ { team: a, topics: [nodse], channels: ops } ]\n",
+      "topics[0]: there is no topic \"nodse\", did you mean \"nodes\"?" },
+    { OPS "subscriptions: [ { team: a, topics: [dlq], channels: ops } ]\n",
+      "topics[0]: \"dlq\" is klaxon's own: subscribe to kubernetes, nodes" },
+    { OPS "subscriptions: [ { team: a, topics: [nodes, klaxon.nodes], channels: ops } ]\n",
+      "topics[1]: \"nodes\" is in the list twice" },
+    { OPS "subscriptions: [ { team: a, topics: [[nodes]], channels: ops } ]\n",
+      "topics[0]: expected the name of a topic" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, matches: {} } ]\n",
+      "unknown key \"matches\", did you mean \"match\"?" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { clsuter: x } } ]\n",
+      ".yaml:3:68: subscriptions[0].match: unknown key \"clsuter\", did you mean \"cluster\"?" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: [x] } ]\n",
+      "match: expected a map, found a list" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { name: \"~a(\" } } ]\n",
+      ".yaml:3:74: subscriptions[0].match.name: pattern \"~a(\": missing closing parenthesis" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { name: [x, \"!\"] } } "
+          "]\n",
+      "match.name[1]: an empty pattern matches nothing" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { name: null } } ]\n",
+      "match.name: expected a pattern" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { name: [] } } ]\n",
+      "match.name: the list is empty" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { severity: waring } } "
+          "]\n",
+      "match.severity: there is no severity \"waring\", did you mean \"warning\"?" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { severity: [\"!fatal\"] "
+      "} } ]\n",
+      "match.severity[0]: there is no severity \"fatal\": info, warning or critical" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { severity: \"x*\" } } "
+          "]\n",
+      "match.severity: this matches none of info, warning and critical" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { labels: x } } ]\n",
+      "match.labels: expected a map of patterns by label" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { labels: {a: \"~[\"} } "
+      "} ]\n",
+      "match.labels.a: pattern \"~[\": missing terminating ]" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, history: yes } ]\n",
+      "history: expected true or false, found \"yes\"" },
+    { "subscriptions: [ x ]\n", "subscriptions[0]: expected a map, found a single value" },
+};
+
+static void each_mistake_is_one_line_with_its_place(void **state) {
+    (void)state;
+    for (size_t i = 0; i < KLX_COUNT(mistakes); i++) {
+        struct outcome o;
+        bind_slack(&o, mistakes[i].text);
+        const char *said = klx_buf_str(&o.said);
+        if (o.mistakes != 1 || strstr(said, mistakes[i].message) == NULL) {
+            fail_msg("of: %s\nexpected: %s\nfound %zu: %s", mistakes[i].text, mistakes[i].message,
+                     o.mistakes, said);
+        }
+        release(&o);
+    }
+}
+
+static void all_mistakes_are_said(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(
+        &o, "sinks: { slack: { qeue: 1 } }\n"
+            "channels:\n"
+            "  ops: { slack: { webhook_url: x, colour: red } }\n"
+            "  mail: { emial: {} }\n"
+            "subscriptions:\n"
+            "  - { topics: [nodse], channels: [ops, mial], match: { severity: waring, nam: x } }\n"
+            "  - { team: a, topics: nodes, channels: mail }\n");
+    static const char *const lines[] = {
+        "unknown key \"qeue\"",    "ops.slack: unknown key \"colour\"",
+        "a secret is not written", "did you mean \"email\"",
+        "\"team\" is missing",     "did you mean \"nodes\"",
+        "unknown key \"nam\"",     "did you mean \"warning\"",
+        "did you mean \"mail\"",
+    };
+    for (size_t i = 0; i < KLX_COUNT(lines); i++) {
+        if (strstr(klx_buf_str(&o.said), lines[i]) == NULL) {
+            fail_msg("missing: %s\nfound:\n%s", lines[i], klx_buf_str(&o.said));
+        }
+    }
+    assert_int_equal(o.mistakes, KLX_COUNT(lines));
+    release(&o);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(binds_what_the_header_shows),
+        cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(severities_are_patterns_too),
+        cmocka_unit_test(another_kinds_settings_are_not_this_processes),
+        cmocka_unit_test(each_mistake_is_one_line_with_its_place),
+        cmocka_unit_test(all_mistakes_are_said),
+    };
+    return cmocka_run_group_tests(tests, name_the_file, NULL);
+}
