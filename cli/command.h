@@ -8,8 +8,6 @@
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
 
-#define KLX_EXIT_INTERRUPTED 130
-
 int klx_cli_check(int argc, char **argv);
 int klx_cli_tail(int argc, char **argv);
 int klx_cli_topics(int argc, char **argv);

@@ -1,7 +1,8 @@
 /*
  * Command lines: one table makes the parsing (getopt_long), the help and the usage line.
  *
- * --help and --version are handled by every program in the same way; an unknown option names the nearest one.
+ * --help and --version are handled by every program in the same way; an unknown option names the nearest one. Long options are written
+ * out: an abbreviation that is unique today would mean something else, or nothing, tomorrow.
  */
 #pragma once
 
@@ -44,12 +45,16 @@ struct klx_command_help {
     const char *examples; /* lines, each run as printed; may be NULL */
 };
 
+/* Of every program; docs/cli.md. */
 enum {
     KLX_EXIT_OK = 0,
-    KLX_EXIT_FAILED = 1,
-    KLX_EXIT_USAGE = 64,
-    KLX_EXIT_UNAVAILABLE = 69,
-    KLX_EXIT_CONFIG = 78
+    KLX_EXIT_FAILED = 1, /* it did not work, or the answer is no */
+    KLX_EXIT_CONFIG = 1, /* the configuration is not valid: the answer is no */
+    KLX_EXIT_USAGE = 2,
+    KLX_EXIT_WARNINGS = 3, /* only warnings, and --strict makes them count */
+    KLX_EXIT_DENIED = 4,   /* credentials or rights */
+    KLX_EXIT_UNAVAILABLE = 5,
+    KLX_EXIT_INTERRUPTED = 130
 };
 
 /* Returns the index of the first operand, or -1 when the program should end with *ret_exit (help was printed on stdout, or an error and

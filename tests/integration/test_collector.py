@@ -160,7 +160,7 @@ def test_a_mistake_in_the_configuration_is_said(binaries: Path, tmp_path: Path, 
     config = tmp_path / "klaxon.yaml"
     config.write_text(text)
     result = run_collector(binaries, config)
-    assert result.returncode == 78
+    assert result.returncode == 1
     assert message in result.stderr.replace('\\"', '"'), result.stderr
 
 
@@ -176,5 +176,5 @@ def test_an_expired_certificate_is_said_with_its_date(binaries: Path, tmp_path: 
     config = tmp_path / "klaxon.yaml"
     config.write_text(f"kafka: {{ bootstrap.servers: x }}\nclusters:\n  - {{ name: a, kubeconfig: {tmp_path}/kubeconfig, sources: {{ nodes: {{}} }} }}\n")
     result = run_collector(binaries, config)
-    assert result.returncode == 78
+    assert result.returncode == 1
     assert "the client certificate expired on " in result.stderr

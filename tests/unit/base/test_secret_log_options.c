@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/options.h"
@@ -157,20 +158,68 @@ static void options_are_parsed_wherever_they_stand(void **state) {
     assert_string_equal(t.output, "json");
 }
 
+/* What goes to the descriptor while the options are parsed. */
+static int run_saying(int fd, int argc, const char **argv, char *said, size_t n, int *ret_exit) {
+    struct target t;
+    FILE *kept = tmpfile();
+    assert_non_null(kept);
+    fflush(NULL);
+    int before = dup(fd);
+    dup2(fileno(kept), fd);
+    int first = run(&t, argc, argv, ret_exit);
+    fflush(NULL);
+    dup2(before, fd);
+    close(before);
+    rewind(kept);
+    said[fread(said, 1, n - 1, kept)] = '\0';
+    fclose(kept);
+    return first;
+}
+
 static void mistakes_end_with_a_usage_error(void **state) {
     (void)state;
-    struct target t;
-    int code = 0;
-    const char *unknown[] = { "klaxon", "--sicne", "1h", NULL };
-    const char *missing[] = { "klaxon", "--since", NULL };
-    const char *choice[] = { "klaxon", "-o", "xml", NULL };
-    const char *number[] = { "klaxon", "-n", "many", NULL };
-    assert_int_equal(run(&t, 3, unknown, &code), -1);
-    assert_int_equal(code, KLX_EXIT_USAGE);
-    assert_int_equal(run(&t, 2, missing, &code), -1);
-    assert_int_equal(run(&t, 3, choice, &code), -1);
-    assert_int_equal(run(&t, 3, number, &code), -1);
-    assert_int_equal(code, KLX_EXIT_USAGE);
+    static const struct {
+        const char *argv[4];
+        const char *said;
+    } cases[] = {
+        { { "klaxon", "--sicne", "1h" },
+          "klaxon tail: unknown option --sicne, did you mean --since?\nTry 'klaxon tail "
+          "--help'.\n" },
+        { { "klaxon", "--xyzzy" }, "klaxon tail: unknown option --xyzzy\n" },
+        { { "klaxon", "--hlep" }, "unknown option --hlep, did you mean --help?" },
+        { { "klaxon", "--since" }, "klaxon tail: --since wants a value\n" },
+        { { "klaxon", "-n" }, "klaxon tail: -n wants a value\n" },
+        { { "klaxon", "-xq" }, "klaxon tail: unknown option -x\n" },
+        { { "klaxon", "--quiet=yes" }, "klaxon tail: --quiet takes no value\n" },
+        { { "klaxon", "-o", "xml" }, "--output wants one of table|json, found \"xml\"" },
+        { { "klaxon", "-n", "many" }, "--count wants a whole number, found \"many\"" },
+        { { "klaxon", "--sin", "1h" }, "klaxon tail: options are written out: --since\n" },
+        { { "klaxon", "--sin=1h" }, "options are written out: --since" },
+        { { "klaxon", "--qui" }, "options are written out: --quiet" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        const char *argv[5] = { 0 };
+        char said[512];
+        int argc = 0, code = 0;
+        for (; argc < 4 && cases[i].argv[argc] != NULL; argc++) {
+            argv[argc] = cases[i].argv[argc];
+        }
+        assert_int_equal(run_saying(STDERR_FILENO, argc, argv, said, sizeof(said), &code), -1);
+        assert_int_equal(code, KLX_EXIT_USAGE);
+        if (strstr(said, cases[i].said) == NULL) {
+            fail_msg("expected: %s\nfound:    %s", cases[i].said, said);
+        }
+    }
+}
+
+static void the_version_is_that_of_the_program(void **state) {
+    (void)state;
+    const char *argv[] = { "klaxon", "--version", NULL };
+    char said[512];
+    int code = -1;
+    assert_int_equal(run_saying(STDOUT_FILENO, 2, argv, said, sizeof(said), &code), -1);
+    assert_int_equal(code, KLX_EXIT_OK);
+    assert_int_equal(strncmp(said, "klaxon 0.", 9), 0);
 }
 
 static void the_help_is_made_from_the_table(void **state) {
@@ -191,6 +240,7 @@ int main(void) {
         cmocka_unit_test(log_lines_are_json_and_escaped),
         cmocka_unit_test(options_are_parsed_wherever_they_stand),
         cmocka_unit_test(mistakes_end_with_a_usage_error),
+        cmocka_unit_test(the_version_is_that_of_the_program),
         cmocka_unit_test(the_help_is_made_from_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
