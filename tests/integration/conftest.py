@@ -15,6 +15,8 @@ from cluster import ApiServer, Kafka  # noqa: E402  (needs the path above)
 
 from cluster.process import free_port  # noqa: E402
 
+from stage import Keys, Slack, Smtp  # noqa: E402
+
 TOPICS = ["kubernetes", "nodes", "state"]
 
 
@@ -36,6 +38,25 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with ApiServer(tmp_path_factory.mktemp("api") / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The stage's CA and server certificate."""
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    with Slack() as made:
+        yield made
+
+
+@pytest.fixture
+def smtp(keys: Keys) -> Iterator[Smtp]:
+    """STARTTLS and authentication required; the CA is `smtp.ca`."""
+    with Smtp(keys, users={"klaxon": "stage-password"}) as made:
+        yield made
 
 
 class Collector:
