@@ -19,6 +19,8 @@
  *   object    {kind, name, namespace?, apiVersion?, uid?, resourceVersion?} what it is about
  *   reason    a CamelCase word
  *   labels    {…} the object's labels that the source keeps (may be empty)
+ * and, as part of an incident,
+ *   incident  {severity: the worst so far, this event included; opened: its first instant, …}
  */
 #pragma once
 

@@ -158,6 +158,7 @@ static void write_data(struct context *c, const struct klx_node_state *n, const 
         klx_jw_key(&w, "incident");
         klx_jw_begin_object(&w);
         klx_jw_member_time(&w, "opened", n->incident.opened_us);
+        klx_jw_member_str(&w, "severity", klx_severity_name(n->incident.worst));
         klx_jw_member_int(&w, "actionsTotal", n->incident.actions_total);
         write_actions(&w, &n->incident);
         klx_jw_end_object(&w);
@@ -191,11 +192,15 @@ static void tell(struct context *c, struct klx_node_state *n, struct message m) 
         m.summary = klx_arena_printf(a, "%.*s (an upgrade of this node is in progress)",
                                      KLX_SV_FMT(m.summary));
     }
+    bool part_of_incident = m.phase != KLX_PHASE_NONE;
+    enum klx_severity severity = severity_of(c, n, &m);
+    n->incident.seq += part_of_incident;
+    if (part_of_incident && severity > n->incident.worst) {
+        n->incident.worst = severity;
+    }
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, DATA_BYTES_MAX);
     write_data(c, n, &m, &data);
-    bool part_of_incident = m.phase != KLX_PHASE_NONE;
-    n->incident.seq += part_of_incident;
     struct klx_event e = {
         .kind = m.kind,
         .id = id_of(c, n, &m),
@@ -203,7 +208,7 @@ static void tell(struct context *c, struct klx_node_state *n, struct message m) 
         .subject = klx_arena_printf(a, "Node/%s", n->name),
         .key = klx_arena_printf(a, "%s/%s", c->d->cluster, n->name),
         .cluster = klx_sv(c->d->cluster),
-        .severity = severity_of(c, n, &m),
+        .severity = severity,
         .incident = part_of_incident ? klx_sv(n->incident.id) : klx_sv(""),
         .phase = m.phase,
         .incident_seq = part_of_incident ? n->incident.seq : 0,

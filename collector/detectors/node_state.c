@@ -27,6 +27,7 @@ static void write_incident(struct klx_jw *w, const struct klx_node_incident *i) 
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "id", i->id);
     klx_jw_member_int(w, "seq", i->seq);
+    klx_jw_member_str(w, "severity", klx_severity_name(i->worst));
     klx_jw_member_time(w, "opened", i->opened_us);
     klx_jw_member_time(w, "stuckAt", i->stuck_at_us);
     klx_jw_member_int(w, "actionsTotal", i->actions_total);
@@ -83,6 +84,9 @@ static void copy_text(char *to, size_t n, const struct klx_json *node, const cha
 static void read_incident(struct klx_node_incident *i, const struct klx_json *node) {
     copy_text(i->id, sizeof(i->id), node, "id");
     i->seq = (uint32_t)klx_json_int(node, "seq", 0);
+    if (klx_severity_parse(klx_json_str(node, "severity"), &i->worst) != 0) {
+        i->worst = KLX_SEVERITY_WARNING; /* what nearly every incident begins with */
+    }
     i->opened_us = time_at(node, "opened");
     i->stuck_at_us = time_at(node, "stuckAt");
     i->actions_total = (uint32_t)klx_json_int(node, "actionsTotal", 0);

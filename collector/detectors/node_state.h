@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/hash.h"
 #include "lib/base/sv.h"
+#include "schema/event.h"
 
 #define KLX_NODE_NAME_BYTES 254
 #define KLX_NODE_ACTIONS_MAX                                                                       \
@@ -31,6 +32,7 @@ struct klx_node_action {
 struct klx_node_incident {
     char id[KLX_HASH_TEXT_BYTES]; /* "": none is open */
     uint32_t seq;                 /* of the last event */
+    enum klx_severity worst;      /* of its events so far */
     int64_t opened_us;
     struct klx_node_action actions[KLX_NODE_ACTIONS_MAX];
     size_t actions_n;

@@ -66,6 +66,10 @@ static void on_event(struct klx_outbox *o, const struct klx_event *e) {
     } else {
         klx_buf_add_str(&w->transcript, " --         ");
     }
+    struct klx_sv worst = klx_json_str(data, "incident.severity");
+    if (e->phase == KLX_PHASE_RESOLVED) {
+        klx_buf_printf(&w->transcript, " [%.*s]", KLX_SV_FMT(worst));
+    }
     klx_buf_printf(&w->transcript, "%s %.*s\n", e->resync ? " resync" : "",
                    KLX_SV_FMT(klx_json_str(data, "summary")));
 }
