@@ -17,9 +17,15 @@
 const struct klx_json_limits klx_json_limits_default = { .bytes_max = 4u << 20, .depth_max = 32 };
 
 static _Thread_local struct klx_arena *parse_arena;
+static _Thread_local bool arena_refused;
 
 static void *arena_malloc(size_t n) {
-    return parse_arena != NULL ? klx_arena_alloc(parse_arena, n) : malloc(n);
+    if (parse_arena == NULL) {
+        return malloc(n);
+    }
+    void *p = klx_arena_alloc(parse_arena, n);
+    arena_refused = arena_refused || p == NULL;
+    return p;
 }
 
 static void arena_free(void *p) {
@@ -78,14 +84,15 @@ int klx_json_parse(struct klx_arena *a, struct klx_sv text, const struct klx_jso
         return rc;
     }
     const char *end = NULL;
-    size_t used_before = a->used_bytes;
+    size_t left = a->max_bytes - a->used_bytes;
     parse_arena = a;
+    arena_refused = false;
     cJSON *root = text.n > 0 ? cJSON_ParseWithLengthOpts(text.p, text.n, &end, false) : NULL;
     parse_arena = NULL;
     if (root == NULL) {
-        if (a->max_bytes - used_before < text.n) {
+        if (arena_refused) {
             return klx_fail(e, -ENOMEM, "JSON: needs more than the %zu bytes that are left for it",
-                            a->max_bytes - used_before);
+                            left);
         }
         size_t at = end != NULL ? (size_t)(end - text.p) : 0;
         return klx_fail(e, -EINVAL, "JSON: syntax error at byte %zu", at);
