@@ -1,0 +1,89 @@
+/*
+ * The lane of one channel: its deliveries in order, one send at a time, each until every recipient has a final verdict.
+ *
+ *            push                      due                          no recipient is left
+ *    IDLE ─────────▶ WAITING ─────────────────────▶ SENDING ─────────────────────────────▶ the next delivery, or IDLE
+ *      ▲               │  ▲                           │
+ *      └───────────────┘  └───────────────────────────┘
+ *        rejected by render,     not final: the head stays, and waits
+ *        given up, dropped
+ *
+ * WAITING: for min_interval after the last send, for a backoff with full jitter, for as long as the other side asked (Retry-After), or
+ * for a probe. Only the head is ever tried, and only its recipients without a final verdict; what is behind it waits, so order holds.
+ *
+ * The circuit is apart from the state: DESTINATION_BROKEN and CREDENTIAL_BROKEN open it, and the head is tried at long intervals only,
+ * until somebody has repaired the channel; the first final verdict closes it. Messages are kept meanwhile.
+ *
+ * A delivery that was tried for give_up_after, or waited so long behind a head while nothing at all went through, is given up: its
+ * outcome has the last verdict and `gave_up`.
+ *
+ * Nothing is called from inside klx_lane_push: the lane asks its owner for a wake-up (schedule), and acts in klx_lane_wake. Times are the
+ * clock's, so tests drive them. The lane logs what an operator must know of the channel, once when it begins and once when it is over.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/clock.h"
+#include "sinks/core/message.h"
+#include "sinks/core/settings.h"
+#include "sinks/core/sink.h"
+
+struct klx_lane;
+
+/* What became of a message at one recipient: final, or given up. Borrowed for the call. */
+struct klx_outcome {
+    const struct klx_message *message;
+    const struct klx_subscription_settings *subscription;
+    const char *channel;
+    struct klx_sv recipient; /* empty: the channel has but one */
+    const struct klx_verdict *verdict;
+    bool gave_up;
+    unsigned attempts;  /* sends that held this recipient */
+    unsigned ambiguous; /* those of them without an answer: it may have been told more than once */
+    int64_t first_us;   /* wall time of the first and the last attempt; KLX_TIME_NONE without one */
+    int64_t last_us;
+};
+
+struct klx_lane_callbacks {
+    /* Once for each recipient, before the lane drops its reference to the message. */
+    void (*on_outcome)(void *arg, const struct klx_outcome *o);
+    /* A delivery has left the lane, or a send has ended. */
+    void (*on_change)(void *arg);
+    /* Call klx_lane_wake in delay_ms; a later call replaces this one; -1: not at all. */
+    void (*schedule)(void *arg, int64_t delay_ms);
+    void *arg;
+};
+
+struct klx_lane_options {
+    const struct klx_sink_ops *ops;
+    void *channel; /* of ops->open; the lane closes it */
+    const char *name;
+    struct klx_clock *clock;
+    size_t queue_max;
+    int64_t give_up_after_ms;
+};
+
+struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
+                              const struct klx_lane_callbacks *cb);
+/* Cancels a send under way; deliveries that are left are abandoned. */
+void klx_lane_free(struct klx_lane *l);
+/* Takes a reference to the message. Goes past queue_max when it must: look at klx_lane_full before reading on. */
+void klx_lane_push(struct klx_lane *l, struct klx_message *m,
+                   const struct klx_subscription_settings *s);
+void klx_lane_wake(struct klx_lane *l);
+/* Probes an open circuit, or tries again, without waiting longer; not earlier than the other side asked for. */
+void klx_lane_retry_now(struct klx_lane *l);
+/* Abandons the deliveries of revoked partitions, but for one that is being sent: it ends, and is not tried again. */
+void klx_lane_drop_revoked(struct klx_lane *l);
+/* Nothing is sent any more; a send under way still ends. */
+void klx_lane_stop(struct klx_lane *l);
+bool klx_lane_is_sending(const struct klx_lane *l);
+bool klx_lane_full(const struct klx_lane *l);     /* queue_max deliveries or more */
+bool klx_lane_has_room(const struct klx_lane *l); /* at most three quarters of that */
+size_t klx_lane_depth(const struct klx_lane *l);
+const char *klx_lane_name(const struct klx_lane *l);
+/* Appends "channel ops-slack: 3 waiting" or "…, broken since TIME: no_service (…)". */
+void klx_lane_describe(const struct klx_lane *l, struct klx_buf *out);

@@ -1,0 +1,193 @@
+#include "tests/unit/support/support.h"
+
+#include "lib/base/cleanup.h"
+#include "sinks/core/route.h"
+
+static const struct klx_sink_ops ours = { .name = "ours" };
+
+/* Channels 0 and 2 are this process's, 1 is another's. */
+static struct klx_channel_settings channels[] = {
+    { .name = "ops", .sink = "ours", .ops = &ours },
+    { .name = "mail", .sink = "other" },
+    { .name = "dev", .sink = "ours", .ops = &ours },
+};
+static size_t to_ops[] = { 0 }, to_mail[] = { 1 }, to_all[] = { 2, 1, 0 };
+
+static struct klx_arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    klx_arena_init(&arena, 8192, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    klx_arena_release(&arena);
+    return 0;
+}
+
+static struct klx_subscription_settings subscription(const char *team, size_t *to, size_t n) {
+    return (struct klx_subscription_settings){
+        .team = klx_sv(team),
+        .topics = { [KLX_TOPIC_NODES] = true },
+        .severities = { true, true, true },
+        .channels = to,
+        .channels_n = n,
+    };
+}
+
+static struct klx_match *pattern(const char *text) {
+    const struct klx_sv one = klx_sv(text);
+    struct klx_match *m = NULL;
+    assert_int_equal(klx_match_new(&one, 1, &m, NULL), 0);
+    return m;
+}
+
+static struct klx_event event(void) {
+    return (struct klx_event){ .cluster = KLX_SV("prod-weu"),
+                               .severity = KLX_SEVERITY_WARNING,
+                               .data = KLX_SV("{\"reason\":\"NodeRebootStart\",\"object\":{"
+                                              "\"kind\":\"Node\",\"name\":\"aks-1\"},\"labels\":{"
+                                              "\"agentpool\":\"system\",\"a.b/c\":\"x\"}}") };
+}
+
+static size_t route(struct klx_subscription_settings *subscriptions, size_t n,
+                    const struct klx_event *e, struct klx_target *ret) {
+    const struct klx_sinks_settings s = { .channels = channels,
+                                          .channels_n = KLX_COUNT(channels),
+                                          .subscriptions = subscriptions,
+                                          .subscriptions_n = n };
+    struct klx_route *r = klx_route_new(&s, &ours);
+    const struct klx_target *targets = NULL;
+    const struct klx_json *data = NULL;
+    assert_int_equal(klx_json_parse(&arena, e->data, NULL, &data, NULL), 0);
+    size_t found = klx_route_match(r, KLX_TOPIC_NODES, e, data, &targets);
+    assert_true(found == 0 || klx_route_may_match(r, KLX_TOPIC_NODES, e));
+    for (size_t i = 0; i < found; i++) {
+        ret[i] = targets[i];
+    }
+    klx_route_free(r);
+    return found;
+}
+
+static bool goes(struct klx_subscription_settings *s, const struct klx_event *e) {
+    struct klx_target targets[KLX_COUNT(channels)];
+    return route(s, 1, e, targets) == 1;
+}
+
+static void a_channel_is_told_once_for_the_first_team(void **state) {
+    (void)state;
+    struct klx_subscription_settings s[] = { subscription("elsewhere", to_mail, 1),
+                                             subscription("operations", to_ops, 1),
+                                             subscription("platform", to_all, 3),
+                                             subscription("late", to_all, 3) };
+    struct klx_event e = event();
+    struct klx_target targets[KLX_COUNT(channels)];
+    assert_int_equal(route(s, KLX_COUNT(s), &e, targets), 2);
+    assert_int_equal(targets[0].channel, 0);
+    assert_sv(targets[0].subscription->team, "operations");
+    assert_int_equal(targets[1].channel, 2);
+    assert_sv(targets[1].subscription->team, "platform");
+}
+
+static void only_its_own_topics_and_channels(void **state) {
+    (void)state;
+    struct klx_subscription_settings s[] = { subscription("a", to_mail, 1),
+                                             subscription("b", to_ops, 1) };
+    s[0].topics[KLX_TOPIC_GITOPS] = true;
+    const struct klx_sinks_settings settings = { .channels = channels,
+                                                 .channels_n = KLX_COUNT(channels),
+                                                 .subscriptions = s,
+                                                 .subscriptions_n = 2 };
+    struct klx_route *r = klx_route_new(&settings, &ours);
+    assert_true(klx_route_reads(r, KLX_TOPIC_NODES));
+    assert_false(
+        klx_route_reads(r, KLX_TOPIC_GITOPS)); /* only another process's channel wants it */
+    assert_true(klx_route_names(r, 0));
+    assert_false(klx_route_names(r, 1));
+    assert_false(klx_route_names(r, 2));
+    struct klx_event e = event();
+    const struct klx_target *targets = NULL;
+    assert_false(klx_route_may_match(r, KLX_TOPIC_GITOPS, &e));
+    assert_int_equal(klx_route_match(r, KLX_TOPIC_GITOPS, &e, NULL, &targets), 0);
+    klx_route_free(r);
+}
+
+static void attributes_decide_before_the_data_is_read(void **state) {
+    (void)state;
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_event e = event();
+    assert_true(goes(&s, &e));
+    s.severities[KLX_SEVERITY_WARNING] = false;
+    assert_false(goes(&s, &e));
+    s.severities[KLX_SEVERITY_WARNING] = true;
+    s.cluster = pattern("prod-*");
+    assert_true(goes(&s, &e));
+    e.cluster = KLX_SV("test");
+    assert_false(goes(&s, &e));
+    const struct klx_sinks_settings settings = {
+        .channels = channels, .channels_n = 3, .subscriptions = &s, .subscriptions_n = 1
+    };
+    struct klx_route *r = klx_route_new(&settings, &ours);
+    assert_false(klx_route_may_match(r, KLX_TOPIC_NODES, &e));
+    klx_route_free(r);
+    klx_match_free(s.cluster);
+}
+
+static void the_object_and_its_labels_match(void **state) {
+    (void)state;
+    const struct klx_event e = event();
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_match **const places[] = { &s.namespace, &s.name, &s.kind, &s.reason };
+    static const char *const good[] = { "!kube-*", "aks-*", "Node", "~^NodeReb" };
+    static const char *const bad[] = { "?*", "!aks-1", "Pod", "NodeReboot" };
+    for (size_t i = 0; i < KLX_COUNT(places); i++) {
+        *places[i] = pattern(good[i]);
+        assert_true(goes(&s, &e));
+        klx_match_free(*places[i]);
+        *places[i] = pattern(bad[i]);
+        assert_false(goes(&s, &e));
+        klx_match_free(*places[i]);
+        *places[i] = NULL;
+    }
+    struct {
+        struct klx_sv key;
+        struct klx_match *value;
+    } labels[] = { { KLX_SV("agentpool"), pattern("system") }, { KLX_SV("a.b/c"), pattern("x") } };
+    s.labels = (void *)labels;
+    s.labels_n = 2;
+    assert_true(goes(&s, &e));
+    labels[1].key = KLX_SV("a.b/d"); /* a label that is not there reads as empty */
+    assert_false(goes(&s, &e));
+    klx_match_free(labels[0].value);
+    klx_match_free(labels[1].value);
+}
+
+static void history_and_replays_are_no_news(void **state) {
+    (void)state;
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_event e = event();
+    e.resync = true;
+    assert_false(goes(&s, &e));
+    e.incident = KLX_SV("b25f05a3"); /* an incident that a relist found is so now */
+    assert_true(goes(&s, &e));
+    e.incident = KLX_SV("");
+    s.history = true;
+    assert_true(goes(&s, &e));
+    e.resync = false;
+    assert_true(goes(&s, &e));
+    e.replay_id = KLX_SV("r1");
+    assert_false(goes(&s, &e));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_channel_is_told_once_for_the_first_team),
+        cmocka_unit_test(only_its_own_topics_and_channels),
+        cmocka_unit_test(attributes_decide_before_the_data_is_read),
+        cmocka_unit_test(the_object_and_its_labels_match),
+        cmocka_unit_test(history_and_replays_are_no_news),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
