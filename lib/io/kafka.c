@@ -28,6 +28,8 @@ static const struct {
     { "enable.idempotence", "it is always on" },
     { "isolation.level", "it is always read_committed" },
     { "enable.partition.eof", "readers need it" },
+    { "partition.assignment.strategy", "all sinks of a group must have the same" },
+    { "group.protocol", "sinks share their partitions by the classic one" },
 };
 
 struct klx_kafka_config *klx_kafka_config_new(void) {
@@ -93,13 +95,18 @@ int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct 
     return 0;
 }
 
-const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c) {
+const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *name) {
     for (size_t i = c->n; i > 0; i--) {
-        if (strcmp(c->items[i - 1].name, "bootstrap.servers") == 0) {
+        if (strcmp(c->items[i - 1].name, name) == 0) {
             return c->items[i - 1].value;
         }
     }
-    return "";
+    return NULL;
+}
+
+const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c) {
+    const char *value = klx_kafka_config_get(c, "bootstrap.servers");
+    return value != NULL ? value : "";
 }
 
 void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value) {
@@ -107,6 +114,13 @@ void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value) {
     rd_kafka_conf_res_t rc = rd_kafka_conf_set(conf, name, value, words, sizeof(words));
     assert(rc == RD_KAFKA_CONF_OK);
     (void)rc;
+}
+
+void klx_kafka_set_default(rd_kafka_conf_t *conf, const struct klx_kafka_config *c,
+                           const char *name, const char *value) {
+    if (klx_kafka_config_get(c, name) == NULL) {
+        klx_kafka_set(conf, name, value);
+    }
 }
 
 static void ignore_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
@@ -119,6 +133,8 @@ static void ignore_log(const rd_kafka_t *rk, int level, const char *facility, co
 rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, ignore_log);
+    /* A broker that makes topics by itself would make them with the wrong settings: `klaxon topics apply` makes them. */
+    klx_kafka_set(conf, "allow.auto.create.topics", "false");
     for (size_t i = 0; i < c->n; i++) {
         klx_kafka_set(conf, c->items[i].name, c->items[i].value);
     }
@@ -170,6 +186,39 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
     }
 }
 
+int klx_kafka_errno(rd_kafka_resp_err_t err) {
+    switch (err) {
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        return -EAGAIN;
+    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
+        return -EEXIST;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return -ENOENT;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        return -EACCES;
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+        return -EOPNOTSUPP;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+        return -EMSGSIZE;
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+        return -ETIMEDOUT;
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        return -EHOSTUNREACH;
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+        return -ECANCELED;
+    default:
+        return -EIO;
+    }
+}
+
 rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,
                                       void *opaque) {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(r->headers_n);
@@ -189,4 +238,29 @@ rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r
         rd_kafka_headers_destroy(headers); /* taken only on success */
     }
     return err;
+}
+
+struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_record_header *headers,
+                                   size_t max) {
+    struct klx_record r = {
+        .topic = rd_kafka_topic_name(m->rkt),
+        .partition = m->partition,
+        .offset = m->offset,
+        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
+        .key = klx_sv_n(m->key, m->key_len),
+        .value = klx_sv_n(m->payload, m->len),
+        .headers = headers,
+    };
+    rd_kafka_headers_t *list = NULL;
+    if (rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return r;
+    }
+    const char *name = NULL;
+    const void *value = NULL;
+    size_t bytes = 0;
+    while (r.headers_n < max && rd_kafka_header_get_all(list, r.headers_n, &name, &value, &bytes) ==
+                                    RD_KAFKA_RESP_ERR_NO_ERROR) {
+        headers[r.headers_n++] = (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
+    }
+    return r;
 }

@@ -17,12 +17,25 @@
 rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c);
 /* Sets one of our own properties; a mistake here is a programmer's. */
 void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* As klx_kafka_set, unless the user set it. */
+void klx_kafka_set_default(rd_kafka_conf_t *conf, const struct klx_kafka_config *c,
+                           const char *name, const char *value);
+/* What the user set, or NULL. */
+const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *name);
 /* Takes conf, whether it succeeds or not. -EINVAL with librdkafka's words. */
 int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);
+/* The negative errno of an error that concerns one record, topic or request. */
+int klx_kafka_errno(rd_kafka_resp_err_t err);
 /* Queues one record; `flags` as RD_KAFKA_MSG_F_*. Returns librdkafka's error. */
 rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,
                                       void *opaque);
+
+#define KLX_KAFKA_HEADERS_MAX 32
+
+/* A view of a message that was read, for as long as the message lives. Headers past `max` are left out. */
+struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_record_header *headers,
+                                   size_t max);

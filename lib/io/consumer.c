@@ -1,0 +1,342 @@
+/*
+ * klx_consumer. librdkafka has two queues here, each a feed: what concerns the group (rebalances, errors, answers to commits) and what is
+ * read. So a consumer that is paused leaves the records where they are, which stops the fetching, and still answers the group.
+ *
+ * The group hands out partitions by `roundrobin`, all anew at each rebalance. The cooperative protocol would keep more of them in place,
+ * but in librdkafka 2.0 it can resume from an old position (its issue 4636), lose the assignment to a commit (4059), compute for ever
+ * (4783) and hang on closing (4528). `range` would give the first member the first partitions of every topic.
+ */
+#include "lib/io/consumer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/io/feed.h"
+#include "lib/io/kafka.h"
+#include "lib/io/trouble.h"
+
+#define SERVE_EVERY_MS 500
+#define CLOSING_EVERY_MS 20
+
+struct klx_consumer {
+    struct klx_loop *loop;
+    struct klx_consumer_callbacks cb;
+    rd_kafka_t *rk;
+    rd_kafka_topic_partition_list_t *topics;
+    rd_kafka_queue_t *read; /* borrowed from `records` */
+    struct klx_feed *group, *records, *closing;
+    struct klx_trouble trouble;
+    rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
+    bool paused;
+    bool dead;               /* fatal, or told to stop: hands out nothing more */
+    bool over;               /* stopped: nothing is called any more */
+    struct klx_timer *timer; /* the start, later the deadline of the stop */
+    void (*on_stopped)(void *arg);
+    void *stop_arg;
+    bool in_callback, freed;
+};
+
+static void say_trouble(void *arg, const char *what) {
+    struct klx_consumer *c = arg;
+    if (!c->dead) {
+        c->cb.on_trouble(c->cb.arg, what);
+    }
+}
+
+static void on_error(struct klx_consumer *c, rd_kafka_resp_err_t err, const char *topic,
+                     const char *detail) {
+    char words[KLX_KAFKA_WORDS];
+    switch (err) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+        return; /* one broker of several, or one that closed an idle connection: that all are down is an error of its own */
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        klx_kafka_words(c->rk, err, topic, words, sizeof(words));
+        klx_trouble_add(&c->trouble, words);
+        return;
+    case RD_KAFKA_RESP_ERR__FATAL:
+        if (!c->dead) {
+            rd_kafka_fatal_error(c->rk, words, sizeof(words));
+            c->dead = true;
+            c->cb.on_fatal(c->cb.arg, words);
+        }
+        return;
+    default:
+        klx_kafka_words(c->rk, err, detail, words, sizeof(words));
+        klx_trouble_add(&c->trouble, words);
+    }
+}
+
+static bool owns(const struct klx_consumer *c, const char *topic, int32_t partition) {
+    return c->owned != NULL &&
+           rd_kafka_topic_partition_list_find(c->owned, topic, partition) != NULL;
+}
+
+static void on_message(struct klx_consumer *c, const rd_kafka_message_t *m) {
+    struct klx_record_header headers[KLX_KAFKA_HEADERS_MAX];
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        on_error(c, m->err, m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : NULL,
+                 rd_kafka_message_errstr(m));
+        return;
+    }
+    struct klx_record record = klx_kafka_record(m, headers, KLX_KAFKA_HEADERS_MAX);
+    if (!c->dead && owns(c, record.topic, record.partition)) {
+        c->cb.on_record(c->cb.arg, &record);
+    }
+}
+
+static bool take_message(struct klx_consumer *c, rd_kafka_message_t *m) {
+    if (m != NULL) {
+        on_message(c, m);
+        rd_kafka_message_destroy(m);
+    }
+    c->in_callback = false;
+    if (c->freed) {
+        klx_consumer_free(c); /* it was put off while librdkafka, or a message of it, was in hand */
+        return false;
+    }
+    return m != NULL;
+}
+
+static bool take_of_group(void *arg) {
+    struct klx_consumer *c = arg;
+    c->in_callback = true;
+    return take_message(c, rd_kafka_consumer_poll(c->rk, 0));
+}
+
+static bool take_record(void *arg) {
+    struct klx_consumer *c = arg;
+    if (c->paused) {
+        return false;
+    }
+    c->in_callback = true;
+    return take_message(c, rd_kafka_consume_queue(c->read, 0));
+}
+
+/* Before it is assigned, so that no record of it goes to the group's queue. */
+static void lead_to_records(struct klx_consumer *c, const rd_kafka_topic_partition_t *p) {
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(c->rk, p->topic, p->partition);
+    if (queue != NULL) {
+        rd_kafka_queue_forward(queue, c->read);
+        rd_kafka_queue_destroy(queue);
+    }
+}
+
+static void take_over(struct klx_consumer *c, const rd_kafka_topic_partition_list_t *given) {
+    if (c->dead) {
+        rd_kafka_assign(c->rk, NULL);
+        return;
+    }
+    for (int i = 0; i < given->cnt; i++) {
+        lead_to_records(c, &given->elems[i]);
+    }
+    rd_kafka_assign(c->rk, given);
+    c->owned = rd_kafka_topic_partition_list_copy(given);
+    for (int i = 0; i < given->cnt; i++) {
+        c->cb.on_assigned(c->cb.arg, given->elems[i].topic, given->elems[i].partition);
+    }
+}
+
+static void give_up(struct klx_consumer *c) {
+    rd_kafka_topic_partition_list_t *owned = c->owned;
+    c->owned = NULL;
+    for (int i = 0; owned != NULL && !c->over && i < owned->cnt; i++) {
+        c->cb.on_revoked(c->cb.arg, owned->elems[i].topic, owned->elems[i].partition);
+    }
+    rd_kafka_assign(c->rk, NULL); /* commits what is stored, then lets the group go on */
+    if (owned != NULL) {
+        rd_kafka_topic_partition_list_destroy(owned);
+    }
+}
+
+/* Runs inside rd_kafka_consumer_poll, so on the loop. */
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *partitions, void *opaque) {
+    (void)rk;
+    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        take_over(opaque, partitions);
+    } else {
+        give_up(opaque);
+    }
+}
+
+static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *offsets, void *opaque) {
+    (void)rk;
+    (void)offsets;
+    switch (err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+    case RD_KAFKA_RESP_ERR__NO_OFFSET:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS: /* of these three a rebalance event tells */
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+        return;
+    default:
+        on_error(opaque, err, NULL, rd_kafka_err2str(err));
+    }
+}
+
+static void begin(struct klx_consumer *c) {
+    rd_kafka_resp_err_t err = rd_kafka_subscribe(c->rk, c->topics);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        on_error(c, err, NULL, rd_kafka_err2str(err));
+    }
+    c->read = rd_kafka_queue_new(c->rk);
+    c->records = klx_feed_new(c->loop, c->read, SERVE_EVERY_MS, take_record, c);
+    c->group =
+        klx_feed_new(c->loop, rd_kafka_queue_get_consumer(c->rk), SERVE_EVERY_MS, take_of_group, c);
+}
+
+static void stopped(struct klx_consumer *c) {
+    void (*fn)(void *arg) = c->on_stopped;
+    c->on_stopped = NULL;
+    c->over = true;
+    klx_timer_stop(c->timer);
+    if (fn != NULL) {
+        fn(c->stop_arg);
+    }
+}
+
+static void on_timer(void *arg) {
+    struct klx_consumer *c = arg;
+    if (c->on_stopped != NULL) {
+        stopped(c);
+    } else {
+        begin(c);
+    }
+}
+
+static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafka_config *kafka,
+                                   const char *group) {
+    rd_kafka_conf_t *conf = klx_kafka_conf(kafka);
+    klx_kafka_set(conf, "group.id", group);
+    klx_kafka_set(conf, "isolation.level", "read_committed");
+    klx_kafka_set(conf, "enable.auto.commit", "true");
+    klx_kafka_set(conf, "auto.commit.interval.ms", "1000");
+    klx_kafka_set(conf, "enable.auto.offset.store", "false");
+    klx_kafka_set(conf, "enable.partition.eof", "false");
+    klx_kafka_set(conf, "partition.assignment.strategy", "roundrobin");
+    klx_kafka_set(conf, "auto.offset.reset", "earliest");
+    klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "8192");
+    klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "4194304");
+    klx_kafka_set_default(conf, kafka, "topic.metadata.refresh.interval.ms", "30000");
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_committed);
+    rd_kafka_conf_set_opaque(conf, c);
+    return conf;
+}
+
+int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, const char *group,
+                     const char *const *topics, size_t topics_n,
+                     const struct klx_consumer_callbacks *cb, struct klx_consumer **ret,
+                     struct klx_error *e) {
+    struct klx_consumer *c = klx_alloc(struct klx_consumer);
+    int rc = klx_kafka_new(RD_KAFKA_CONSUMER, properties(c, kafka, group), &c->rk, e);
+    if (rc != 0) {
+        free(c);
+        return rc;
+    }
+    rd_kafka_poll_set_consumer(c->rk);
+    c->loop = l;
+    c->cb = *cb;
+    c->topics = rd_kafka_topic_partition_list_new((int)topics_n);
+    for (size_t i = 0; i < topics_n; i++) {
+        rd_kafka_topic_partition_list_add(c->topics, topics[i], RD_KAFKA_PARTITION_UA);
+    }
+    klx_trouble_init(&c->trouble, l, say_trouble, c);
+    c->timer = klx_timer_new(l, on_timer, c);
+    klx_timer_start(c->timer, 0);
+    *ret = c;
+    return 0;
+}
+
+void klx_consumer_pause(struct klx_consumer *c) {
+    c->paused = true;
+}
+
+void klx_consumer_resume(struct klx_consumer *c) {
+    c->paused = false;
+    if (c->records != NULL) {
+        klx_feed_wake(c->records);
+    }
+}
+
+void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t partition,
+                        int64_t next_offset) {
+    if (!owns(c, topic, partition)) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(offsets, topic, partition)->offset = next_offset;
+    rd_kafka_offsets_store(c->rk,
+                           offsets); /* refused where it is no longer ours, as it should be */
+    rd_kafka_topic_partition_list_destroy(offsets);
+}
+
+bool klx_consumer_assigned(const struct klx_consumer *c) {
+    return c->owned != NULL;
+}
+
+static bool take_while_closing(void *arg) {
+    struct klx_consumer *c = arg;
+    c->in_callback = true;
+    bool more = take_message(c, rd_kafka_consumer_poll(c->rk, 0));
+    if (!more && !c->freed && rd_kafka_consumer_closed(c->rk)) {
+        stopped(c);
+    }
+    return more;
+}
+
+static void leave_group(struct klx_consumer *c) {
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(c->rk);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->rk, queue);
+    c->closing = klx_feed_new(c->loop, queue, CLOSING_EVERY_MS, take_while_closing, c);
+    if (error != NULL) { /* after a fatal error there is nothing to leave */
+        rd_kafka_error_destroy(error);
+        klx_timer_start(c->timer, 0);
+    }
+}
+
+void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg),
+                       void *arg) {
+    c->on_stopped = on_stopped;
+    c->stop_arg = arg;
+    c->dead = true;
+    klx_trouble_clear(&c->trouble);
+    klx_timer_start(c->timer, c->group != NULL ? wait_ms : 0);
+    if (c->group != NULL) {
+        leave_group(c);
+    }
+}
+
+static void destroy_client(void *arg) {
+    rd_kafka_destroy_flags(arg, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void nothing_more(void *arg) {
+    (void)arg;
+}
+
+void klx_consumer_free(struct klx_consumer *c) {
+    if (c == NULL) {
+        return;
+    }
+    c->freed = true;
+    if (c->in_callback) {
+        return;
+    }
+    klx_timer_free(c->timer);
+    klx_trouble_release(&c->trouble);
+    klx_feed_free(c->closing);
+    klx_feed_free(c->records);
+    klx_feed_free(c->group);
+    rd_kafka_topic_partition_list_destroy(c->topics);
+    if (c->owned != NULL) {
+        rd_kafka_topic_partition_list_destroy(c->owned);
+    }
+    klx_work(c->loop, destroy_client, nothing_more, c->rk);
+    free(c);
+}

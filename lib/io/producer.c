@@ -1,0 +1,206 @@
+#include "lib/io/producer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "lib/io/feed.h"
+#include "lib/io/kafka.h"
+
+#define SERVE_EVERY_MS 500
+
+struct klx_producer {
+    struct klx_loop *loop;
+    struct klx_kafka_config *kafka;
+    rd_kafka_t *rk;
+    struct klx_feed *feed; /* answers and errors */
+    size_t pending;        /* sent without an answer */
+    bool broken;           /* a fatal error: when all is answered, another client takes over */
+    struct klx_timer *deadline;
+    void (*on_stopped)(void *arg, size_t left);
+    void *stop_arg;
+    bool stopping;
+    bool in_callback, freed;
+};
+
+/* One record on its way. */
+struct sent {
+    klx_produced_fn done;
+    void *arg;
+};
+
+static void words_of(struct klx_producer *p, const char *topic, rd_kafka_resp_err_t err, char *out,
+                     size_t n) {
+    switch (err) {
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+        snprintf(out, n, "Kafka at %s has not taken a record for %s within message.timeout.ms",
+                 klx_kafka_config_bootstrap(p->kafka), topic);
+        return;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+        snprintf(out, n,
+                 "a record for %s is too large: raise message.max.bytes here, or max.message.bytes "
+                 "of the topic",
+                 topic);
+        return;
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+        snprintf(out, n, "the producer had to begin anew: a record for %s may be missing", topic);
+        return;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        klx_kafka_words(p->rk, err, topic, out, n);
+        return;
+    default:
+        klx_kafka_words(p->rk, err, NULL, out, n);
+    }
+}
+
+static void answer(struct klx_producer *p, const struct sent *s, const rd_kafka_message_t *m) {
+    char words[KLX_KAFKA_WORDS];
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        s->done(s->arg, 0, NULL);
+        return;
+    }
+    words_of(p, rd_kafka_topic_name(m->rkt), m->err, words, sizeof(words));
+    s->done(s->arg, klx_kafka_errno(m->err), words);
+}
+
+/* Runs inside rd_kafka_poll: on the loop, or on the worker that ends the client, where nobody wants to know any more. */
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
+    (void)rk;
+    struct klx_producer *p = opaque;
+    struct sent *s = m->_private;
+    if (!p->freed) {
+        p->pending--;
+        if (s->done != NULL) {
+            answer(p, s, m);
+        }
+    }
+    free(s);
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
+    (void)rk;
+    (void)reason; /* the records on their way have answers of their own */
+    struct klx_producer *p = opaque;
+    if (err == RD_KAFKA_RESP_ERR__FATAL) {
+        p->broken = true;
+    }
+}
+
+static bool take(void *arg);
+
+static int open_client(struct klx_producer *p, struct klx_error *e) {
+    rd_kafka_conf_t *conf = klx_kafka_conf(p->kafka);
+    klx_kafka_set(conf, "enable.idempotence", "true");
+    klx_kafka_set(conf, "partitioner",
+                  "murmur2_random"); /* as Java's clients: lib/io/transaction.c */
+    klx_kafka_set_default(conf, p->kafka, "queue.buffering.max.kbytes", "16384");
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_opaque(conf, p);
+    int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &p->rk, e);
+    if (rc == 0) {
+        p->feed = klx_feed_new(p->loop, rd_kafka_queue_get_main(p->rk), SERVE_EVERY_MS, take, p);
+    }
+    return rc;
+}
+
+static void stopped(struct klx_producer *p) {
+    void (*fn)(void *arg, size_t left) = p->on_stopped;
+    p->on_stopped = NULL;
+    klx_timer_stop(p->deadline);
+    fn(p->stop_arg, p->pending);
+}
+
+static bool take(void *arg) {
+    struct klx_producer *p = arg;
+    p->in_callback = true;
+    int served = rd_kafka_poll(p->rk, 0);
+    if (!p->freed && p->on_stopped != NULL && p->pending == 0) {
+        stopped(p);
+    }
+    p->in_callback = false;
+    if (p->freed) {
+        klx_producer_free(p);
+        return false;
+    }
+    return served > 0;
+}
+
+static void on_deadline(void *arg) {
+    stopped(arg);
+}
+
+int klx_producer_new(struct klx_loop *l, const struct klx_kafka_config *kafka,
+                     struct klx_producer **ret, struct klx_error *e) {
+    struct klx_producer *p = klx_alloc(struct klx_producer);
+    p->loop = l;
+    p->kafka = klx_kafka_config_dup(kafka);
+    int rc = open_client(p, e);
+    if (rc != 0) {
+        klx_kafka_config_free(p->kafka);
+        free(p);
+        return rc;
+    }
+    p->deadline = klx_timer_new(l, on_deadline, p);
+    *ret = p;
+    return 0;
+}
+
+int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_produced_fn done,
+                      void *arg, struct klx_error *e) {
+    char words[KLX_KAFKA_WORDS];
+    if (p->stopping) {
+        return klx_fail(e, -ESHUTDOWN, "the producer is ending");
+    }
+    struct sent *s = klx_alloc(struct sent);
+    *s = (struct sent){ .done = done, .arg = arg };
+    rd_kafka_resp_err_t err = klx_kafka_produce(p->rk, r, RD_KAFKA_MSG_F_COPY, s);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->pending++;
+        return 0;
+    }
+    free(s);
+    words_of(p, r->topic, err, words, sizeof(words));
+    return klx_fail(e, klx_kafka_errno(err), "%s", words);
+}
+
+size_t klx_producer_pending(const struct klx_producer *p) {
+    return p->pending;
+}
+
+void klx_producer_stop(struct klx_producer *p, int64_t wait_ms,
+                       void (*on_stopped)(void *arg, size_t left), void *arg) {
+    p->stopping = true;
+    p->on_stopped = on_stopped;
+    p->stop_arg = arg;
+    klx_timer_start(p->deadline, wait_ms);
+    klx_feed_wake(p->feed);
+}
+
+static void end_client(void *arg) {
+    struct klx_producer *p = arg;
+    rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(p->rk, 1000); /* answers what was purged, which frees it */
+    rd_kafka_destroy(p->rk);
+}
+
+static void ended(void *arg) {
+    struct klx_producer *p = arg;
+    klx_kafka_config_free(p->kafka);
+    free(p);
+}
+
+void klx_producer_free(struct klx_producer *p) {
+    if (p == NULL) {
+        return;
+    }
+    p->freed = true;
+    if (p->in_callback) {
+        return;
+    }
+    klx_timer_free(p->deadline);
+    klx_feed_free(p->feed);
+    klx_work(p->loop, end_client, ended, p);
+}
