@@ -1,18 +1,16 @@
 /*
  * klx_consumer. librdkafka has two queues here, each a feed: what concerns the group (rebalances, errors, answers to commits) and what is
  * read. So a consumer that is paused leaves the records where they are, which stops the fetching, and still answers the group.
- *
- * The group hands out partitions by `roundrobin`, all anew at each rebalance. The cooperative protocol would keep more of them in place,
- * but in librdkafka 2.0 it can resume from an old position (its issue 4636), lose the assignment to a commit (4059), compute for ever
- * (4783) and hang on closing (4528). `range` would give the first member the first partitions of every topic.
  */
 #include "lib/io/consumer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/backoff.h"
 #include "lib/base/mem.h"
 #include "lib/io/feed.h"
+#include "lib/io/group.h"
 #include "lib/io/kafka.h"
 #include "lib/io/trouble.h"
 
@@ -27,6 +25,11 @@ struct klx_consumer {
     rd_kafka_queue_t *read; /* borrowed from `records` */
     struct klx_feed *group, *records, *closing;
     struct klx_trouble trouble;
+    struct klx_backoff backoff;
+    bool working; /* the start is looked up on the pool: rk and `start` are its */
+    bool begun;   /* the start is known: it is a member, or about to be */
+    bool from_beginning;
+    struct klx_group_start start;
     rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
     bool paused;
     bool dead;               /* fatal, or told to stop: hands out nothing more */
@@ -47,11 +50,10 @@ static void say_trouble(void *arg, const char *what) {
 static void on_error(struct klx_consumer *c, rd_kafka_resp_err_t err, const char *topic,
                      const char *detail) {
     char words[KLX_KAFKA_WORDS];
+    if (klx_kafka_passes(err)) {
+        return;
+    }
     switch (err) {
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-        return; /* one broker of several, or one that closed an idle connection: that all are down is an error of its own */
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         klx_kafka_words(c->rk, err, topic, words, sizeof(words));
@@ -75,8 +77,23 @@ static bool owns(const struct klx_consumer *c, const char *topic, int32_t partit
            rd_kafka_topic_partition_list_find(c->owned, topic, partition) != NULL;
 }
 
+/* What comes first of a partition that begins at its end, a record or the end, says where that is. */
+static void keep_start(struct klx_consumer *c, const rd_kafka_message_t *m) {
+    const char *topic = rd_kafka_topic_name(m->rkt);
+    if (c->start.at_end != NULL && owns(c, topic, m->partition) &&
+        rd_kafka_topic_partition_list_del(c->start.at_end, topic, m->partition) != 0) {
+        klx_consumer_store(c, topic, m->partition, m->offset);
+    }
+}
+
 static void on_message(struct klx_consumer *c, const rd_kafka_message_t *m) {
     struct klx_record_header headers[KLX_KAFKA_HEADERS_MAX];
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        keep_start(c, m);
+    }
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        return;
+    }
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         on_error(c, m->err, m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : NULL,
                  rd_kafka_message_errstr(m));
@@ -109,7 +126,7 @@ static bool take_of_group(void *arg) {
 
 static bool take_record(void *arg) {
     struct klx_consumer *c = arg;
-    if (c->paused) {
+    if (c->paused || c->dead) {
         return false;
     }
     c->in_callback = true;
@@ -125,7 +142,16 @@ static void lead_to_records(struct klx_consumer *c, const rd_kafka_topic_partiti
     }
 }
 
-static void take_over(struct klx_consumer *c, const rd_kafka_topic_partition_list_t *given) {
+static void begin_at_end(struct klx_consumer *c, rd_kafka_topic_partition_list_t *given) {
+    for (int i = 0; c->start.at_end != NULL && i < given->cnt; i++) {
+        rd_kafka_topic_partition_t *p = &given->elems[i];
+        if (rd_kafka_topic_partition_list_find(c->start.at_end, p->topic, p->partition) != NULL) {
+            p->offset = RD_KAFKA_OFFSET_END;
+        }
+    }
+}
+
+static void take_over(struct klx_consumer *c, rd_kafka_topic_partition_list_t *given) {
     if (c->dead) {
         rd_kafka_assign(c->rk, NULL);
         return;
@@ -133,9 +159,10 @@ static void take_over(struct klx_consumer *c, const rd_kafka_topic_partition_lis
     for (int i = 0; i < given->cnt; i++) {
         lead_to_records(c, &given->elems[i]);
     }
+    begin_at_end(c, given);
     rd_kafka_assign(c->rk, given);
     c->owned = rd_kafka_topic_partition_list_copy(given);
-    for (int i = 0; i < given->cnt; i++) {
+    for (int i = 0; !c->over && i < given->cnt; i++) {
         c->cb.on_assigned(c->cb.arg, given->elems[i].topic, given->elems[i].partition);
     }
 }
@@ -179,15 +206,41 @@ static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,
     }
 }
 
-static void begin(struct klx_consumer *c) {
+static void join(struct klx_consumer *c) {
+    c->begun = true;
     rd_kafka_resp_err_t err = rd_kafka_subscribe(c->rk, c->topics);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         on_error(c, err, NULL, rd_kafka_err2str(err));
     }
-    c->read = rd_kafka_queue_new(c->rk);
-    c->records = klx_feed_new(c->loop, c->read, SERVE_EVERY_MS, take_record, c);
-    c->group =
-        klx_feed_new(c->loop, rd_kafka_queue_get_consumer(c->rk), SERVE_EVERY_MS, take_of_group, c);
+}
+
+static void look_up_start(void *arg) {
+    struct klx_consumer *c = arg;
+    c->begun = klx_group_begin(c->rk, c->topics, &c->start);
+}
+
+static void on_looked_up(void *arg) {
+    struct klx_consumer *c = arg;
+    c->working = false;
+    if (c->freed) {
+        klx_consumer_free(c);
+    } else if (c->dead) {
+        return; /* stopped meanwhile: there is no group to leave */
+    } else if (c->begun) {
+        join(c);
+    } else {
+        klx_timer_start(c->timer, klx_backoff_next(&c->backoff, klx_clock_real()));
+        klx_trouble_add(&c->trouble, c->start.words); /* last: it may free c */
+    }
+}
+
+static void begin(struct klx_consumer *c) {
+    if (c->from_beginning) {
+        join(c);
+        return;
+    }
+    c->working = true;
+    klx_work(c->loop, look_up_start, on_looked_up, c);
 }
 
 static void stopped(struct klx_consumer *c) {
@@ -217,8 +270,9 @@ static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafk
     klx_kafka_set(conf, "enable.auto.commit", "true");
     klx_kafka_set(conf, "auto.commit.interval.ms", "1000");
     klx_kafka_set(conf, "enable.auto.offset.store", "false");
-    klx_kafka_set(conf, "enable.partition.eof", "false");
+    klx_kafka_set(conf, "enable.partition.eof", "true");
     klx_kafka_set(conf, "partition.assignment.strategy", "roundrobin");
+    /* Where there is no offset the topic was made, or has grown, or has lost records since the start of the group: nothing is skipped. */
     klx_kafka_set(conf, "auto.offset.reset", "earliest");
     klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "8192");
     klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "4194304");
@@ -227,6 +281,12 @@ static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafk
     rd_kafka_conf_set_offset_commit_cb(conf, on_committed);
     rd_kafka_conf_set_opaque(conf, c);
     return conf;
+}
+
+static bool wants_beginning(const struct klx_kafka_config *kafka) {
+    const char *reset = klx_kafka_config_get(kafka, "auto.offset.reset");
+    return reset != NULL && (strcmp(reset, "earliest") == 0 || strcmp(reset, "smallest") == 0 ||
+                             strcmp(reset, "beginning") == 0);
 }
 
 int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, const char *group,
@@ -246,7 +306,13 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
     for (size_t i = 0; i < topics_n; i++) {
         rd_kafka_topic_partition_list_add(c->topics, topics[i], RD_KAFKA_PARTITION_UA);
     }
+    c->from_beginning = wants_beginning(kafka);
+    klx_backoff_init(&c->backoff, 50, 200, 5000);
     klx_trouble_init(&c->trouble, l, say_trouble, c);
+    c->read = rd_kafka_queue_new(c->rk);
+    c->records = klx_feed_new(l, c->read, SERVE_EVERY_MS, take_record, c);
+    c->group =
+        klx_feed_new(l, rd_kafka_queue_get_consumer(c->rk), SERVE_EVERY_MS, take_of_group, c);
     c->timer = klx_timer_new(l, on_timer, c);
     klx_timer_start(c->timer, 0);
     *ret = c;
@@ -259,9 +325,7 @@ void klx_consumer_pause(struct klx_consumer *c) {
 
 void klx_consumer_resume(struct klx_consumer *c) {
     c->paused = false;
-    if (c->records != NULL) {
-        klx_feed_wake(c->records);
-    }
+    klx_feed_wake(c->records);
 }
 
 void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t partition,
@@ -306,8 +370,9 @@ void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stoppe
     c->stop_arg = arg;
     c->dead = true;
     klx_trouble_clear(&c->trouble);
-    klx_timer_start(c->timer, c->group != NULL ? wait_ms : 0);
-    if (c->group != NULL) {
+    bool member = !c->working && c->begun;
+    klx_timer_start(c->timer, member ? wait_ms : 0);
+    if (member) {
         leave_group(c);
     }
 }
@@ -324,15 +389,18 @@ void klx_consumer_free(struct klx_consumer *c) {
     if (c == NULL) {
         return;
     }
-    c->freed = true;
-    if (c->in_callback) {
-        return;
+    c->freed = c->dead = c->over = true;
+    c->on_stopped = NULL;
+    klx_timer_stop(c->timer);
+    if (c->in_callback || c->working) {
+        return; /* comes again when librdkafka, or the work, is done */
     }
     klx_timer_free(c->timer);
     klx_trouble_release(&c->trouble);
     klx_feed_free(c->closing);
     klx_feed_free(c->records);
     klx_feed_free(c->group);
+    klx_group_start_release(&c->start);
     rd_kafka_topic_partition_list_destroy(c->topics);
     if (c->owned != NULL) {
         rd_kafka_topic_partition_list_destroy(c->owned);

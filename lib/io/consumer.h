@@ -1,9 +1,20 @@
 /*
- * Reading Kafka on the loop, read_committed, record by record.
+ * Reading Kafka on the loop, read_committed, record by record. klx_reader reads given topics once, without a group.
  *
  * klx_consumer is a member of a group and hands out what its partitions hold after the committed offsets. Offsets move only by
- * klx_consumer_store; stored ones are committed every second and at the end. klx_reader reads given topics once, without a group.
- * The queue is served at least every second, so an idle topic never costs the membership.
+ * klx_consumer_store; stored ones are committed every second, when the group takes the partition away, and at the end.
+ *
+ * The group is answered on the loop at least every second, whether or not records come or are wanted, so neither an idle topic nor a
+ * pause costs the membership. Read but not handed out are at most 8 MiB (queued.max.messages.kbytes) and the answers under way.
+ *
+ * Partitions are shared out by `roundrobin`, all anew at each rebalance. The cooperative protocol would leave more of them in place, but
+ * in librdkafka 2.0 it can resume from an old position (its issue 4636), lose the assignment to a commit (4059), compute for ever (4783)
+ * and hang on closing (4528); `range` would give the first members the first partitions of every topic and the last ones nothing.
+ *
+ * A topic that is new to the group (no offset for any of its partitions) begins at its end: a sink that is set up tells of what happens
+ * from then on, not of last week. Set `auto.offset.reset: earliest` among the `kafka:` properties to begin at the beginning. In every
+ * other case nothing that can be had is skipped: a topic that is made later, a partition that is added, and a partition whose offset
+ * Kafka has deleted (retention) begin at the first record there is.
  */
 #pragma once
 
@@ -34,17 +45,20 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
                      const char *const *topics, size_t topics_n,
                      const struct klx_consumer_callbacks *cb, struct klx_consumer **ret,
                      struct klx_error *e) KLX_MUST_CHECK;
-/* Stops handing out records, at once; keeps the membership. */
+/* Stops handing out records, at once, also from inside on_record; keeps the membership. */
 void klx_consumer_pause(struct klx_consumer *c);
 void klx_consumer_resume(struct klx_consumer *c);
-/* Everything before `next_offset` is settled. */
+/* Everything before `next_offset` is settled. Ignored for a partition that is not this member's (any more). */
 void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t partition,
                         int64_t next_offset);
 bool klx_consumer_assigned(
     const struct klx_consumer *c); /* the group has given it its partitions (perhaps none) */
-/* Commits what is stored, leaves the group, then on_stopped; at most wait_ms. No other callback comes after on_stopped. */
+/* Commits what is stored, leaves the group, then on_stopped; at most wait_ms. From the call on only on_revoked may come, and nothing
+   after on_stopped. */
 void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg),
                        void *arg);
+/* From any callback but never inside _new. Without a stop, what is stored may not be committed. The client ends on klx_work; nothing is
+   called any more. */
 void klx_consumer_free(struct klx_consumer *c);
 
 struct klx_reader;

@@ -186,6 +186,11 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
     }
 }
 
+bool klx_kafka_passes(rd_kafka_resp_err_t err) {
+    return err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           err == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
 int klx_kafka_errno(rd_kafka_resp_err_t err) {
     switch (err) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:

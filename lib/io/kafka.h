@@ -28,6 +28,8 @@ int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);
+/* One broker of several went away, or closed an idle connection: librdkafka goes on, and that all are down is an error of its own. */
+bool klx_kafka_passes(rd_kafka_resp_err_t err);
 /* The negative errno of an error that concerns one record, topic or request. */
 int klx_kafka_errno(rd_kafka_resp_err_t err);
 /* Queues one record; `flags` as RD_KAFKA_MSG_F_*. Returns librdkafka's error. */

@@ -2,37 +2,31 @@
  * klx_reader: given topics from a start to their end, or for ever, without a group. What blocks (metadata, offsets by time, closing)
  * runs on klx_work; records are handed out on the loop.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lib/base/backoff.h"
 #include "lib/base/mem.h"
 #include "lib/io/consumer.h"
+#include "lib/io/feed.h"
 #include "lib/io/kafka.h"
+#include "lib/io/trouble.h"
 
 #define LOOKUP_MS 5000
-#define SERVE_EVERY_MS 500 /* an edge of the eventfd may be lost: the queue is looked at anyway */
-#define RECORDS_PER_TURN 500
-#define TROUBLE_EVERY_US 5000000
-#define HEADERS_MAX 32
+#define SERVE_EVERY_MS 500
 
 struct klx_reader {
     struct klx_loop *loop;
     struct klx_reader_callbacks cb;
     rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    int event_fd;
-    struct klx_fd *fd;
-    struct klx_timer *timer; /* serving, or the next try of the look-up */
+    struct klx_feed *feed;   /* NULL until the look-up is done */
+    struct klx_timer *timer; /* the next try of the look-up */
     struct klx_backoff backoff;
     char **topics;
     size_t topics_n;
     enum klx_reader_start start;
     int64_t start_ms;
     bool until_end;
-    int64_t trouble_said_us;
+    struct klx_trouble trouble;
 
     bool working; /* the look-up is on the pool */
     bool freed;
@@ -40,10 +34,8 @@ struct klx_reader {
     rd_kafka_resp_err_t outcome;
     char words[KLX_KAFKA_WORDS];
 
-    bool assigned;
     bool *at_end; /* of each partition of the list */
     int ends_left;
-    bool draining; /* more is waiting: a turn is deferred */
     bool in_callback;
 };
 
@@ -98,37 +90,16 @@ static void look_up(void *arg) {
     }
 }
 
-static void trouble(struct klx_reader *r, const char *what) {
-    int64_t now_us = klx_loop_now_us(r->loop);
-    if (now_us - r->trouble_said_us >= TROUBLE_EVERY_US) {
-        r->trouble_said_us = now_us;
+static void say_trouble(void *arg, const char *what) {
+    struct klx_reader *r = arg;
+    if (!r->freed) {
         r->cb.on_trouble(r->cb.arg, what);
     }
 }
 
 static void hand_out(struct klx_reader *r, const rd_kafka_message_t *m) {
-    struct klx_record_header headers[HEADERS_MAX];
-    struct klx_record record = {
-        .topic = rd_kafka_topic_name(m->rkt),
-        .partition = m->partition,
-        .offset = m->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-        .key = klx_sv_n(m->key, m->key_len),
-        .value = klx_sv_n(m->payload, m->len),
-        .headers = headers,
-    };
-    rd_kafka_headers_t *list = NULL;
-    if (rd_kafka_message_headers(m, &list) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const char *name = NULL;
-        const void *value = NULL;
-        size_t bytes = 0;
-        while (record.headers_n < HEADERS_MAX &&
-               rd_kafka_header_get_all(list, record.headers_n, &name, &value, &bytes) ==
-                   RD_KAFKA_RESP_ERR_NO_ERROR) {
-            headers[record.headers_n++] =
-                (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
-        }
-    }
+    struct klx_record_header headers[KLX_KAFKA_HEADERS_MAX];
+    struct klx_record record = klx_kafka_record(m, headers, KLX_KAFKA_HEADERS_MAX);
     r->cb.on_record(r->cb.arg, &record);
 }
 
@@ -147,6 +118,9 @@ static void on_partition_end(struct klx_reader *r, const rd_kafka_message_t *m) 
 
 static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
     char words[KLX_KAFKA_WORDS];
+    if (klx_kafka_passes(m->err)) {
+        return;
+    }
     switch (m->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
         hand_out(r, m);
@@ -161,63 +135,32 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
         klx_kafka_words(r->rk, m->err,
                         m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : rd_kafka_message_errstr(m),
                         words, sizeof(words));
-        trouble(r, words);
+        klx_trouble_add(&r->trouble, words);
     }
 }
 
-static void serve(struct klx_reader *r);
-
-static void serve_more(void *arg) {
+static bool take(void *arg) {
     struct klx_reader *r = arg;
-    r->draining = false;
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, 0);
+    if (m == NULL) {
+        return false;
+    }
+    r->in_callback = true;
+    on_message(r, m);
+    r->in_callback = false;
+    rd_kafka_message_destroy(m);
     if (r->freed) {
-        free(r);
-        return;
+        klx_reader_free(r); /* it was put off while a message of it was in hand */
+        return false;
     }
-    serve(r);
-}
-
-static void serve(struct klx_reader *r) {
-    for (int i = 0; i < RECORDS_PER_TURN; i++) {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, 0);
-        if (m == NULL) {
-            return;
-        }
-        r->in_callback = true;
-        on_message(r, m);
-        r->in_callback = false;
-        rd_kafka_message_destroy(m);
-        if (r->freed) {
-            klx_reader_free(r); /* it was put off while a message of it was in hand */
-            return;
-        }
-    }
-    if (!r->draining) {
-        r->draining = true;
-        klx_loop_defer(r->loop, serve_more, r);
-    }
-}
-
-static void on_fd(void *arg, int events) {
-    struct klx_reader *r = arg;
-    uint64_t count = 0;
-    (void)events;
-    (void)!read(r->event_fd, &count, sizeof(count));
-    serve(r);
+    return true;
 }
 
 static void begin_serving(struct klx_reader *r) {
-    uint64_t one = 1;
     rd_kafka_assign(r->rk, r->partitions);
-    r->assigned = true;
     r->ends_left = r->partitions->cnt;
     r->at_end = klx_alloc_n(bool, (size_t)r->partitions->cnt);
-    r->queue = rd_kafka_queue_get_consumer(r->rk);
-    r->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    rd_kafka_queue_io_event_enable(r->queue, r->event_fd, &one, sizeof(one));
-    r->fd = klx_fd_new(r->loop, r->event_fd, on_fd, r);
-    klx_fd_set(r->fd, KLX_FD_READ);
-    klx_timer_repeat(r->timer, SERVE_EVERY_MS);
+    r->feed = klx_feed_new(r->loop, rd_kafka_queue_get_consumer(r->rk), SERVE_EVERY_MS, take, r);
 }
 
 static void on_looked_up(void *arg) {
@@ -233,18 +176,14 @@ static void on_looked_up(void *arg) {
     }
     rd_kafka_topic_partition_list_destroy(r->partitions);
     r->partitions = NULL;
-    trouble(r, r->words);
     klx_timer_start(r->timer, klx_backoff_next(&r->backoff, klx_clock_real()));
+    klx_trouble_add(&r->trouble, r->words); /* last: it may free r */
 }
 
 static void on_timer(void *arg) {
     struct klx_reader *r = arg;
-    if (r->assigned) {
-        serve(r);
-    } else {
-        r->working = true;
-        klx_work(r->loop, look_up, on_looked_up, r);
-    }
+    r->working = true;
+    klx_work(r->loop, look_up, on_looked_up, r);
 }
 
 int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
@@ -269,13 +208,12 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
     r->start = o->start;
     r->start_ms = o->start_ms;
     r->until_end = o->until_end;
-    r->event_fd = -1;
-    r->trouble_said_us = -TROUBLE_EVERY_US;
     r->topics = klx_alloc_n(char *, o->topics_n);
     for (size_t i = 0; i < o->topics_n; i++) {
         r->topics[r->topics_n++] = klx_strdup(o->topics[i]);
     }
     klx_backoff_init(&r->backoff, 50, 200, 5000);
+    klx_trouble_init(&r->trouble, l, say_trouble, r);
     r->timer = klx_timer_new(l, on_timer, r);
     klx_timer_start(r->timer, 0);
     *ret = r;
@@ -299,12 +237,8 @@ void klx_reader_free(struct klx_reader *r) {
         return; /* comes again when the work, or the message in hand, is done */
     }
     klx_timer_free(r->timer);
-    klx_fd_free(r->fd);
-    if (r->queue != NULL) {
-        rd_kafka_queue_io_event_enable(r->queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(r->queue);
-        close(r->event_fd);
-    }
+    klx_trouble_release(&r->trouble);
+    klx_feed_free(r->feed);
     if (r->partitions != NULL) {
         rd_kafka_topic_partition_list_destroy(r->partitions);
     }
@@ -314,7 +248,5 @@ void klx_reader_free(struct klx_reader *r) {
     free(r->topics);
     free(r->at_end);
     klx_work(r->loop, destroy_client, nothing_more, r->rk);
-    if (!r->draining) {
-        free(r);
-    }
+    free(r);
 }
