@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from cluster import KubeClient, StatusError
 from stage import Keys, Slack, Smtp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,3 +208,26 @@ def test_the_program_is_controlled_over_http(program: dict) -> None:
         client.login(program["smtp"]["user"], program["smtp"]["password"])
         client.sendmail("k@example.com", ["a@example.com"], mail())
     assert requests.get(f"{control}/mail/messages?wait=5", timeout=10).json()["messages"][0]["subject"] == "hello"
+
+
+def test_the_program_plays_an_episode(program: dict) -> None:
+    control, node = program["control"], "aks-nodepool1-12345678-vmss000001"
+    client = KubeClient.from_kubeconfig(program["kube"]["kubeconfig"])
+    since = client.list("/api/v1/events", limit=1)["metadata"]["resourceVersion"]
+    assert requests.post(f"{control}/scenario/repair?node={node}&pace=0.01&shape=legacy", timeout=5).json()["node"] == node
+    reasons = []
+    for frame in client.watch("/api/v1/events", since, timeoutSeconds=20, fieldSelector=f"involvedObject.name={node}"):
+        reasons.append(frame["object"]["reason"])
+        if reasons[-1] == "NodeReady":
+            break
+    assert reasons == ["NodeNotReady", "NodeRebootStart", "NodeRebootEnd", "Rebooted", "NodeReady"]
+    requests.post(f"{control}/fault/kube?verb=list&status=503", timeout=5)
+    with pytest.raises(StatusError, match="503"):
+        client.list("/api/v1/nodes")
+    requests.post(f"{control}/kube/ready?node={node}&status=false", timeout=5)
+    [condition] = client.list("/api/v1/nodes", fieldSelector=f"metadata.name={node}")["items"][0]["status"]["conditions"]
+    assert condition["status"] == "False"
+    assert f"node {node}: Ready False" in requests.get(control, timeout=5).text
+    assert requests.post(f"{control}/scenario/nix", timeout=5).status_code == 400
+    played = requests.get(f"{control}/scenario", timeout=5).json()
+    assert "ladder" in played["scenarios"] and played["played"][0]["done"]

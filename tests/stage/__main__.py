@@ -15,11 +15,13 @@ from .world import Stage
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stage", description="The scripted outside world of klaxon, on loopback.")
     parser.add_argument("--dir", type=Path, required=True, help="where stage.json, kubeconfig and keys go")
+    parser.add_argument("--life", type=float, default=3.0, help="seconds between two Events of the pods; 0: nothing happens by itself (3)")
     args = parser.parse_args()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     with Stage(args.dir) as stage:
+        stage.live(every=args.life)
         path = stage.write_addresses()
         print(json.dumps(stage.addresses(), indent=2), flush=True)
         print(f"ready: {path}; overview: {stage.control.url}/", file=sys.stderr, flush=True)

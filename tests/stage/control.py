@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .scenarios import Scenario, names
 from .web import BadRequest, Exchange, Server
 
 if TYPE_CHECKING:
@@ -154,6 +155,17 @@ def _smtp_fault(control: Control, exchange: Exchange) -> Answer:
     return {"waiting": control.stage.smtp.faults.waiting()}
 
 
+@route("POST", "/fault/kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")
+def _kube_fault(control: Control, exchange: Exchange) -> Answer:
+    control.stage.kube.fault(**_fields(exchange))
+    return {"waiting": control.stage.kube.faults.waiting()}
+
+
+@route("POST", "/fault/stream", "what (end, close, reset, silent, error, bookmark, raw, split, cut), resource, code, data, size, delay: the open watches")
+def _stream(control: Control, exchange: Exchange) -> Answer:
+    return {"watches": control.stage.kube.stream(**_fields(exchange))}
+
+
 @route("GET", "/fault", "the faults that wait for their request")
 def _waiting(control: Control, exchange: Exchange) -> Answer:
     return {name: faults.waiting() for name, faults in control.stage.faults().items()}
@@ -163,4 +175,80 @@ def _waiting(control: Control, exchange: Exchange) -> Answer:
 def _clear(control: Control, exchange: Exchange) -> Answer:
     for faults in control.stage.faults().values():
         faults.clear()
+    return {}
+
+
+@route("GET", "/kube/requests", "what the API server was asked: ?since=N&wait=S")
+def _requests(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.kube.requests, "requests", asdict)
+
+
+@route("POST", "/kube/apply", "an object: created, or replaced as a whole")
+def _apply(control: Control, exchange: Exchange) -> Answer:
+    return control.stage.kube.put(exchange.json())
+
+
+@route("POST", "/kube/delete", "resource, name, namespace")
+def _delete(control: Control, exchange: Exchange) -> Answer:
+    fields = _fields(exchange)
+    control.stage.kube.delete(fields["resource"], fields["name"], namespace=fields.get("namespace", "default"))
+    return {}
+
+
+@route("POST", "/kube/ready", "node, status (True, False, Unknown): its Ready condition")
+def _ready(control: Control, exchange: Exchange) -> Answer:
+    fields = _fields(exchange)
+    Scenario(control.stage.kube, "repair", fields["node"]).ready(str(fields["status"]).capitalize())
+    return {}
+
+
+@route("POST", "/kube/compact", "history is forgotten: a watch from before gets 410")
+def _compact(control: Control, exchange: Exchange) -> Answer:
+    return {"revision": control.stage.kube.compact()}
+
+
+@route("POST", "/kube/back", "revision: a backup is restored, versions start over there")
+def _back(control: Control, exchange: Exchange) -> Answer:
+    control.stage.kube.go_back(int(_fields(exchange)["revision"]))
+    return {"revision": control.stage.kube.store.revision}
+
+
+@route("POST", "/kube/down", "the API server refuses connections until /kube/up")
+def _down(control: Control, exchange: Exchange) -> Answer:
+    control.stage.kube.stop()
+    return {}
+
+
+@route("POST", "/kube/up", "it is there again, on the same port")
+def _up(control: Control, exchange: Exchange) -> Answer:
+    control.stage.kube.restart()
+    return {}
+
+
+@route("POST", "/scenario/*", "play one: node, pace (seconds for a minute of life, 1), shape (new, legacy); GET /scenario names them")
+def _play(control: Control, exchange: Exchange) -> Answer:
+    return control.stage.play(exchange.rest, **_fields(exchange)).to_json()
+
+
+@route("GET", "/scenario", "the scenarios there are, and those that were played")
+def _scenarios(control: Control, exchange: Exchange) -> Answer:
+    return {"scenarios": names(), "played": [one.to_json() for one in control.stage.played]}
+
+
+@route("DELETE", "/scenario", "those that are playing end where they are")
+def _stop_scenarios(control: Control, exchange: Exchange) -> Answer:
+    for one in control.stage.played:
+        one.stop()
+    return {}
+
+
+@route("POST", "/life", "pods live and fail: every (seconds between two Events, 3)")
+def _life(control: Control, exchange: Exchange) -> Answer:
+    control.stage.live(**_fields(exchange))
+    return {}
+
+
+@route("DELETE", "/life", "they stop")
+def _no_life(control: Control, exchange: Exchange) -> Answer:
+    control.stage.live(every=0)
     return {}

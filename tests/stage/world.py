@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 from .control import Control
 from .faults import Faults
 from .keys import Keys
+from .kube import Kube
+from .kube_store import NODES as NODES_RESOURCE
+from .life import Life
+from .scenarios import Scenario
 from .slack import Slack
 from .smtp import Smtp
 
 HOOKS = ("operations", "platform")
+NODES = tuple(f"aks-nodepool1-12345678-vmss00000{i}" for i in range(3))
 MAIL_USER, MAIL_PASSWORD = "klaxon", "stage-password"
 
 
@@ -24,12 +30,18 @@ class Stage:
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.keys = Keys(self.dir / "pki")
+        self.kube = Kube(self.keys, token=secrets.token_hex(16))
+        self.kubeconfig = self.kube.write_kubeconfig(self.dir / "kubeconfig")
         self.slack = Slack()
         self.smtp = Smtp(self.keys, users={MAIL_USER: MAIL_PASSWORD})
         self.control = Control(self)
+        for name in NODES:
+            Scenario(self.kube, "repair", name).ensure_node(name)
         for name in HOOKS:
             self.slack.new_hook(name)
-        self._parts = (self.slack, self.smtp, self.control)
+        self.played: list[Scenario] = []
+        self._life: Life | None = None
+        self._parts = (self.kube, self.slack, self.smtp, self.control)
 
     def __enter__(self) -> "Stage":
         self.start()
@@ -43,15 +55,30 @@ class Stage:
             part.start()
 
     def stop(self) -> None:
+        self.live(every=0)
+        for one in self.played:
+            one.stop()
         for part in reversed(self._parts):
             part.stop()
 
+    def play(self, scenario: str, node: str = NODES[1], **how: Any) -> Scenario:
+        """In the background; several may play at once."""
+        self.played.append(Scenario(self.kube, scenario, node, **how).start())
+        return self.played[-1]
+
+    def live(self, every: float = 3.0, **how: Any) -> None:
+        """Life of so many seconds an Event, instead of what there was; 0: none."""
+        if self._life is not None:
+            self._life.stop()
+        self._life = Life(self.kube, every, **how).start() if every > 0 else None
+
     def faults(self) -> dict[str, Faults]:
-        return {"slack": self.slack.faults, "smtp": self.smtp.faults}
+        return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults}
 
     def addresses(self) -> dict[str, Any]:
         return {
             "control": self.control.url,
+            "kube": {"url": self.kube.url, "kubeconfig": str(self.kubeconfig), "ca": str(self.kube.ca), "token": self.kube.token},
             "slack": {"hooks": self.slack.hooks()},
             "smtp": {"url": self.smtp.url, "host": self.smtp.host, "port": self.smtp.port, "tls": self.smtp.tls,
                      "ca": str(self.smtp.ca), "user": MAIL_USER, "password": MAIL_PASSWORD},
@@ -66,10 +93,17 @@ class Stage:
         return path
 
     def overview(self) -> str:
-        lines = ["klaxon's stage: the outside world, scripted", ""]
+        lines = ["klaxon's stage: the outside world, scripted", "", f"  kube-apiserver: {self.kube.url} (kubeconfig {self.kubeconfig})"]
         lines += [f"  slack {name}: {url}" for name, url in self.slack.hooks().items()]
         lines += [f"  smtp: {self.smtp.url} ({self.smtp.tls}, user {MAIL_USER})",
                   f"  {len(self.slack.messages)} Slack messages, {len(self.smtp.mails)} mails", ""]
+        lines += [f"  node {name}: Ready {_ready(obj)}" for name, obj in self.kube.store.list(NODES_RESOURCE)]
+        lines += [f"  playing {one.name} on {one.node}: {one.log[-1]['what'] if one.log else 'begins'}"
+                  for one in self.played if not one.done.is_set()]
         lines += [f"  {message.hook}: {message.text().splitlines()[0][:100]}" for message in self.slack.messages.all()[-5:]]
         lines += [f"  mail to {', '.join(mail.recipients)}: {mail.message['Subject']}" for mail in self.smtp.mails.all()[-5:]]
         return "\n".join(lines) + "\n"
+
+
+def _ready(node: dict[str, Any]) -> str:
+    return next(one["status"] for one in node["status"]["conditions"] if one["type"] == "Ready")
