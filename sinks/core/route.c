@@ -74,15 +74,31 @@ bool klx_route_names(const struct klx_route *r, size_t channel) {
     return r->named[channel];
 }
 
+/* The end of an incident is only info: whether it is told is decided by the data, which has the incident's worst severity. */
 static bool attributes_match(const struct klx_subscription_settings *s, const struct klx_event *e) {
     bool is_history = e->resync && e->incident.n == 0;
-    return s->severities[e->severity] && (s->history || !is_history) &&
-           klx_match_test(s->cluster, e->cluster);
+    return (s->severities[e->severity] || e->phase == KLX_PHASE_RESOLVED) &&
+           (s->history || !is_history) && klx_match_test(s->cluster, e->cluster);
 }
 
-static bool data_matches(const struct klx_subscription_settings *s, const struct klx_json *data) {
+static bool severity_matches(const struct klx_subscription_settings *s, const struct klx_event *e,
+                             const struct klx_json *data) {
+    enum klx_severity worst = e->severity;
+    bool matches = s->severities[e->severity];
+    if (e->phase == KLX_PHASE_RESOLVED &&
+        klx_severity_parse(klx_json_str(data, "incident.severity"), &worst) == 0) {
+        for (int i = 0; i <= (int)worst; i++) {
+            matches = matches || s->severities[i];
+        }
+    }
+    return matches;
+}
+
+static bool data_matches(const struct klx_subscription_settings *s, const struct klx_event *e,
+                         const struct klx_json *data) {
     const struct klx_json *object = klx_json_get(data, "object");
-    if (!klx_match_test(s->namespace, klx_json_str(object, "namespace")) ||
+    if (!severity_matches(s, e, data) ||
+        !klx_match_test(s->namespace, klx_json_str(object, "namespace")) ||
         !klx_match_test(s->name, klx_json_str(object, "name")) ||
         !klx_match_test(s->kind, klx_json_str(object, "kind")) ||
         !klx_match_test(s->reason, klx_json_str(data, "reason"))) {
@@ -114,7 +130,7 @@ size_t klx_route_match(struct klx_route *r, enum klx_topic topic, const struct k
     r->event++;
     for (size_t i = 0; e->replay_id.n == 0 && i < r->topics[topic].n; i++) {
         const struct klx_subscription_settings *s = r->topics[topic].items[i];
-        if (!attributes_match(s, e) || !data_matches(s, data)) {
+        if (!attributes_match(s, e) || !data_matches(s, e, data)) {
             continue;
         }
         for (size_t c = 0; c < s->channels_n; c++) {

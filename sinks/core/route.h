@@ -3,7 +3,8 @@
  *
  * A channel is told once, however many subscriptions match: the first in the order of the configuration names the team. History is kept
  * apart from news: an event that a relist found (resync) and that belongs to no incident goes only to subscriptions with
- * `history: true`; a replayed one (replayid) goes to no subscription.
+ * `history: true`; a replayed one (replayid) goes to no subscription. The end of an incident goes to whoever may have been told of some
+ * of it: its own severity does not count, but that of the worst event before it.
  *
  * A name, label or namespace that the event does not have reads as empty text: "!kube-*" matches it, "prod" does not, and "?*" asks for
  * one. Subscriptions are indexed by topic; those that name no channel of this process are left out at the start.

@@ -135,6 +135,34 @@ static void attributes_decide_before_the_data_is_read(void **state) {
     klx_match_free(s.cluster);
 }
 
+/* Its own severity is info. */
+static bool the_end_goes(bool info, bool warning, bool critical, const char *data) {
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_event e = event();
+    s.severities[KLX_SEVERITY_INFO] = info;
+    s.severities[KLX_SEVERITY_WARNING] = warning;
+    s.severities[KLX_SEVERITY_CRITICAL] = critical;
+    e.severity = KLX_SEVERITY_INFO;
+    e.incident = KLX_SV("i");
+    e.phase = KLX_PHASE_RESOLVED;
+    e.data = klx_sv(data);
+    return goes(&s, &e);
+}
+
+static void who_was_alarmed_hears_the_end(void **state) {
+    (void)state;
+    static const char warning[] = "{\"incident\":{\"severity\":\"warning\"}}",
+                      critical[] = "{\"incident\":{\"severity\":\"critical\"}}",
+                      info[] = "{\"incident\":{\"severity\":\"info\"}}";
+    assert_true(the_end_goes(false, true, true, warning));
+    assert_true(the_end_goes(false, true, false, critical));
+    assert_true(the_end_goes(false, false, true, critical));
+    assert_false(the_end_goes(false, false, true, warning));
+    assert_false(the_end_goes(false, true, true, info));
+    assert_true(the_end_goes(true, false, false, info));
+    assert_false(the_end_goes(false, true, true, "{}"));
+}
+
 static void the_object_and_its_labels_match(void **state) {
     (void)state;
     const struct klx_event e = event();
@@ -186,6 +214,7 @@ int main(void) {
         cmocka_unit_test(a_channel_is_told_once_for_the_first_team),
         cmocka_unit_test(only_its_own_topics_and_channels),
         cmocka_unit_test(attributes_decide_before_the_data_is_read),
+        cmocka_unit_test(who_was_alarmed_hears_the_end),
         cmocka_unit_test(the_object_and_its_labels_match),
         cmocka_unit_test(history_and_replays_are_no_news),
     };
