@@ -4,26 +4,6 @@
 
 #include "lib/base/options.h"
 
-size_t klx_cli_kafka_properties(const struct klx_settings *s, struct klx_kafka_config *kafka,
-                                void (*report)(void *arg, const char *text), void *arg) {
-    size_t refused = 0;
-    const struct klx_config_node *n = klx_config_first(s->kafka);
-    for (; n != NULL; n = klx_config_next(n)) {
-        struct klx_error inner = { 0 }, e = { 0 };
-        if (klx_config_type(n) != KLX_CONFIG_SCALAR) {
-            klx_config_fail(n, &e, "expected a single value");
-        } else if (klx_kafka_config_set(kafka, klx_config_key(n), klx_config_scalar(n), &inner) !=
-                   0) {
-            klx_config_fail(n, &e, "%s", inner.text);
-        }
-        if (e.code != 0) {
-            report(arg, e.text);
-            refused++;
-        }
-    }
-    return refused;
-}
-
 static void print_error(void *arg, const char *text) {
     fprintf(stderr, "%s: %s\n", (const char *)arg, text);
 }
@@ -38,7 +18,7 @@ int klx_cli_config_load(const char *command, const char *file, struct klx_cli_co
         return KLX_EXIT_CONFIG;
     }
     c.kafka = klx_kafka_config_new();
-    if (klx_cli_kafka_properties(&c.settings, c.kafka, print_error, (void *)(uintptr_t)command) >
+    if (klx_kafka_config_bind(c.kafka, c.settings.kafka, print_error, (void *)(uintptr_t)command) >
         0) {
         klx_cli_config_release(&c);
         return KLX_EXIT_CONFIG;

@@ -19,10 +19,6 @@ struct klx_cli_config {
     struct klx_kafka_config *kafka;
 };
 
-/* Binds each property of `kafka:`. When one is refused, `report` gets its place and reason, and the others are tried still; the result is
-   the number of those that were refused. */
-size_t klx_cli_kafka_properties(const struct klx_settings *s, struct klx_kafka_config *kafka,
-                                void (*report)(void *arg, const char *text), void *arg);
 /* KLX_EXIT_OK, or the exit code after it has said what is wrong. `command` ("klaxon tail") stands in front. */
 int klx_cli_config_load(const char *command, const char *file,
                         struct klx_cli_config *ret) KLX_MUST_CHECK;

@@ -22,9 +22,9 @@ void klx_topic_plan_init(struct klx_topic_plan plan[static KLX_TOPICS_N],
             .name = s->topics.name[i],
             .partitions = configured ? (int32_t)s->partitions : spec->partitions,
             .replication = (int16_t)s->replication,
-            .retention_ms = spec->retention_ms,
+            .retention_ms = s->retention_ms[i],
         };
-        snprintf(plan[i].retention, sizeof(plan[i].retention), "%" PRId64, spec->retention_ms);
+        snprintf(plan[i].retention, sizeof(plan[i].retention), "%" PRId64, plan[i].retention_ms);
     }
 }
 
@@ -74,7 +74,13 @@ void klx_topic_plan_drift(const struct klx_topic_plan *p, struct klx_buf *out) {
     snprintf(found, sizeof(found), "%d", (int)p->found_partitions);
     snprintf(expected, sizeof(expected), "%d", (int)p->partitions);
     differs(out, "partitions", found, expected);
+    if (p->replication > 0) {
+        snprintf(found, sizeof(found), "%d", (int)p->found_replication);
+        snprintf(expected, sizeof(expected), "%d", (int)p->replication);
+        differs(out, "replication", found, expected);
+    }
     differs(out, CLEANUP, p->found_cleanup, klx_topic_specs[p->topic].cleanup_policy);
+    differs(out, RETENTION, p->found_retention, p->retention);
     differs(out, TIMESTAMP, p->found_timestamp, CREATE_TIME);
 }
 

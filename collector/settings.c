@@ -53,86 +53,132 @@ static bool is_name(struct klx_sv s) {
     return s.n > 0 && s.n <= NAME_BYTES_MAX;
 }
 
-static int add_source(struct klx_cluster_settings *c, const struct klx_config_node *n,
-                      struct klx_error *e) {
+struct binder {
+    struct klx_collector_settings *out;
+    klx_config_report_fn report;
+    void *arg;
+    size_t mistakes;
+};
+
+static void take_report(void *arg, const char *text) {
+    struct binder *b = arg;
+    b->mistakes++;
+    b->report(b->arg, text);
+}
+
+static void mistake(struct binder *b, const struct klx_error *e) {
+    take_report(b, e->text);
+}
+
+static void add_source(struct binder *b, struct klx_cluster_settings *c,
+                       const struct klx_config_node *n) {
+    static const struct klx_config_field none[] = { { .key = NULL } };
     const char *names[KLX_COUNT(all_sources)];
+    struct klx_error e;
     for (size_t i = 0; i < KLX_COUNT(all_sources); i++) {
         names[i] = all_sources[i]->name;
         if (klx_sv_eq(klx_config_key(n), klx_sv(names[i]))) {
-            static const struct klx_config_field none[] = { { .key = NULL } };
             int unused = 0;
             c->sources[c->sources_n++] = all_sources[i];
-            return klx_config_bind(n, none, &unused, e);
+            klx_config_bind_all(n, none, &unused, take_report, b);
+            return;
         }
     }
-    const char *near = klx_config_nearest(klx_config_key(n), names, KLX_COUNT(names));
-    return klx_config_fail(n, e, "there is no such source%s%s%s",
-                           near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
-                           near != NULL ? "\"?" : "");
+    klx_config_fail_key(n, &e, "there is no source \"%.*s\"%s", KLX_SV_FMT(klx_config_key(n)),
+                        klx_config_hint(klx_config_key(n), names, KLX_COUNT(names)).text);
+    mistake(b, &e);
 }
 
-static int add_cluster(struct klx_collector_settings *s, const struct klx_config_node *n,
-                       struct klx_error *e) {
-    struct cluster c = { 0 };
-    int rc = klx_config_bind(n, cluster_fields, &c, e);
-    if (rc != 0) {
-        return rc;
+static void check_name(struct binder *b, const struct klx_config_node *n, const char *name) {
+    struct klx_error e;
+    if (!is_name(klx_sv(name))) {
+        klx_config_fail(klx_config_get(n, "name"), &e,
+                        "1 to %d of a-z, 0-9, '-' and '.', found \"%s\"", NAME_BYTES_MAX, name);
+        mistake(b, &e);
     }
+    for (size_t i = 0; i + 1 < b->out->clusters_n; i++) {
+        const struct klx_cluster_settings *other = &b->out->clusters[i];
+        if (other->name != NULL && strcmp(other->name, name) == 0) {
+            klx_config_fail(klx_config_get(n, "name"), &e,
+                            "\"%s\" is taken by the cluster in line %u", name,
+                            klx_config_line(other->at));
+            mistake(b, &e);
+        }
+    }
+}
+
+static void add_sources(struct binder *b, struct klx_cluster_settings *c,
+                        const struct klx_config_node *map) {
+    bool is_map = klx_config_type(map) == KLX_CONFIG_MAP;
+    const struct klx_config_node *n = is_map ? klx_config_first(map) : NULL;
+    if (n == NULL) {
+        struct klx_error e;
+        klx_config_fail(map, &e,
+                        "expected at least one source, for example {events: {}, nodes: {}}");
+        mistake(b, &e);
+    }
+    for (; n != NULL; n = klx_config_next(n)) {
+        add_source(b, c, n);
+    }
+}
+
+static void add_cluster(struct binder *b, const struct klx_config_node *n) {
+    struct klx_collector_settings *s = b->out;
+    struct cluster c = { 0 };
+    klx_config_bind_all(n, cluster_fields, &c, take_report, b);
     s->clusters =
         klx_grow_array(s->clusters, s->clusters_n, s->clusters_n + 1, sizeof(*s->clusters));
     struct klx_cluster_settings *to = &s->clusters[s->clusters_n++];
-    *to = (struct klx_cluster_settings){ .name = c.name,
-                                         .kubeconfig = c.kubeconfig,
-                                         .context = c.context };
-    if (!is_name(klx_sv(c.name))) {
-        return klx_config_fail(n, e, "name: 1 to %d of a-z, 0-9, '-' and '.', found \"%s\"",
-                               NAME_BYTES_MAX, c.name);
+    *to = (struct klx_cluster_settings){
+        .name = c.name, .kubeconfig = c.kubeconfig, .context = c.context, .at = n
+    };
+    if (c.name != NULL) {
+        check_name(b, n, c.name);
     }
-    for (size_t i = 0; i + 1 < s->clusters_n; i++) {
-        if (strcmp(s->clusters[i].name, c.name) == 0) {
-            return klx_config_fail(n, e, "name: \"%s\" is taken by another cluster", c.name);
-        }
+    if (c.sources != NULL) {
+        add_sources(b, to, c.sources);
     }
-    const struct klx_config_node *source = klx_config_first(c.sources);
-    if (klx_config_type(c.sources) != KLX_CONFIG_MAP || source == NULL) {
-        return klx_config_fail(c.sources, e,
-                               "expected at least one source, for example {events: {}, nodes: {}}");
-    }
-    for (; rc == 0 && source != NULL; source = klx_config_next(source)) {
-        rc = add_source(to, source, e);
-    }
-    return rc;
 }
 
-static int read_kafka(const struct klx_config_node *map, struct klx_kafka_config *k,
-                      struct klx_error *e) {
-    for (const struct klx_config_node *n = klx_config_first(map); n != NULL;
-         n = klx_config_next(n)) {
-        struct klx_error inner = { 0 };
-        if (klx_kafka_config_set(k, klx_config_key(n), klx_config_scalar(n), &inner) != 0) {
-            return klx_config_fail(n, e, "%s", inner.text);
-        }
+static void bind_all(struct binder *b, const struct klx_settings *s) {
+    const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;
+    if (s->collector != NULL) {
+        klx_config_bind_all(s->collector, collector_fields, b->out, take_report, b);
     }
-    return 0;
+    for (; n != NULL; n = klx_config_next(n)) {
+        add_cluster(b, n);
+    }
+}
+
+size_t klx_collector_settings_bind(const struct klx_settings *s, struct klx_collector_settings *ret,
+                                   klx_config_report_fn report, void *arg) {
+    *ret = (struct klx_collector_settings){ 0 };
+    struct binder b = { .out = ret, .report = report, .arg = arg };
+    bind_all(&b, s);
+    return b.mistakes;
+}
+
+static void keep_first(void *arg, const char *text) {
+    struct klx_error *e = arg;
+    if (e->code == 0) {
+        klx_fail(e, -EINVAL, "%s", text);
+    }
 }
 
 int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
                                 struct klx_error *e) {
     struct klx_collector_settings c = { .kafka = klx_kafka_config_new() };
-    int rc = read_kafka(s->kafka, c.kafka, e);
-    const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;
-    if (rc == 0 && n == NULL) {
-        rc = klx_fail(e, -EINVAL, "no clusters are configured: add an item to `clusters:`");
+    struct klx_error first = { 0 };
+    struct binder b = { .out = &c, .report = keep_first, .arg = &first };
+    b.mistakes = klx_kafka_config_bind(c.kafka, s->kafka, keep_first, &first);
+    bind_all(&b, s);
+    if (b.mistakes == 0 && c.clusters_n == 0) {
+        klx_fail(&first, -EINVAL, "no clusters are configured: add an item to `clusters:`");
+        b.mistakes++;
     }
-    if (rc == 0 && s->collector != NULL) {
-        rc = klx_config_bind(s->collector, collector_fields, &c, e);
-    }
-    for (; rc == 0 && n != NULL; n = klx_config_next(n)) {
-        rc = add_cluster(&c, n, e);
-    }
-    if (rc != 0) {
+    if (b.mistakes > 0) {
         klx_collector_settings_release(&c);
-        return rc;
+        return klx_fail(e, first.code, "%s", first.text);
     }
     *ret = c;
     return 0;

@@ -27,6 +27,7 @@ struct klx_cluster_settings {
     char *context;
     const struct klx_source_ops *sources[KLX_SOURCES_MAX];
     size_t sources_n;
+    const struct klx_config_node *at; /* where it stands, for messages */
 };
 
 struct klx_collector_settings {
@@ -36,6 +37,10 @@ struct klx_collector_settings {
     char *listen; /* NULL: no server */
 };
 
+/* Reports every mistake and returns their number; *ret holds what could be bound and needs klx_collector_settings_release in any case.
+   For `klaxon check`: no clusters at all is no mistake, and the Kafka properties are left out (`kafka` is NULL). */
+size_t klx_collector_settings_bind(const struct klx_settings *s, struct klx_collector_settings *ret,
+                                   klx_config_report_fn report, void *arg);
 int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
                                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_collector_settings_release(struct klx_collector_settings *c);

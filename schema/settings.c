@@ -8,6 +8,8 @@
 #include "lib/base/mem.h"
 
 #define DEFAULT_PATH "/etc/klaxon/klaxon.yaml"
+#define RETENTION_MS_MIN 60000
+#define RETENTION_MS_MAX (INT64_C(3650) * 86400 * 1000)
 
 struct top {
     const struct klx_config_node *kafka, *topics, *collector, *clusters, *sinks, *channels,
@@ -33,6 +35,7 @@ static const struct klx_config_field top_fields[] = {
 struct topics {
     char *prefix;
     int64_t replication, partitions;
+    const struct klx_config_node *retention;
 };
 
 static const struct klx_config_field topics_fields[] = {
@@ -52,6 +55,7 @@ static const struct klx_config_field topics_fields[] = {
       .otherwise = "0",
       .min = 0,
       .max = 1000 },
+    { .key = "retention", .kind = KLX_CFG_NODE, .offset = offsetof(struct topics, retention) },
     { .key = NULL },
 };
 
@@ -71,123 +75,177 @@ static const struct klx_config_field log_fields[] = {
     { .key = NULL },
 };
 
-static int read_topics(const struct klx_config_node *n, struct klx_settings *s,
-                       struct klx_error *e) {
+/* Where the settings and the mistakes go. */
+struct loader {
+    struct klx_settings *s;
+    klx_config_report_fn report;
+    void *arg;
+    size_t mistakes;
+    int code; /* of the first mistake */
+};
+
+static void mistake(struct loader *l, const struct klx_error *e) {
+    l->code = l->mistakes == 0 ? e->code : l->code;
+    l->mistakes++;
+    l->report(l->arg, e->text);
+}
+
+static void take_report(void *arg, const char *text) {
+    struct klx_error e;
+    klx_fail(&e, -EINVAL, "%s", text);
+    mistake(arg, &e);
+}
+
+/* What is compacted is kept for ever, so it is no key here. */
+static void read_retention(struct loader *l, const struct klx_config_node *n) {
+    struct klx_config_field fields[KLX_TOPICS_N + 1] = { 0 };
+    int64_t values[KLX_TOPICS_N] = { 0 };
+    size_t count = 0;
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        if (klx_topic_specs[i].retention_ms > 0) {
+            fields[count++] = (struct klx_config_field){ .key = klx_topic_specs[i].short_name,
+                                                         .kind = KLX_CFG_DURATION,
+                                                         .offset = i * sizeof(values[0]),
+                                                         .min = RETENTION_MS_MIN,
+                                                         .max = RETENTION_MS_MAX };
+        }
+    }
+    klx_config_bind_all(n, fields, values, take_report, l);
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        l->s->retention_ms[i] = values[i] > 0 ? values[i] : l->s->retention_ms[i];
+    }
+}
+
+static void read_topics(struct loader *l, const struct klx_config_node *n) {
     struct topics t = { 0 };
-    int rc = klx_config_bind(n, topics_fields, &t, e);
-    if (rc != 0) {
-        return rc;
+    struct klx_error e, inner = { 0 };
+    size_t before = l->mistakes;
+    klx_config_bind_all(n, topics_fields, &t, take_report, l);
+    if (l->mistakes == before && t.replication == 0) {
+        klx_config_fail(klx_config_get(n, "replication"), &e,
+                        "at least 1, or -1 for the broker's default");
+        mistake(l, &e);
     }
-    if (t.replication == 0) {
-        rc = klx_config_fail(n, e, "replication: at least 1, or -1 for the broker's default");
+    l->s->replication = t.replication;
+    l->s->partitions = t.partitions;
+    if (t.prefix != NULL && klx_topic_names_init(&l->s->topics, klx_sv(t.prefix), &inner) != 0) {
+        klx_config_fail(klx_config_get(n, "prefix"), &e, "%s", inner.text);
+        mistake(l, &e);
     }
-    s->replication = t.replication;
-    s->partitions = t.partitions;
-    struct klx_error inner = { 0 };
-    if (rc == 0 && klx_topic_names_init(&s->topics, klx_sv(t.prefix), &inner) != 0) {
-        rc = klx_config_fail(n, e, "%s", inner.text);
+    if (t.retention != NULL) {
+        read_retention(l, t.retention);
     }
     klx_config_unbind(topics_fields, &t);
-    return rc;
 }
 
-static int read_log(const struct klx_config_node *n, struct klx_settings *s, struct klx_error *e) {
+static void read_log(struct loader *l, const struct klx_config_node *n) {
     static const char *const formats[] = { "auto", "json", "text" };
-    struct log l = { 0 };
-    int rc = klx_config_bind(n, log_fields, &l, e);
-    if (rc != 0) {
-        return rc;
+    struct log log = { 0 };
+    struct klx_error e;
+    klx_config_bind_all(n, log_fields, &log, take_report, l);
+    if (log.level != NULL && klx_log_parse_level(klx_sv(log.level), &l->s->log_level) != 0) {
+        klx_config_fail(klx_config_get(n, "level"), &e,
+                        "expected debug, info, warn or error, found \"%s\"", log.level);
+        mistake(l, &e);
     }
-    if (klx_log_parse_level(klx_sv(l.level), &s->log_level) != 0) {
-        rc = klx_config_fail(n, e, "level: expected debug, info, warn or error, found \"%s\"",
-                             l.level);
+    bool known = log.format == NULL;
+    for (size_t i = 0; i < KLX_COUNT(formats) && !known; i++) {
+        known = strcmp(log.format, formats[i]) == 0;
+        l->s->log_format = known ? (enum klx_log_format)i : l->s->log_format;
     }
-    bool known = false;
-    for (size_t i = 0; i < KLX_COUNT(formats); i++) {
-        if (strcmp(l.format, formats[i]) == 0) {
-            s->log_format = (enum klx_log_format)i;
-            known = true;
+    if (!known) {
+        klx_config_fail(klx_config_get(n, "format"), &e,
+                        "expected auto, json or text, found \"%s\"", log.format);
+        mistake(l, &e);
+    }
+    klx_config_unbind(log_fields, &log);
+}
+
+/* n, or NULL when it is not there or not what is expected. */
+static const struct klx_config_node *expect(struct loader *l, const struct klx_config_node *n,
+                                            enum klx_config_type type, const char *what) {
+    if (n == NULL || klx_config_type(n) == type) {
+        return n;
+    }
+    struct klx_error e;
+    klx_config_fail(n, &e, "expected %s", what);
+    mistake(l, &e);
+    return NULL;
+}
+
+static void add_channel(struct loader *l, const struct klx_config_node *c) {
+    struct klx_settings *s = l->s;
+    for (size_t i = 0; i < s->channels_n; i++) {
+        if (klx_sv_eq(klx_config_key(s->channels[i]), klx_config_key(c))) {
+            struct klx_error e;
+            klx_config_fail(c, &e, "the channel is defined already in %s:%u",
+                            klx_config_file(s->channels[i]), klx_config_line(s->channels[i]));
+            mistake(l, &e);
+            return;
         }
     }
-    if (rc == 0 && !known) {
-        rc = klx_config_fail(n, e, "format: expected auto, json or text, found \"%s\"", l.format);
+    s->channels =
+        klx_grow_array(s->channels, s->channels_n, s->channels_n + 1, sizeof(*s->channels));
+    s->channels[s->channels_n++] = c;
+}
+
+static void add_channels(struct loader *l, const struct klx_config_node *map) {
+    const struct klx_config_node *n = expect(l, map, KLX_CONFIG_MAP, "a map of channels by name");
+    for (n = n != NULL ? klx_config_first(n) : NULL; n != NULL; n = klx_config_next(n)) {
+        add_channel(l, n);
     }
-    klx_config_unbind(log_fields, &l);
-    return rc;
 }
 
-static int expect(const struct klx_config_node *n, enum klx_config_type type, const char *what,
-                  struct klx_error *e) {
-    return n == NULL || klx_config_type(n) == type ? 0 : klx_config_fail(n, e, "expected %s", what);
-}
-
-static int add_channels(struct klx_settings *s, const struct klx_config_node *map,
-                        struct klx_error *e) {
-    int rc = expect(map, KLX_CONFIG_MAP, "a map of channels by name", e);
-    const struct klx_config_node *c = rc == 0 && map != NULL ? klx_config_first(map) : NULL;
-    for (; c != NULL; c = klx_config_next(c)) {
-        for (size_t i = 0; i < s->channels_n; i++) {
-            if (klx_sv_eq(klx_config_key(s->channels[i]), klx_config_key(c))) {
-                return klx_config_fail(c, e, "the channel is defined already in %s:%u",
-                                       klx_config_file(s->channels[i]),
-                                       klx_config_line(s->channels[i]));
-            }
-        }
-        s->channels =
-            klx_grow_array(s->channels, s->channels_n, s->channels_n + 1, sizeof(*s->channels));
-        s->channels[s->channels_n++] = c;
-    }
-    return rc;
-}
-
-static int add_subscriptions(struct klx_settings *s, const struct klx_config_node *list,
-                             struct klx_error *e) {
-    int rc = expect(list, KLX_CONFIG_LIST, "a list of subscriptions", e);
-    const struct klx_config_node *n = rc == 0 && list != NULL ? klx_config_first(list) : NULL;
-    for (; n != NULL; n = klx_config_next(n)) {
+static void add_subscriptions(struct loader *l, const struct klx_config_node *list) {
+    struct klx_settings *s = l->s;
+    const struct klx_config_node *n = expect(l, list, KLX_CONFIG_LIST, "a list of subscriptions");
+    for (n = n != NULL ? klx_config_first(n) : NULL; n != NULL; n = klx_config_next(n)) {
         s->subscriptions = klx_grow_array(s->subscriptions, s->subscriptions_n,
                                           s->subscriptions_n + 1, sizeof(*s->subscriptions));
         s->subscriptions[s->subscriptions_n++] = n;
     }
-    return rc;
 }
 
-static int open_file(struct klx_settings *s, const char *path,
-                     const struct klx_config_node **ret_root, struct klx_error *e) {
+/* The root of the file, or NULL after a report. */
+static const struct klx_config_node *open_file(struct loader *l, const char *path) {
+    struct klx_settings *s = l->s;
     struct klx_config *c = NULL;
-    if (s->files_n == KLX_SETTINGS_FILES_MAX) {
-        return klx_fail(e, -EINVAL, "%s: more than %d configuration files", path,
-                        KLX_SETTINGS_FILES_MAX);
+    struct klx_error e = { 0 };
+    int rc = s->files_n < KLX_SETTINGS_FILES_MAX
+                 ? klx_config_load(path, &c, &e)
+                 : klx_fail(&e, -EINVAL, "%s: more than %d configuration files", path,
+                            KLX_SETTINGS_FILES_MAX);
+    if (rc != 0) {
+        s->unread++;
+        mistake(l, &e);
+        return NULL;
     }
-    int rc = klx_config_load(path, &c, e);
-    if (rc == 0) {
-        s->files =
-            klx_grow_array(s->files, s->files_n, s->files_n + 1, sizeof(struct klx_config *));
-        s->files[s->files_n++] = c;
-        *ret_root = klx_config_root(c);
-    }
-    return rc;
+    s->files = klx_grow_array(s->files, s->files_n, s->files_n + 1, sizeof(struct klx_config *));
+    s->files[s->files_n++] = c;
+    return klx_config_root(c);
 }
 
 /* A file of channels.d/ or subscriptions.d/ may hold the channels or subscriptions themselves, or one map with that key. */
-static int add_extra(struct klx_settings *s, const char *key, const struct klx_config_node *root,
-                     struct klx_error *e) {
+static void add_extra(struct loader *l, const char *key, const struct klx_config_node *root) {
     bool channels = strcmp(key, "channels") == 0;
     bool is_map = klx_config_type(root) == KLX_CONFIG_MAP;
     if (is_map && klx_config_first(root) == NULL) {
-        return 0;
+        return;
     }
     if (is_map && (!channels || klx_config_get(root, key) != NULL)) {
         const struct klx_config_field only[] = {
             { .key = key, .kind = KLX_CFG_NODE, .required = true },
             { .key = NULL },
         };
-        int rc = klx_config_bind(root, only, &root, e);
-        if (rc != 0) {
-            return rc;
-        }
+        const struct klx_config_node *inner = NULL;
+        klx_config_bind_all(root, only, &inner, take_report, l);
+        root = inner;
     }
-    return channels ? add_channels(s, root, e) : add_subscriptions(s, root, e);
+    if (channels) {
+        add_channels(l, root);
+    } else {
+        add_subscriptions(l, root);
+    }
 }
 
 static int is_yaml(const struct dirent *d) {
@@ -196,27 +254,29 @@ static int is_yaml(const struct dirent *d) {
            (klx_sv_ends(name, KLX_SV(".yaml")) || klx_sv_ends(name, KLX_SV(".yml")));
 }
 
-static int read_folder(struct klx_settings *s, const char *main_file, const char *key,
-                       struct klx_error *e) {
+static void read_folder(struct loader *l, const char *main_file, const char *key) {
     const char *slash = strrchr(main_file, '/');
     int folder_bytes = slash != NULL ? (int)(slash - main_file + 1) : 0;
     char *folder = klx_asprintf("%.*s%s.d", folder_bytes, main_file, key);
     struct dirent **entries = NULL;
     int n = scandir(folder, &entries, is_yaml, alphasort);
-    int rc = n < 0 && errno != ENOENT
-                 ? klx_fail(e, -errno, "cannot read %s: %s", folder, strerror(errno))
-                 : 0;
+    if (n < 0 && errno != ENOENT) {
+        struct klx_error e;
+        klx_fail(&e, -errno, "cannot read %s: %s", folder, strerror(errno));
+        l->s->unread++;
+        mistake(l, &e);
+    }
     for (int i = 0; i < n; i++) {
-        const struct klx_config_node *root = NULL;
         char *path = klx_asprintf("%s/%s", folder, entries[i]->d_name);
-        rc = rc == 0 ? open_file(s, path, &root, e) : rc;
-        rc = rc == 0 ? add_extra(s, key, root, e) : rc;
+        const struct klx_config_node *root = open_file(l, path);
+        if (root != NULL) {
+            add_extra(l, key, root);
+        }
         free(path);
         free(entries[i]);
     }
     free(entries);
     free(folder);
-    return rc;
 }
 
 /* `clusters:` with nothing behind it, for example because all of it is commented out, is as if it were not there. */
@@ -226,37 +286,61 @@ static void drop_nothing(const struct klx_config_node **n) {
     }
 }
 
-static int read_main(const char *path, struct klx_settings *s, struct klx_error *e) {
-    const struct klx_config_node *root = NULL;
+static void read_kafka(struct loader *l, const struct klx_config_node *n) {
+    struct klx_error e;
+    if (klx_config_type(n) == KLX_CONFIG_MAP && klx_config_get(n, "bootstrap.servers") != NULL) {
+        l->s->kafka = n;
+        return;
+    }
+    klx_config_fail(n, &e, "\"bootstrap.servers\" is missing: host:port of one or more brokers");
+    mistake(l, &e);
+    l->s->kafka = klx_config_type(n) == KLX_CONFIG_MAP ? n : NULL;
+}
+
+static void read_top(struct loader *l, struct top *top) {
+    drop_nothing(&top->topics);
+    drop_nothing(&top->collector);
+    drop_nothing(&top->clusters);
+    drop_nothing(&top->sinks);
+    drop_nothing(&top->channels);
+    drop_nothing(&top->subscriptions);
+    drop_nothing(&top->log);
+    if (top->kafka != NULL) {
+        read_kafka(l, top->kafka);
+    }
+    if (top->topics != NULL) {
+        read_topics(l, top->topics);
+    }
+    if (top->log != NULL) {
+        read_log(l, top->log);
+    }
+    l->s->collector = expect(l, top->collector, KLX_CONFIG_MAP, "a map");
+    l->s->clusters = expect(l, top->clusters, KLX_CONFIG_LIST, "a list of clusters");
+    l->s->sinks = expect(l, top->sinks, KLX_CONFIG_MAP, "a map of sinks");
+    add_channels(l, top->channels);
+    add_subscriptions(l, top->subscriptions);
+}
+
+static void load(struct loader *l, const char *path) {
+    const char *file = klx_settings_path(path);
     struct top top = { 0 };
-    int rc = open_file(s, path, &root, e);
-    rc = rc == 0 ? klx_config_bind(root, top_fields, &top, e) : rc;
-    if (rc != 0) {
-        return rc;
+    struct klx_error e = { 0 };
+    *l->s = (struct klx_settings){ .replication = -1,
+                                   .log_level = KLX_LOG_INFO,
+                                   .log_format = KLX_LOG_AUTO };
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        l->s->retention_ms[i] = klx_topic_specs[i].retention_ms;
     }
-    drop_nothing(&top.topics);
-    drop_nothing(&top.collector);
-    drop_nothing(&top.clusters);
-    drop_nothing(&top.sinks);
-    drop_nothing(&top.channels);
-    drop_nothing(&top.subscriptions);
-    drop_nothing(&top.log);
-    s->kafka = top.kafka;
-    s->collector = top.collector;
-    s->clusters = top.clusters;
-    s->sinks = top.sinks;
-    if (klx_config_type(top.kafka) != KLX_CONFIG_MAP ||
-        klx_config_get(top.kafka, "bootstrap.servers") == NULL) {
-        return klx_config_fail(
-            top.kafka, e, "\"bootstrap.servers\" is missing: host:port of one or more brokers");
+    if (klx_topic_names_init(&l->s->topics, KLX_SV("klaxon."), &e) != 0) {
+        mistake(l, &e);
     }
-    rc = top.topics != NULL ? read_topics(top.topics, s, e) : 0;
-    rc = rc == 0 && top.log != NULL ? read_log(top.log, s, e) : rc;
-    rc = rc == 0 ? expect(s->collector, KLX_CONFIG_MAP, "a map", e) : rc;
-    rc = rc == 0 ? expect(s->clusters, KLX_CONFIG_LIST, "a list of clusters", e) : rc;
-    rc = rc == 0 ? expect(s->sinks, KLX_CONFIG_MAP, "a map of sinks", e) : rc;
-    rc = rc == 0 && top.channels != NULL ? add_channels(s, top.channels, e) : rc;
-    return rc == 0 && top.subscriptions != NULL ? add_subscriptions(s, top.subscriptions, e) : rc;
+    const struct klx_config_node *root = open_file(l, file);
+    if (root != NULL) {
+        klx_config_bind_all(root, top_fields, &top, take_report, l);
+        read_top(l, &top);
+        read_folder(l, file, "channels");
+        read_folder(l, file, "subscriptions");
+    }
 }
 
 const char *klx_settings_path(const char *path) {
@@ -264,18 +348,28 @@ const char *klx_settings_path(const char *path) {
     return path != NULL ? path : named != NULL && named[0] != '\0' ? named : DEFAULT_PATH;
 }
 
+size_t klx_settings_load_all(const char *path, struct klx_settings *ret,
+                             klx_config_report_fn report, void *arg) {
+    struct loader l = { .s = ret, .report = report, .arg = arg };
+    load(&l, path);
+    return l.mistakes;
+}
+
+static void keep_first(void *arg, const char *text) {
+    struct klx_error *e = arg;
+    if (e->code == 0) {
+        klx_fail(e, -EINVAL, "%s", text);
+    }
+}
+
 int klx_settings_load(const char *path, struct klx_settings *ret, struct klx_error *e) {
-    const char *file = klx_settings_path(path);
-    struct klx_settings s = { .replication = -1,
-                              .log_level = KLX_LOG_INFO,
-                              .log_format = KLX_LOG_AUTO };
-    int rc = klx_topic_names_init(&s.topics, KLX_SV("klaxon."), e);
-    rc = rc == 0 ? read_main(file, &s, e) : rc;
-    rc = rc == 0 ? read_folder(&s, file, "channels", e) : rc;
-    rc = rc == 0 ? read_folder(&s, file, "subscriptions", e) : rc;
-    if (rc != 0) {
+    struct klx_settings s;
+    struct klx_error first = { 0 };
+    struct loader l = { .s = &s, .report = keep_first, .arg = &first };
+    load(&l, path);
+    if (l.mistakes > 0) {
         klx_settings_release(&s);
-        return rc;
+        return klx_fail(e, l.code, "%s", first.text);
     }
     *ret = s;
     return 0;

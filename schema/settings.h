@@ -5,7 +5,7 @@
  * clusters and collector by collector/settings.h, channels, subscriptions and sinks by sinks/core/settings.h.
  *
  *     kafka:         { bootstrap.servers: "…", … }        # any librdkafka property
- *     topics:        { prefix: klaxon., replication: 3, partitions: 4 }
+ *     topics:        { prefix: klaxon., replication: 3, partitions: 4, retention: { nodes: 90d } }
  *     collector:     { … }      clusters: [ … ]
  *     sinks:         { slack: { listen: "127.0.0.1:9465" }, … }
  *     channels:      { name: { slack: { … } } }           # a file of channels.d/ is such a map itself
@@ -23,8 +23,9 @@
 
 struct klx_settings {
     struct klx_topic_names topics;
-    int64_t replication; /* -1: the broker's default */
-    int64_t partitions;  /* 0: each topic's own */
+    int64_t replication;                /* -1: the broker's default */
+    int64_t partitions;                 /* 0: each topic's own */
+    int64_t retention_ms[KLX_TOPICS_N]; /* -1: for ever */
     enum klx_log_level log_level;
     enum klx_log_format log_format;
 
@@ -41,12 +42,17 @@ struct klx_settings {
 
     struct klx_config **files;
     size_t files_n;
+    size_t unread; /* files that could not be read, or hold no YAML (klx_settings_load_all) */
 };
 
 /* Reads and checks the top level. `kafka` without bootstrap.servers is an error. Environment: KLAXON_CONFIG is the default path of
    every program, then /etc/klaxon/klaxon.yaml. */
 int klx_settings_load(const char *path, struct klx_settings *ret,
                       struct klx_error *e) KLX_MUST_CHECK;
+/* Goes on after a mistake: each is handed to `report`, and the result is their number. *ret holds what could be read in any case (`kafka`
+   may be NULL then) and needs klx_settings_release. */
+size_t klx_settings_load_all(const char *path, struct klx_settings *ret,
+                             klx_config_report_fn report, void *arg);
 void klx_settings_release(struct klx_settings *s);
 /* path, or $KLAXON_CONFIG, or /etc/klaxon/klaxon.yaml. */
 const char *klx_settings_path(const char *path);

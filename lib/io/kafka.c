@@ -95,6 +95,36 @@ int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct 
     return 0;
 }
 
+size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
+                             klx_config_report_fn report, void *arg) {
+    size_t refused = 0;
+    const struct klx_config_node *n = klx_config_first(map);
+    for (; n != NULL; n = klx_config_next(n)) {
+        struct klx_error inner = { 0 }, e = { 0 };
+        if (klx_config_type(n) != KLX_CONFIG_SCALAR) {
+            klx_config_fail(n, &e, "expected a single value");
+        } else if (klx_kafka_config_set(c, klx_config_key(n), klx_config_scalar(n), &inner) != 0) {
+            klx_config_fail(n, &e, "%s", inner.text);
+        }
+        if (e.code != 0) {
+            report(arg, e.text);
+            refused++;
+        }
+    }
+    return refused;
+}
+
+int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) {
+    rd_kafka_conf_t *conf = klx_kafka_conf(c);
+    rd_kafka_t *rk = NULL;
+    klx_kafka_set(conf, "bootstrap.servers", "");
+    int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &rk, e);
+    if (rc == 0) {
+        rd_kafka_destroy(rk);
+    }
+    return rc;
+}
+
 const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *name) {
     for (size_t i = c->n; i > 0; i--) {
         if (strcmp(c->items[i - 1].name, name) == 0) {

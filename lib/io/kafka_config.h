@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "lib/base/config.h"
 #include "lib/base/error.h"
 #include "lib/base/sv.h"
 
@@ -15,5 +16,11 @@ struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c);
    Refused as well: what klaxon decides itself (transactional.id, enable.auto.commit, group.id, callbacks …), with the reason. */
 int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value,
                          struct klx_error *e) KLX_MUST_CHECK;
+/* Sets each member of the `kafka:` map. Those that are refused are reported with their place; the result is their number. */
+size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
+                             klx_config_report_fn report, void *arg);
+/* What only shows when a client is made of all the properties: a CA file that is not there, a mechanism without its user … Connects to
+   nothing. -EINVAL with librdkafka's words. */
+int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) KLX_MUST_CHECK;
 /* "host:9092,…", "" when not set. */
 const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c);

@@ -151,7 +151,7 @@ def run_collector(binaries: Path, config: Path) -> subprocess.CompletedProcess:
     ("kafka: { bootstrap.servers: x }\nclustres: []\n", 'klaxon.yaml:2:1: unknown key "clustres", did you mean "clusters"?'),
     ("kafka: { bootstrap.servers: x }\n", "no clusters are configured"),
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, sources: { evnts: {} } }\n",
-     'klaxon.yaml:3:34: clusters[0].sources.evnts: there is no such source, did you mean "events"?'),
+     'klaxon.yaml:3:27: clusters[0].sources: there is no source "evnts", did you mean "events"?'),
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: A b, sources: { events: {} } }\n", 'found "A b"'),
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, kubeconfig: /nonexistent, sources: { events: {} } }\n",
      "cluster a: kubeconfig: cannot read /nonexistent: No such file or directory"),

@@ -10,6 +10,9 @@ static struct klx_settings settings;
 static int setup(void **state) {
     (void)state;
     settings = (struct klx_settings){ .replication = 3, .partitions = 8 };
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        settings.retention_ms[i] = klx_topic_specs[i].retention_ms;
+    }
     int rc = klx_topic_names_init(&settings.topics, KLX_SV("klaxon."), NULL);
     klx_topic_plan_init(plan, &settings);
     return rc;
@@ -44,12 +47,15 @@ static void drift_is_said(void **state) {
     (void)state;
     static const struct {
         int32_t partitions;
-        const char *cleanup, *timestamp, *drift;
+        int16_t replication;
+        const char *cleanup, *retention, *timestamp, *drift;
     } cases[] = {
-        { 8, "delete", "CreateTime", "" },
-        { 8, NULL, NULL, "" },
-        { 4, "delete", NULL, "partitions is 4, expected 8" },
-        { 8, "compact", "LogAppendTime",
+        { 8, 3, "delete", "2592000000", "CreateTime", "" },
+        { 8, 3, NULL, NULL, NULL, "" },
+        { 4, 3, "delete", NULL, NULL, "partitions is 4, expected 8" },
+        { 8, 1, NULL, "1000", NULL,
+          "replication is 1, expected 3; retention.ms is 1000, expected 2592000000" },
+        { 8, 3, "compact", NULL, "LogAppendTime",
           "cleanup.policy is compact, expected delete; message.timestamp.type is LogAppendTime, "
           "expected CreateTime" },
     };
@@ -58,9 +64,11 @@ static void drift_is_said(void **state) {
         const struct klx_admin_topic found = {
             .exists = true,
             .partitions = cases[i].partitions,
+            .replication = cases[i].replication,
             .settings = { { "cleanup.policy", cases[i].cleanup },
+                          { "retention.ms", cases[i].retention },
                           { "message.timestamp.type", cases[i].timestamp } },
-            .settings_n = 2,
+            .settings_n = 3,
         };
         struct klx_buf out KLX_CLEANUP(klx_buf_release);
         klx_buf_init(&out, 1024);

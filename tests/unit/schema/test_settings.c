@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "schema/settings.h"
 
@@ -45,7 +46,9 @@ static void path_of(char *out, size_t n, const char *name) {
     snprintf(out, n, "%s/%s", folder, name);
 }
 
-static int load(const struct file *files, struct klx_settings *s, struct klx_error *e) {
+static char main_file[128];
+
+static void write_files(const struct file *files) {
     char path[128];
     for (size_t i = 0; i < FILES_MAX && files[i].name != NULL; i++) {
         path_of(path, sizeof(path), files[i].name);
@@ -54,12 +57,21 @@ static int load(const struct file *files, struct klx_settings *s, struct klx_err
         fputs(files[i].text, f);
         fclose(f);
     }
-    path_of(path, sizeof(path), "klaxon.yaml");
-    int rc = klx_settings_load(path, s, e);
+    path_of(main_file, sizeof(main_file), "klaxon.yaml");
+}
+
+static void remove_files(const struct file *files) {
+    char path[128];
     for (size_t i = 0; i < FILES_MAX && files[i].name != NULL; i++) {
         path_of(path, sizeof(path), files[i].name);
         unlink(path);
     }
+}
+
+static int load(const struct file *files, struct klx_settings *s, struct klx_error *e) {
+    write_files(files);
+    int rc = klx_settings_load(main_file, s, e);
+    remove_files(files);
     return rc;
 }
 
@@ -73,6 +85,8 @@ static void the_smallest_has_the_defaults(void **state) {
     assert_string_equal(s.topics.name[KLX_TOPIC_NODES], "klaxon.nodes");
     assert_int_equal(s.replication, -1);
     assert_int_equal(s.partitions, 0);
+    assert_int_equal(s.retention_ms[KLX_TOPIC_NODES], 30LL * 86400000);
+    assert_int_equal(s.retention_ms[KLX_TOPIC_STATE], -1);
     assert_int_equal(s.log_level, KLX_LOG_INFO);
     assert_int_equal(s.log_format, KLX_LOG_AUTO);
     assert_null(s.clusters);
@@ -83,7 +97,8 @@ static void the_smallest_has_the_defaults(void **state) {
 static void the_folders_add_in_name_order(void **state) {
     (void)state;
     const struct file files[FILES_MAX] = {
-        { "klaxon.yaml", KAFKA "topics: { prefix: eu-, replication: 3, partitions: 8 }\n"
+        { "klaxon.yaml", KAFKA "topics: { prefix: eu-, replication: 3, partitions: 8, "
+                               "retention: { nodes: 90d } }\n"
                                "log: { level: debug, format: json }\n"
                                "clusters: [ { name: prod } ]\n"
                                "channels: { one: { slack: {} } }\n"
@@ -104,6 +119,8 @@ static void the_folders_add_in_name_order(void **state) {
     assert_string_equal(s.topics.name[KLX_TOPIC_DLQ], "eu-dlq");
     assert_int_equal(s.replication, 3);
     assert_int_equal(s.partitions, 8);
+    assert_int_equal(s.retention_ms[KLX_TOPIC_NODES], 90LL * 86400000);
+    assert_int_equal(s.retention_ms[KLX_TOPIC_DLQ], 30LL * 86400000);
     assert_int_equal(s.log_level, KLX_LOG_DEBUG);
     assert_int_equal(s.log_format, KLX_LOG_JSON);
     assert_int_equal(s.channels_n, KLX_COUNT(names));
@@ -128,11 +145,20 @@ static void a_mistake_is_said_with_its_place(void **state) {
           "klaxon.yaml:1:8: kafka: \"bootstrap.servers\" is missing" },
         { { { "klaxon.yaml", "kafka: localhost\n" } }, "\"bootstrap.servers\" is missing" },
         { { { "klaxon.yaml", KAFKA "topics: { prefix: \"a b\" }\n" } }, "topic prefix \"a b\"" },
-        { { { "klaxon.yaml", KAFKA "topics: { replication: 0 }\n" } }, "replication: at least 1" },
+        { { { "klaxon.yaml", KAFKA "topics: { replication: 0 }\n" } },
+          "topics.replication: at least 1" },
         { { { "klaxon.yaml", KAFKA "topics: { partitions: 0x4 }\n" } },
           "klaxon.yaml:2:23: topics.partitions: expected a whole number" },
-        { { { "klaxon.yaml", KAFKA "log: { level: loud }\n" } }, "found \"loud\"" },
-        { { { "klaxon.yaml", KAFKA "log: { format: xml }\n" } }, "expected auto, json or text" },
+        { { { "klaxon.yaml", KAFKA "topics: { retention: { nodse: 1d } }\n" } },
+          "klaxon.yaml:2:24: topics.retention: unknown key \"nodse\", did you mean \"nodes\"?" },
+        { { { "klaxon.yaml", KAFKA "topics: { retention: { state: 1d } }\n" } },
+          "topics.retention: unknown key \"state\"" },
+        { { { "klaxon.yaml", KAFKA "topics: { retention: { nodes: 1s } }\n" } },
+          "topics.retention.nodes: 1s is not between" },
+        { { { "klaxon.yaml", KAFKA "log: { level: loud }\n" } },
+          "log.level: expected debug, info, warn or error, found \"loud\"" },
+        { { { "klaxon.yaml", KAFKA "log: { format: xml }\n" } },
+          "klaxon.yaml:2:16: log.format: expected auto, json or text" },
         { { { "klaxon.yaml", KAFKA "clusters: { name: x }\n" } }, "expected a list of clusters" },
         { { { "klaxon.yaml", KAFKA "sinks: []\n" } }, "expected a map of sinks" },
         { { { "klaxon.yaml", KAFKA "channels: [ x ]\n" } }, "a map of channels by name" },
@@ -169,6 +195,50 @@ static void a_channel_defined_twice_names_both_places(void **state) {
     assert_string_equal(e.text, wanted);
 }
 
+static void count(void *arg, const char *text) {
+    struct klx_buf *said = arg;
+    klx_buf_printf(said, "%s\n", text);
+}
+
+static void all_mistakes_are_said(void **state) {
+    (void)state;
+    const struct file files[FILES_MAX] = {
+        { "klaxon.yaml", "kafka: { client.id: x }\nchanels: {}\nclusters: x\n"
+                         "topics: { replication: 0, retention: { nodse: 1d } }\n"
+                         "log: { level: loud, format: xml }\n" },
+        { "channels.d/a.yaml", "a: {" },
+        { "channels.d/b.yaml", "b: {}\n" },
+        { "subscriptions.d/x.yaml", "teams: []\n" },
+    };
+    static const char *const expected[] = {
+        "klaxon.yaml:2:1: unknown key \"chanels\"",
+        "\"bootstrap.servers\" is missing",
+        "topics.replication: at least 1",
+        "did you mean \"nodes\"",
+        "log.level: expected debug, info, warn or error, found \"loud\"",
+        "found \"xml\"",
+        "expected a list of clusters",
+        "channels.d/a.yaml:2:1: did not find",
+        "subscriptions.d/x.yaml:1:1: unknown key \"teams\"",
+        "subscriptions.d/x.yaml:1:1: \"subscriptions\" is missing",
+    };
+    struct klx_buf said KLX_CLEANUP(klx_buf_release);
+    struct klx_settings s;
+    klx_buf_init(&said, 65536);
+    write_files(files);
+    assert_int_equal(klx_settings_load_all(main_file, &s, count, &said), KLX_COUNT(expected));
+    remove_files(files);
+    for (size_t i = 0; i < KLX_COUNT(expected); i++) {
+        if (strstr(klx_buf_str(&said), expected[i]) == NULL) {
+            fail_msg("missing: %s\nfound:\n%s", expected[i], klx_buf_str(&said));
+        }
+    }
+    assert_int_equal(s.unread, 1);
+    assert_int_equal(s.channels_n, 1);
+    assert_sv(klx_config_key(s.channels[0]), "b");
+    klx_settings_release(&s);
+}
+
 static void a_missing_file_is_said(void **state) {
     (void)state;
     struct klx_settings s;
@@ -193,6 +263,7 @@ int main(void) {
         cmocka_unit_test(the_folders_add_in_name_order),
         cmocka_unit_test(a_mistake_is_said_with_its_place),
         cmocka_unit_test(a_channel_defined_twice_names_both_places),
+        cmocka_unit_test(all_mistakes_are_said),
         cmocka_unit_test(a_missing_file_is_said),
         cmocka_unit_test(the_path_comes_from_the_environment),
     };
