@@ -1,0 +1,291 @@
+/* What is sent to Slack: a golden payload for each kind, and hostile text that stays text within every limit. */
+#include "tests/unit/slack/payload.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/cleanup.h"
+#include "sinks/slack/blocks.h"
+#include "tests/unit/support/sample.h"
+
+static struct klx_arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    klx_arena_init(&arena, 65536, 8 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    klx_arena_release(&arena);
+    return 0;
+}
+
+/* The payload's text lives in the arena. */
+static struct klx_sv render_card(const struct klx_card *card) {
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, 65536);
+    klx_slack_render(card, &out);
+    assert_int_equal(klx_buf_check(&out), 0);
+    return klx_arena_dup(&arena, klx_buf_sv(&out));
+}
+
+static struct klx_sv render_event(const struct klx_event *e, const struct klx_json *data) {
+    struct klx_card card;
+    const struct klx_notice notice = {
+        .event = e, .data = data, .team = KLX_SV("operations"), .channel = KLX_SV("ops-slack")
+    };
+    assert_int_equal(klx_card_make(&arena, &notice, &card), 0);
+    return render_card(&card);
+}
+
+static void check_golden(const char *name, struct klx_sv payload) {
+    struct klx_buf pretty KLX_CLEANUP(klx_buf_release);
+    char golden[128];
+    const struct klx_json *message = payload_parse(&arena, payload);
+    klx_buf_init(&pretty, 1 << 20);
+    payload_pretty(&pretty, message, 0);
+    klx_buf_add_char(&pretty, '\n');
+    snprintf(golden, sizeof(golden), "slack/%s.json", name);
+    golden_check(golden, klx_buf_sv(&pretty));
+    payload_check(message);
+}
+
+static void each_kind_has_its_message(void **state) {
+    (void)state;
+    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
+        struct klx_event e;
+        const struct klx_json *data = NULL;
+        klx_arena_reset(&arena);
+        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
+        check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
+    }
+}
+
+/* An event as somebody without good intentions would write it: `text` in every place that an event has. */
+static struct klx_sv render_hostile(struct klx_sv text) {
+    struct klx_buf json KLX_CLEANUP(klx_buf_release);
+    struct klx_jw w;
+    const struct klx_json *data = NULL;
+    klx_buf_init(&json, 8 << 20);
+    klx_jw_init(&w, &json);
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "summary", text);
+    klx_jw_key(&w, "object");
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "kind", text);
+    klx_jw_member_sv(&w, "namespace", text);
+    klx_jw_member_sv(&w, "name", text);
+    klx_jw_end_object(&w);
+    klx_jw_member_sv(&w, "reason", text);
+    klx_jw_member_sv(&w, "component", text);
+    klx_jw_member_int(&w, "count", 7);
+    klx_jw_key(&w, "labels");
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "agentpool", text);
+    klx_jw_member_sv(&w, "topology.kubernetes.io/zone", text);
+    klx_jw_end_object(&w);
+    klx_jw_member_bool(&w, "ready", false);
+    klx_jw_member_str(&w, "readySince", "2026-03-11T07:52:18Z");
+    klx_jw_member_bool(&w, "upgrade", true);
+    klx_jw_member_str(&w, "since", "2026-03-11T07:40:00Z");
+    klx_jw_key(&w, "incident");
+    klx_jw_begin_object(&w);
+    klx_jw_member_str(&w, "opened", "2026-03-11T07:52:18Z");
+    klx_jw_key(&w, "actions");
+    klx_jw_begin_array(&w);
+    for (int i = 0; i < 51; i++) {
+        klx_jw_begin_object(&w);
+        klx_jw_member_sv(&w, "action", klx_sv_utf8_prefix(text, 40));
+        klx_jw_member_str(&w, "started", "2026-03-11T08:02:18Z");
+        klx_jw_end_object(&w);
+    }
+    klx_jw_end_array(&w);
+    klx_jw_end_object(&w);
+    klx_jw_end_object(&w);
+    assert_int_equal(klx_buf_check(&json), 0);
+    assert_int_equal(klx_json_parse(&arena, klx_buf_sv(&json), NULL, &data, NULL), 0);
+    const struct klx_event e = {
+        .kind = KLX_KIND_UNKNOWN,
+        .type = text,
+        .cluster = text,
+        .incident = text,
+        .phase = KLX_PHASE_UPDATE,
+        .incident_seq = 3,
+        .severity = KLX_SEVERITY_CRITICAL,
+        .time_us = INT64_C(1773216798000000),
+    };
+    return render_event(&e, data);
+}
+
+static void hostile_text_stays_text(void **state) {
+    (void)state;
+    static const struct {
+        const char *golden;
+        struct klx_sv text;
+    } cases[] = {
+        { "hostile-mentions",
+          KLX_SV("<!channel> <!here> <@U1> <#C1> <!subteam^S1> <https://evil.example|your bank>") },
+        { "hostile-markup",
+          KLX_SV("*x* _y_ ~z~ `c` ```p``` :fire: >q &lt;!channel&gt; & http://evil.example "
+                 "[a](http://evil.example) prod_weu") },
+        { "hostile-lines", KLX_SV(">a\r\nBcc: z@z\n\n> b\t\xE2\x80\xAE"
+                                  "cba\xE2\x80\xA8x\x1b[31m\"},{\"type\":\"divider\"\\") },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        klx_arena_reset(&arena);
+        check_golden(cases[i].golden, render_hostile(cases[i].text));
+    }
+}
+
+/* 64 KB of one character everywhere: the widest in each way of counting. */
+static void long_text_is_cut_within_every_limit(void **state) {
+    (void)state;
+    static const struct {
+        const char *golden; /* NULL: only checked */
+        const char *unit;
+    } cases[] = {
+        { "hostile-64k", "&" },       /* five characters for one */
+        { NULL, "\"" },               /* two in JSON */
+        { NULL, "x" },                /* */
+        { NULL, "\xE6\xBC\xA2" },     /* three bytes for a unit */
+        { NULL, "\xF0\x9F\x94\xA5" }, /* two units */
+        { NULL, "<!channel>\xF0\x9F\x94\xA5" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        struct klx_buf text KLX_CLEANUP(klx_buf_release);
+        klx_arena_reset(&arena);
+        klx_buf_init(&text, 1 << 20);
+        while (text.len < 65536) {
+            klx_buf_add_str(&text, cases[i].unit);
+        }
+        struct klx_sv payload = render_hostile(klx_buf_sv(&text));
+        payload_check(payload_parse(&arena, payload));
+        if (cases[i].golden != NULL) {
+            check_golden(cases[i].golden, payload);
+        }
+    }
+}
+
+/* As many facts as a card can hold, each as long as it can be. */
+static struct klx_card full_card(struct klx_sv text) {
+    struct klx_card c = { .subject = text,
+                          .title = text,
+                          .state = text,
+                          .summary = text,
+                          .advice = text,
+                          .code = KLX_SV("kubectl describe node aks-1"),
+                          .footer = text,
+                          .facts_n = KLX_CARD_FACTS_MAX };
+    for (size_t i = 0; i < c.facts_n; i++) {
+        c.facts[i] = (struct klx_card_fact){ KLX_SV("Fact"), text };
+    }
+    return c;
+}
+
+static void facts_that_do_not_fit_are_counted(void **state) {
+    (void)state;
+    char text[KLX_CARD_SUMMARY_BYTES_MAX + 1];
+    memset(text, '<', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    klx_arena_reset(&arena);
+    struct klx_card c = full_card(klx_sv(text));
+    struct klx_sv payload = render_card(&c);
+    payload_check(payload_parse(&arena, payload));
+    assert_non_null(strstr(payload.p, "more facts were left out: the message would be too long"));
+    assert_non_null(strstr(payload.p, "kubectl describe node aks-1"));
+    c = full_card(KLX_SV("short"));
+    payload = render_card(&c);
+    payload_check(payload_parse(&arena, payload)); /* twelve facts are two sections */
+    assert_null(strstr(payload.p, "left out"));
+}
+
+static void a_card_of_almost_nothing_is_a_message(void **state) {
+    (void)state;
+    const struct klx_card c = { .subject = KLX_SV("s"), .title = KLX_SV("t") };
+    klx_arena_reset(&arena);
+    struct klx_sv payload = render_card(&c);
+    const struct klx_json *message = payload_parse(&arena, payload);
+    assert_sv(klx_json_str(message, "text"), "t · s");
+    payload_check(message);
+}
+
+static void colour_and_word_are_the_severity(void **state) {
+    (void)state;
+    static const struct {
+        enum klx_severity severity;
+        bool resolved;
+        const char *color, *text;
+    } cases[] = {
+        { KLX_SEVERITY_INFO, false, "#439FE0", "t · s · update 2" },
+        { KLX_SEVERITY_WARNING, false, "warning", "Warning: t · s · update 2" },
+        { KLX_SEVERITY_CRITICAL, false, "danger", "Critical: t · s · update 2" },
+        { KLX_SEVERITY_CRITICAL, true, "good", "Resolved: t · s" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        const struct klx_card c = { .subject = KLX_SV("s"),
+                                    .title = KLX_SV("t"),
+                                    .state = KLX_SV("update 2"),
+                                    .severity = cases[i].severity,
+                                    .resolved = cases[i].resolved };
+        klx_arena_reset(&arena);
+        const struct klx_json *message = payload_parse(&arena, render_card(&c));
+        const struct klx_json *one = klx_json_first(klx_json_get(message, "attachments"));
+        assert_sv(klx_json_str(message, "text"), cases[i].text);
+        assert_sv(klx_json_str(one, "color"), cases[i].color);
+    }
+}
+
+static void plain_text_says_the_same(void **state) {
+    (void)state;
+    struct klx_buf plain KLX_CLEANUP(klx_buf_release);
+    klx_arena_reset(&arena);
+    klx_buf_init(&plain, 65536);
+    struct klx_sv payload = render_hostile(KLX_SV("*a* <!here> `b` :fire: >c"));
+    assert_int_equal(klx_slack_render_plain(payload, &plain), 0);
+    const struct klx_json *message = payload_parse(&arena, klx_buf_sv(&plain));
+    struct klx_sv text = klx_json_str(message, "text");
+    payload_assert_inert(text);
+    assert_true(klx_sv_ends(text, KLX_SV(" · ∗a∗ &lt;!here&gt; ˋbˋ ∶fire: &gt;c")));
+    assert_null(klx_json_get(message, "attachments"));
+    assert_int_equal(klx_slack_render_plain(KLX_SV("{}"), &plain), -EINVAL);
+    assert_int_equal(klx_slack_render_plain(KLX_SV("nothing"), &plain), -EINVAL);
+}
+
+/* Also what a later change forgets to render. */
+static void every_golden_file_keeps_the_limits(void **state) {
+    (void)state;
+    size_t n = 0;
+    DIR *d = opendir(KLX_TESTS_DIR "/golden/slack");
+    assert_non_null(d);
+    for (struct dirent *entry = readdir(d); entry != NULL; entry = readdir(d)) {
+        char name[300];
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        snprintf(name, sizeof(name), "golden/slack/%s", entry->d_name);
+        char *text = test_read_file(name);
+        klx_arena_reset(&arena);
+        payload_check(payload_parse(&arena, klx_sv(text)));
+        free(text);
+        n++;
+    }
+    closedir(d);
+    assert_int_equal(n, KLX_KINDS_N + 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_kind_has_its_message),
+        cmocka_unit_test(hostile_text_stays_text),
+        cmocka_unit_test(long_text_is_cut_within_every_limit),
+        cmocka_unit_test(facts_that_do_not_fit_are_counted),
+        cmocka_unit_test(a_card_of_almost_nothing_is_a_message),
+        cmocka_unit_test(colour_and_word_are_the_severity),
+        cmocka_unit_test(plain_text_says_the_same),
+        cmocka_unit_test(every_golden_file_keeps_the_limits),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
