@@ -281,7 +281,8 @@ static void add_string(struct klx_buf *out, struct klx_sv s) {
     size_t done = 0, i = 0;
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t n = c < 0x80 ? 1 : utf8_length(klx_sv_n(s.p + i, s.n - i));
+        /* A NUL would be \\u0000, which reading refuses. */
+        size_t n = c == 0 ? 0 : c < 0x80 ? 1 : utf8_length(klx_sv_n(s.p + i, s.n - i));
         bool plain = n > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
         if (plain) {
             i += n;

@@ -6,7 +6,8 @@
  * replaced by U+FFFD when written. An embedded \u0000 is refused. Access is by path and typed: a missing or mistyped value reads as
  * "not there", so code that reads a foreign object needs no checks on the way.
  *
- * Writing: klx_jw appends to a klx_buf, commas and escapes are its work; output is always valid UTF-8 on one line.
+ * Writing: klx_jw appends to a klx_buf, commas and escapes are its work; output is always valid UTF-8 on one line, and can be read again:
+ * a NUL in a string becomes U+FFFD.
  */
 #pragma once
 

@@ -70,6 +70,11 @@ struct klx_lane {
 static const double delivery_bounds[] = { 0.1, 0.25, 0.5, 1,    2.5,   5,     10,   30,
                                           60,  120,  300, 1800, 10800, 43200, 86400 };
 
+bool klx_outcome_is_lost(const struct klx_outcome *o) {
+    return o->gave_up || (o->verdict->class != KLX_VERDICT_DELIVERED &&
+                          o->verdict->class != KLX_VERDICT_ACCEPTED);
+}
+
 static int64_t mono_us(const struct klx_lane *l) {
     return l->o.clock->mono_us(l->o.clock);
 }
@@ -216,8 +221,7 @@ static void tell_outcome(struct klx_lane *l, struct recipient *r, bool gave_up) 
     };
     r->final = true;
     l->recipients_left--;
-    if (gave_up ||
-        (r->last.class != KLX_VERDICT_DELIVERED && r->last.class != KLX_VERDICT_ACCEPTED)) {
+    if (klx_outcome_is_lost(&o)) {
         klx_counter_add(l->metrics.dead_letters, 1);
         log_lost(l, &o);
     } else {

@@ -47,6 +47,9 @@ struct klx_outcome {
     int64_t last_us;
 };
 
+/* Neither delivered nor accepted: a dead letter. */
+bool klx_outcome_is_lost(const struct klx_outcome *o);
+
 struct klx_lane_callbacks {
     /* Once for each recipient, before the lane drops its reference to the message. */
     void (*on_outcome)(void *arg, const struct klx_outcome *o);

@@ -87,6 +87,8 @@ struct klx_message *klx_message_new(struct klx_message_pool *p, const struct klx
     struct klx_message *m = take(p);
     m->pool = p;
     m->record = *r;
+    m->record.topic = klx_arena_dup(&m->arena, klx_sv(r->topic)).p;
+    assert(m->record.topic != NULL);
     m->refs = 1;
     count_bytes(m);
     return m;
@@ -109,14 +111,12 @@ static bool copy_record(struct klx_message *m) {
         whole = headers[i].name.p != NULL && headers[i].value.p != NULL;
     }
     struct klx_sv key = klx_arena_dup(a, r->key), value = klx_arena_dup(a, r->value);
-    const char *topic = klx_arena_dup(a, klx_sv(r->topic)).p;
-    if (!whole || key.p == NULL || value.p == NULL || topic == NULL) {
+    if (!whole || key.p == NULL || value.p == NULL) {
         return false;
     }
     r->headers = headers;
     r->key = key;
     r->value = value;
-    r->topic = topic;
     return true;
 }
 

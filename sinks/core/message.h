@@ -48,7 +48,7 @@ void klx_message_pool_free(struct klx_message_pool *p);
 /* Memory held by messages that are under way. */
 size_t klx_message_pool_bytes(const struct klx_message_pool *p);
 
-/* A message of the caller's record, which it borrows until klx_message_keep; one reference. */
+/* A message of the caller's record, which it borrows until klx_message_keep, but for the topic; one reference. */
 struct klx_message *klx_message_new(struct klx_message_pool *p, const struct klx_record *r);
 /* The attributes. -EBADMSG with what is not a CloudEvent about it. */
 int klx_message_decode(struct klx_message *m, struct klx_error *e) KLX_MUST_CHECK;

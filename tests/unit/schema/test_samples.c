@@ -25,6 +25,14 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* Those of Kafka Connect stand behind the event's own, on dead letters; the event does not know of them. */
+static void leave_out_connect_headers(struct klx_record *r) {
+    while (r->headers_n > 0 &&
+           klx_sv_starts(r->headers[r->headers_n - 1].name, KLX_SV("__connect.errors."))) {
+        r->headers_n--;
+    }
+}
+
 static void assert_same_text(struct klx_sv a, struct klx_sv b) {
     if (!klx_sv_eq(a, b)) {
         fail_msg("\"%.*s\" is not \"%.*s\"", KLX_SV_FMT(a), KLX_SV_FMT(b));
@@ -69,6 +77,7 @@ static void each_kind_decodes_and_encodes_the_same(void **state) {
         assert_true(e.incident.n == 0 || (e.phase != KLX_PHASE_NONE && e.incident_seq > 0));
         assert_data_is_whole(&e);
         assert_int_equal(klx_event_encode(&arena, &topics, &e, e.time_us, &back), 0);
+        leave_out_connect_headers(&r);
         assert_same_record(&back, &r);
     }
 }

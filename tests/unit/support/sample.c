@@ -7,7 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "tests/unit/support/support.h"
 
-#define HEADERS_MAX 16
+#define HEADERS_MAX 32
 #define PREFIX "io.klaxon."
 
 const char *test_kind_name(enum klx_kind kind) {

@@ -1,0 +1,10 @@
+/*
+ * Base64 (RFC 4648, the common alphabet, with padding).
+ */
+#pragma once
+
+#include "lib/base/buf.h"
+#include "lib/base/sv.h"
+
+/* Appends the bytes' text, on one line. */
+void klx_base64_add(struct klx_buf *out, struct klx_sv bytes);

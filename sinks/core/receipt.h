@@ -1,0 +1,41 @@
+/*
+ * What a sink writes of its work: a receipt for every final verdict, and a dead letter for what was refused for good or given up.
+ *
+ *   receipt       io.klaxon.delivery     klaxon.deliveries, key: the channel
+ *   dead letter   io.klaxon.deadletter   klaxon.dlq, key: the channel; in addition the record as it was read (`original`), and the
+ *                                        headers __connect.errors.* that tools for Kafka Connect's dead letters know
+ *
+ * A record that is no event has no channel: its dead letter has the sink's name as key, and the reason `not_cloudevent`.
+ *
+ * Ids are deterministic: the same verdict for the same event, channel and recipient has the same id, also when a crash makes it come
+ * again. `reason` says why it ended (a final verdict, gave_up, not_cloudevent), `verdict` is the class of the last answer, `code` and
+ * `answer` are the channel's own words.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/record.h"
+#include "schema/topics.h"
+#include "sinks/core/lane.h"
+
+#define KLX_ORIGINAL_BYTES_MAX (256u << 10) /* a larger record is cut in its dead letter */
+#define KLX_ORIGINAL_CUT_BYTES (32u << 10)  /* to this */
+
+struct klx_receipt_env {
+    const struct klx_topic_names *topics;
+    const char *sink; /* "slack" */
+    int64_t now_us;
+};
+
+/* Everything of *ret is in the arena. -ENOMEM: it is full. */
+int klx_receipt_encode(struct klx_arena *a, const struct klx_receipt_env *env,
+                       const struct klx_outcome *o, struct klx_record *ret) KLX_MUST_CHECK;
+int klx_deadletter_encode(struct klx_arena *a, const struct klx_receipt_env *env,
+                          const struct klx_outcome *o, struct klx_record *ret) KLX_MUST_CHECK;
+/* `why`: what is not a CloudEvent about it. */
+int klx_deadletter_encode_unreadable(struct klx_arena *a, const struct klx_receipt_env *env,
+                                     const struct klx_record *r, const char *why,
+                                     struct klx_record *ret) KLX_MUST_CHECK;
