@@ -116,26 +116,32 @@ static int64_t parse_retry_after(struct klx_sv value) {
     return at < 0 ? -1 : at > now ? (int64_t)(at - now) * 1000 : 0;
 }
 
+static void tell_status(struct klx_http_call *c) {
+    long status = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (c->on_status != NULL && !c->status_told && status >= 200) {
+        c->status_told = true;
+        c->in_callback = true;
+        c->on_status(c->arg, (int)status, c->retry_after_ms);
+        c->in_callback = false;
+    }
+}
+
 static size_t on_curl_header(char *p, size_t size, size_t n, void *arg) {
     struct klx_http_call *c = arg;
     struct klx_sv line = klx_sv_n(p, size * n);
     if (klx_sv_starts(line, KLX_SV("HTTP/"))) {
         c->retry_after_ms = -1; /* a new response, after a 100 or a proxy's */
     }
+    if (klx_sv_trim(line).n == 0) { /* a quiet stream may send nothing else for hours */
+        tell_status(c);
+        return c->cancelled ? 0 : size * n;
+    }
     struct klx_sv name = klx_sv_cut(&line, ':');
     if (klx_sv_eq_nocase(name, KLX_SV("retry-after"))) {
         c->retry_after_ms = parse_retry_after(klx_sv_trim(line));
     }
     return size * n;
-}
-
-static void tell_status(struct klx_http_call *c) {
-    if (c->on_status != NULL && !c->status_told) {
-        long status = 0;
-        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-        c->status_told = true;
-        c->on_status(c->arg, (int)status, c->retry_after_ms);
-    }
 }
 
 static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
@@ -150,13 +156,7 @@ static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
         return CURL_WRITEFUNC_PAUSE;
     }
     c->in_callback = true;
-    tell_status(c);
-    if (!c->cancelled && !c->paused) {
-        c->on_body(c->arg, klx_sv_n(p, bytes));
-    } else if (!c->cancelled) {
-        c->in_callback = false;
-        return CURL_WRITEFUNC_PAUSE; /* paused by on_status: the same bytes come again */
-    }
+    c->on_body(c->arg, klx_sv_n(p, bytes));
     c->in_callback = false;
     return c->cancelled ? 0 : bytes;
 }
@@ -239,14 +239,7 @@ static void on_transfer_done(void *arg, CURLcode code) {
                  : code == CURLE_OK ? ""
                                     : (c->error[0] != '\0' ? c->error : curl_easy_strerror(code)),
     };
-    if (r.failure == KLX_HTTP_OK) {
-        c->in_callback = true; /* a cancel from on_status takes effect below */
-        tell_status(c);
-        c->in_callback = false;
-    }
-    if (!c->cancelled) {
-        c->on_done(c->arg, &r);
-    }
+    c->on_done(c->arg, &r);
     end_call(c);
 }
 
@@ -303,6 +296,7 @@ static void set_transport(struct klx_http_call *c, const struct klx_http_request
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are no answer */
     if (r->proxy != NULL) {
         curl_easy_setopt(easy, CURLOPT_PROXY, r->proxy);
     }

@@ -59,7 +59,7 @@ struct klx_http_request {
         own_connection; /* a stream that should not share: a fresh HTTP/1.1 connection, keepalive and TCP_USER_TIMEOUT 30 s */
     /* All strings above are copied, `tls` is borrowed until the call ends. */
 
-    /* Streams set on_body: then no body is collected. on_status comes once, before the first on_body. */
+    /* Streams set on_body: then no body is collected. on_status comes once, with the head of the answer. */
     void (*on_status)(void *arg, int status, int64_t retry_after_ms);
     void (*on_body)(void *arg, struct klx_sv chunk);
     void (*on_done)(void *arg, const struct klx_http_result *result);

@@ -77,7 +77,7 @@ struct client {
     char error[256];
     struct klx_http_result result;
     int done, status, chunks;
-    bool pause_each, cancel_first;
+    bool pause_each, cancel_first, cancel_at_status, pause_at_status;
 };
 
 static void resume(void *arg) {
@@ -86,8 +86,16 @@ static void resume(void *arg) {
 }
 
 static void on_status(void *arg, int status, int64_t retry_after_ms) {
+    struct client *c = arg;
     (void)retry_after_ms;
-    ((struct client *)arg)->status = status;
+    c->status = status;
+    if (c->cancel_at_status) {
+        klx_http_cancel(c->call);
+        klx_loop_stop(c->loop);
+    } else if (c->pause_at_status) {
+        klx_http_pause(c->call);
+        klx_timer_start(c->timer, 1);
+    }
 }
 
 static void on_body(void *arg, struct klx_sv chunk) {
@@ -186,6 +194,27 @@ static void a_stream_that_pauses_loses_nothing(void **state) {
     close_client(&c);
 }
 
+static void the_status_comes_with_the_head(void **state) {
+    (void)state;
+    struct server quiet = { .stay_open = true }, s = { .big = 100000 };
+    struct client c;
+    open_client(&c);
+    c.cancel_at_status = true;
+    start(&quiet, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+    run(&c, &quiet, true, (struct klx_http_request){ 0 });
+    assert_int_equal(c.status, 200);
+    assert_int_equal(c.chunks + c.done, 0);
+    close_client(&c);
+    stop(&quiet);
+    open_client(&c);
+    c.pause_at_status = true;
+    start(&s, "HTTP/1.1 200 OK\r\n\r\n");
+    run(&c, &s, true, (struct klx_http_request){ 0 });
+    assert_int_equal(c.body.len, 100000);
+    close_client(&c);
+    stop(&s);
+}
+
 static void cancelled_inside_its_callback(void **state) {
     (void)state;
     struct server s = { .big = 300000, .stay_open = true };
@@ -259,6 +288,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_body),
         cmocka_unit_test(a_stream_that_pauses_loses_nothing),
+        cmocka_unit_test(the_status_comes_with_the_head),
         cmocka_unit_test(cancelled_inside_its_callback),
         cmocka_unit_test(ends_that_are_no_answer),
         cmocka_unit_test(refused_connections_and_bad_input),
