@@ -38,3 +38,11 @@ step() {
     fi
     return $status
 }
+
+# Each NAME.py of a folder, with the first line of its description.
+list_scripts() {
+    local file
+    for file in "$1"/*.py; do
+        printf '  %-14s %s\n' "$(basename "$file" .py | tr _ -)" "$(sed -n '1s/^"""//p' "$file")"
+    done
+}

@@ -1,122 +1,145 @@
-"""How fast the collector carries one watch to Kafka: N Event frames of 1 KB, transactions on.
+"""The collector's speed: one watch to Kafka with transactions on, and what an Event waits until it can be read.
 
-A server of a few lines answers the list and then sends the prepared frames as fast as the socket takes them. Time runs from the first
-frame to the commit of the last one, as an independent client sees it; CPU and memory are the collector's own.
+throughput  N Event frames of 1 KB from one watch. A server of a few lines sends prepared bytes by one call; time runs from there to the
+            last commit as another client sees it. CPU and peak memory are the collector's own, over its whole life. Each run is checked:
+            every event once.
+ceiling     the records of the last run written again by a bare transactional producer (ceiling.c): what client and broker can do.
+latency     Events created on a real kube-apiserver at a rate; from the create's answer to a read_committed reader that has it.
+stall       the broker is stopped (SIGSTOP) for a while at full rate: how much memory the collector takes, and that nothing is lost.
 """
 import argparse
-import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
-
+from bench.support import latency
+from bench.support.frames import FrameServer, frames
+from bench.support.machine import Span, Usage, cpu_seconds, describe, memory_mb, quiet_of, tell
+from bench.support.records import bytes_of, check_exactly_once, keep, read_all
+from bench.support.world import PARTITIONS, Topics, binary, collector, kubeconfig_of
 from cluster import Kafka
-from cluster.process import free_port
 
-FRAME = ('{"type":"ADDED","object":{"apiVersion":"v1","kind":"Event","metadata":{"name":"pod-%(n)d.17b7c4e19f02a6d3",'
-         '"namespace":"default","uid":"9e41b1de-0000-4000-8000-%(n)012d","resourceVersion":"%(rv)d",'
-         '"creationTimestamp":"2026-03-11T07:52:18Z"},"involvedObject":{"apiVersion":"v1","kind":"Pod","name":"pod-%(pod)d",'
-         '"namespace":"default","uid":"5f1c2d3e-1111-4111-8111-111111111111","fieldPath":"spec.containers{app}"},"reason":"Pulled",'
-         '"message":"%(text)s","source":{"component":"kubelet","host":"aks-nodepool1-12345678-vmss000003"},'
-         '"firstTimestamp":"2026-03-11T07:52:18Z","lastTimestamp":"2026-03-11T07:52:18Z","count":1,"type":"Normal","eventTime":null,'
-         '"reportingComponent":"kubelet","reportingInstance":"aks-nodepool1-12345678-vmss000003"}}\n')
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+PARTS = ("throughput", "ceiling", "latency", "stall")
+COMMITS_OF = (1000, 5000)
 
 
-def frames(count: int) -> bytes:
-    text = "Container image already present on machine. " * 7
-    return b"".join((FRAME % {"n": n, "rv": 1000 + n, "pod": n % 500, "text": text}).encode() for n in range(count))
+@dataclass(frozen=True)
+class Run:
+    rate: float
+    per_cpu: float
+    peak_mb: float
+    usage: Usage
 
 
-class Server(threading.Thread):
-    """Just enough of an API server."""
-
-    def __init__(self, data: bytes):
-        super().__init__(daemon=True)
-        self.data = data
-        self.began = 0.0
-        self.listener = socket.create_server(("127.0.0.1", free_port()), backlog=64)
-        self.port = self.listener.getsockname()[1]
-
-    def run(self) -> None:
-        while True:
-            connection, _ = self.listener.accept()
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            request += connection.recv(65536)
-        if b"watch=1" not in request:
-            connection.sendall(HEAD + b'{"kind":"EventList","metadata":{"resourceVersion":"999"},"items":[]}')
-            connection.close()
-            return
-        self.began = time.monotonic()
-        connection.sendall(HEAD + self.data)
-        connection.recv(1)  # open until the collector goes
+def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str) -> tuple[Run, list, float]:
+    """One run: the figures, the records that are there then, and the MB on the broker's disk."""
+    topics = Topics(kafka, prefix)
+    child = collector(directory / prefix, kafka, prefix, kubeconfig_of(server.url, directory / "kubeconfig"))
+    span = Span({"broker": kafka.nodes[0].child.pid})
+    server.began = 0.0
+    child.start()
+    try:
+        seconds = topics.wait_committed(server.count, child) - server.began
+        cpu, peak_mb = cpu_seconds(child.pid), memory_mb(child.pid, "VmHWM")
+        usage = span.end(beside=cpu)
+    finally:
+        child.kill()
+        topics.close()
+    records = read_all(kafka.bootstrap, topics.events, PARTITIONS)
+    check_exactly_once(records, server.count)
+    return Run(server.count / seconds, server.count / cpu, peak_mb, usage), records, topics.disk_mb()
 
 
-def committed(bootstrap: str, topic: str, partitions: int) -> int:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": "read_committed"})
-    total = sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(partitions))
-    consumer.close()
-    return total
+def throughput(kafka: Kafka, server: FrameServer, directory: Path, args: argparse.Namespace) -> list:
+    print(f"throughput: {server.count:,} Event frames, {len(server.data) / 1e6:.0f} MB, from one watch; transactions on", flush=True)
+    runs, records, disk = [], [], 0.0
+    for number in range(args.runs + 1):
+        run, records, disk = carry(kafka, server, directory, f"run-{number}")
+        print(f"  {f'run {number}' if number else 'warm-up'}: {run.rate:,.0f} events/s, {run.per_cpu:,.0f} per CPU-second, peak "
+              f"{run.peak_mb:.1f} MB; broker {run.usage.seconds['broker']:.1f} CPU-s; others used {run.usage.others:.0%}", flush=True)
+        runs += [run] if number else []
+    told = quiet_of(runs)
+    tell("events/s", [r.rate for r in told])
+    tell("events per CPU-second", [r.per_cpu for r in told])
+    tell("peak resident memory", [r.peak_mb for r in told], ".1f", "MB")
+    print(f"  keys, values and headers: {bytes_of(records):.0f} MB; on the broker's disk {disk:.0f} MB", flush=True)
+    return records
 
 
-def wait_visible(kafka: Kafka, count: int, process: subprocess.Popen) -> float:
-    """The instant at which `count` records were readable: offsets count commit markers too, so the end is counted exactly once near it."""
-    while committed(kafka.bootstrap, "klaxon.kubernetes", 4) < count:
-        assert process.poll() is None, "the collector ended"
-        time.sleep(0.02)
-    return time.monotonic()
+def ceiling(kafka: Kafka, records: list, directory: Path, runs: int) -> None:
+    print("ceiling: the same records by a bare transactional producer", flush=True)
+    keep(records, directory / "records")
+    for per_commit in COMMITS_OF:
+        rates, per_cpu = [], []
+        for number in range(runs):
+            topics = Topics(kafka, f"ceiling-{per_commit}-{number}")
+            told = subprocess.run([binary("bench-ceiling"), kafka.bootstrap, topics.events, directory / "records", str(per_commit)],
+                                  stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+            topics.close()
+            rates.append(int(told[0]) / float(told[1]))
+            per_cpu.append(int(told[0]) / float(told[2]))
+        tell(f"commits of {per_commit:,}: records/s", rates)
+        tell(f"commits of {per_commit:,}: per CPU-second", per_cpu)
 
 
-def usage(pid: int) -> tuple[float, int]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    peak = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1])
-
-
-def run(count: int, directory: Path) -> None:
-    data = frames(count)
-    with Kafka(directory / "kafka") as kafka:
-        for topic in ("kubernetes", "nodes"):
-            kafka.create_topic(f"klaxon.{topic}", 4)
-        kafka.create_topic("klaxon.state", 1)
-        server = Server(data)
-        server.start()
-        (directory / "kubeconfig").write_text(
-            "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
-            f"clusters: [{{name: k, cluster: {{server: 'http://127.0.0.1:{server.port}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n")
-        config = directory / "klaxon.yaml"
-        config.write_text(f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\nclusters:\n'
-                          f"  - {{ name: bench, kubeconfig: {directory}/kubeconfig, sources: {{ events: {{}} }} }}\n")
-        binary = Path(os.environ["KLAXON_BIN"]) / "klaxon-collector"
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen([binary, "--config", config], stderr=log)
-        try:
-            seconds = wait_visible(kafka, count, process) - server.began
-            cpu, peak_kib = usage(process.pid)
-        finally:
-            process.kill()
-            process.wait()
-    print(f"{count} events of {len(data) // count} bytes in {seconds:.2f} s: {count / seconds:,.0f} events/s, "
-          f"{count / cpu:,.0f} per CPU-second of the collector, peak memory {peak_kib / 1024:.1f} MiB")
+def stall(kafka: Kafka, server: FrameServer, directory: Path, seconds: float) -> None:
+    print(f"stall: the broker is stopped for {seconds:.0f} s at full rate", flush=True)
+    topics = Topics(kafka, "stall")
+    child = collector(directory / "stall", kafka, "stall", kubeconfig_of(server.url, directory / "kubeconfig"))
+    child.start()
+    ended = 0
+    try:
+        while topics.committed() < server.count / 4:
+            time.sleep(0.01)
+        before = memory_mb(child.pid, "VmRSS")
+        kafka.pause()
+        most, until = before, time.monotonic() + seconds
+        while time.monotonic() < until:
+            most = max(most, memory_mb(child.pid, "VmRSS"))
+            time.sleep(0.05)
+        kafka.resume()
+        deadline = time.monotonic() + 120
+        while topics.committed() < server.count and time.monotonic() < deadline:
+            if not child.alive():  # the broker gave its transaction up: a supervisor starts it again
+                ended += 1
+                child.start()
+            most = max(most, memory_mb(child.pid, "VmRSS"))
+            time.sleep(0.05)
+        topics.wait_committed(server.count, child)
+    finally:
+        child.kill()
+        topics.close()
+    check_exactly_once(read_all(kafka.bootstrap, topics.events, PARTITIONS), server.count)
+    print(f"  resident before {before:.1f} MB, most {most:.1f} MB; the collector ended {ended} times; "
+          f"all {server.count:,} events are there once", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench collector", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rate", type=int, default=500, help="Events a second for latency")
+    parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall")
     args = parser.parse_args()
-    for _ in range(args.runs):
-        with tempfile.TemporaryDirectory(prefix="klaxon-bench-") as directory:
-            run(args.events, Path(directory))
+    parts = args.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part \"{unknown.pop()}\"; there are: {', '.join(PARTS)}")
+    print(describe(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="klaxon-bench-") as name, Kafka(Path(name) / "kafka") as kafka:
+        directory = Path(name)
+        if {"throughput", "ceiling", "stall"} & set(parts):
+            with FrameServer(frames(args.events), args.events) as server:
+                records = throughput(kafka, server, directory, args) if {"throughput", "ceiling"} & set(parts) else []
+                if "ceiling" in parts:
+                    ceiling(kafka, records, directory, args.runs)
+                if "stall" in parts:
+                    stall(kafka, server, directory, args.seconds)
+        if "latency" in parts:
+            latency.measure(kafka, directory, args.rate, args.seconds, args.runs)
     return 0
 
 
