@@ -14,7 +14,15 @@ enum klx_change { KLX_CHANGE_ADDED, KLX_CHANGE_MODIFIED, KLX_CHANGE_DELETED };
 /* How it came: the first list ever, a relist after a gap, or live. */
 enum klx_origin { KLX_ORIGIN_BASELINE, KLX_ORIGIN_RESYNC, KLX_ORIGIN_LIVE };
 
-enum klx_observation_kind { KLX_OBSERVED_EVENT, KLX_OBSERVED_NODE };
+enum klx_observation_kind {
+    KLX_OBSERVED_EVENT,
+    KLX_OBSERVED_NODE,
+    KLX_OBSERVED_POD,
+    KLX_OBSERVED_HPA,
+    KLX_OBSERVED_APPLICATION,
+    KLX_OBSERVED_ROLLOUT,
+    KLX_OBSERVED_ANALYSIS_RUN,
+};
 
 /* A core Event, normalised over both recorders (facts: azure.md 1.3, kubernetes.md 1.7). */
 struct klx_observed_event {
@@ -50,6 +58,8 @@ struct klx_observation {
     struct klx_sv uid;
     struct klx_sv resource_version;
     const struct klx_json *labels; /* what is kept of them; NULL: none */
+    const struct klx_json
+        *object; /* as it came: for kinds that have no structure of their own here */
     union {
         struct klx_observed_event event;
         struct klx_observed_node node;

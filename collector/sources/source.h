@@ -18,7 +18,7 @@ struct klx_source_ops {
     bool bookmarks;      /* the API server sends them for this resource */
     bool stateful;       /* a relist must report what has vanished (detector.relisted) */
     /* Fills *ret from an object of a frame. -EBADMSG: not what it should be (counted, logged, skipped); -ENOENT: nothing to tell
-       (DELETED of an Event is garbage collection). ret's cluster, change and origin are set by the caller before. */
+       (DELETED of an Event is garbage collection). ret's cluster, change, origin and object are set by the caller before. */
     int (*observe)(const struct klx_json *object, struct klx_observation *ret);
     /* MAY: publishes the observation itself. */
     void (*publish)(const struct klx_observation *o, const struct klx_json *object,
