@@ -49,6 +49,7 @@ static void bad_urls_say_why_and_do_not_show_themselves(void **state) {
         { "http://hooks.slack.com/services/" TOKEN, "is http" },
         { "http://127.0.0.1.evil.example/" TOKEN, "is http" },
         { "http://localhost.evil.example/" TOKEN, "is http" },
+        { "http://10.127.0.1/" TOKEN, "is http" },
         { "http://[::2]/" TOKEN, "is http" },
         { URL " ", "holds a space" },
         { URL "\nhttps://x", "holds a space, a line end" },
