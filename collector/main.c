@@ -9,30 +9,11 @@
 #include "klx_version.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/base/options.h"
 #include "lib/io/httpd.h"
 #include "lib/io/metrics.h"
+#include "schema/startup.h"
 
 #define STOP_MS 4000 /* of the five seconds that an ordered stop may take */
-
-struct arguments {
-    const char *config;
-    bool check;
-};
-
-static const struct klx_option options[] = {
-    { .name = "config",
-      .letter = 'c',
-      .kind = KLX_OPT_STR,
-      .offset = offsetof(struct arguments, config),
-      .value = "FILE",
-      .help = "the configuration (default: $KLAXON_CONFIG, /etc/klaxon/klaxon.yaml)" },
-    { .name = "check",
-      .kind = KLX_OPT_FLAG,
-      .offset = offsetof(struct arguments, check),
-      .help = "check the configuration and end" },
-    { .name = NULL },
-};
 
 static const struct klx_command_help help = {
     .name = "klaxon-collector",
@@ -171,29 +152,21 @@ static int run(struct process *p) {
 }
 
 int main(int argc, char **argv) {
-    struct arguments a = { 0 };
+    struct klx_startup startup;
     struct process p = { .clean = true };
     struct klx_error e = { 0 };
     int code = 0;
-    int first = klx_options_parse(argc, argv, &help, options, &a, &code);
-    if (first < 0) {
+    if (!klx_startup(argc, argv, &help, "collector", &startup, &code)) {
         return code;
     }
-    if (first < argc) {
-        fprintf(stderr, "%s: \"%s\" is not expected here\n", help.name, argv[first]);
-        return KLX_EXIT_USAGE;
-    }
-    klx_log_init("collector", KLX_LOG_AUTO, KLX_LOG_INFO);
-    int rc = klx_settings_load(a.config, &p.settings, &e);
-    rc = rc == 0 ? klx_collector_settings_load(&p.settings, &p.collector, &e) : rc;
-    if (rc != 0) {
+    p.settings = startup.settings;
+    if (klx_collector_settings_load(&p.settings, &p.collector, &e) != 0) {
         fprintf(stderr, "%s\n", e.text);
         klx_settings_release(&p.settings);
         return KLX_EXIT_CONFIG;
     }
-    klx_log_init("collector", p.settings.log_format, p.settings.log_level);
-    if (a.check) {
-        printf("%s: %zu cluster%s: good\n", klx_settings_path(a.config), p.collector.clusters_n,
+    if (startup.check) {
+        printf("%s: %zu cluster%s: good\n", klx_startup_path(&startup), p.collector.clusters_n,
                p.collector.clusters_n == 1 ? "" : "s");
         klx_collector_settings_release(&p.collector);
         klx_settings_release(&p.settings);

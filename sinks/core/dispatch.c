@@ -1,0 +1,457 @@
+#include "sinks/core/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+#include "lib/io/metrics.h"
+#include "sinks/core/lane.h"
+#include "sinks/core/ledger.h"
+#include "sinks/core/message.h"
+#include "sinks/core/receipt.h"
+#include "sinks/core/route.h"
+
+#define FLUSH_MS 50 /* for records that concern nobody: a prefix is not stored for each of them */
+#define GAUGES_MS 1000
+#define SAY_EVERY_US (60 * KLX_US_PER_S)
+
+struct slot {
+    struct klx_dispatch *dispatch;
+    struct klx_lane *lane; /* NULL: not a channel of this process, or nobody subscribes to it */
+    struct klx_timer *timer;
+};
+
+struct klx_dispatch {
+    struct klx_dispatch_options o;
+    struct klx_route *route;
+    struct klx_message_pool *pool;
+    struct klx_tracker *tracker;
+    struct klx_ledger *ledger;
+    struct slot *slots; /* of each channel of the settings */
+    size_t slots_n;
+    struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
+    bool paused;
+    int64_t pause_said_us, unreadable_said_us;
+    void (*on_idle)(void *arg);
+    void *idle_arg;
+    struct {
+        struct klx_counter *records[KLX_TOPICS_N], *unreadable, *pauses;
+        struct klx_gauge *paused, *unsettled, *oldest_seconds, *bytes;
+    } metrics;
+};
+
+static int64_t mono_us(const struct klx_dispatch *d) {
+    return d->o.env.clock->mono_us(d->o.env.clock);
+}
+
+static int64_t wall_us(const struct klx_dispatch *d) {
+    return d->o.env.clock->wall_us(d->o.env.clock);
+}
+
+static bool say_now(const struct klx_dispatch *d, int64_t *said_us) {
+    if (mono_us(d) - *said_us < SAY_EVERY_US) {
+        return false;
+    }
+    *said_us = mono_us(d);
+    return true;
+}
+
+static void pause_for(struct klx_dispatch *d, const char *what, const char *name) {
+    if (d->paused) {
+        return;
+    }
+    d->paused = true;
+    klx_gauge_set(d->metrics.paused, 1);
+    klx_counter_add(d->metrics.pauses, 1);
+    if (say_now(d, &d->pause_said_us)) {
+        klx_log_info("reading pauses until there is room", KLX_F_STR("full", what),
+                     KLX_F_STR("channel", name));
+    }
+    d->o.pause(d->o.arg, true);
+}
+
+/* The place for parking: its deliveries would go to the retry topic here, and nobody else would wait. For now everybody does. */
+static void on_full_lane(struct klx_dispatch *d, const struct klx_lane *lane) {
+    pause_for(d, "the queue of a channel", klx_lane_name(lane));
+}
+
+static bool has_room(const struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL && !klx_lane_has_room(d->slots[i].lane)) {
+            return false;
+        }
+    }
+    return klx_message_pool_bytes(d->pool) <= KLX_DISPATCH_BYTES_MAX / 4 * 3 &&
+           klx_ledger_has_room(d->ledger) && klx_tracker_has_room(d->tracker);
+}
+
+static void check_brake(struct klx_dispatch *d) {
+    if (d->paused) {
+        if (has_room(d)) {
+            d->paused = false;
+            klx_gauge_set(d->metrics.paused, 0);
+            d->o.pause(d->o.arg, false);
+        }
+        return;
+    }
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL && klx_lane_full(d->slots[i].lane)) {
+            on_full_lane(d, d->slots[i].lane);
+        }
+    }
+    if (klx_message_pool_bytes(d->pool) >= KLX_DISPATCH_BYTES_MAX) {
+        pause_for(d, "the memory for messages", "");
+    } else if (klx_ledger_full(d->ledger)) {
+        pause_for(d, "the receipts that Kafka has not taken", "");
+    } else if (klx_tracker_full(d->tracker)) {
+        pause_for(d, "what was told ahead of a record that waits", "");
+    }
+}
+
+void klx_dispatch_flush(struct klx_dispatch *d) {
+    klx_timer_stop(d->flush_timer);
+    klx_tracker_flush(d->tracker, d->o.store, d->o.arg);
+}
+
+static void on_flush(void *arg) {
+    klx_dispatch_flush(arg);
+}
+
+static void on_message_done(void *arg, struct klx_message *m) {
+    struct klx_dispatch *d = arg;
+    if (m->abandoned) {
+        klx_tracker_forget(d->tracker, &m->tracked);
+        return;
+    }
+    klx_tracker_settle(d->tracker, &m->tracked, m->told);
+    if (m->told) {
+        klx_dispatch_flush(d); /* at once: after a crash it would be told again */
+        check_brake(d);
+    } else if (!klx_timer_active(d->flush_timer)) {
+        klx_timer_start(d->flush_timer, FLUSH_MS);
+    }
+}
+
+static struct klx_receipt_env receipt_env(const struct klx_dispatch *d) {
+    return (struct klx_receipt_env){ .topics = d->o.topics,
+                                     .sink = d->o.ops->name,
+                                     .now_us = wall_us(d) };
+}
+
+/* rc of the encoding. Its limits are such that it does not fail; if it does, the record still settles. */
+static void write_entry(struct klx_dispatch *d, struct klx_ledger_entry *entry, int rc,
+                        struct klx_message *m) {
+    if (rc == 0) {
+        klx_ledger_write(d->ledger, entry, m);
+        return;
+    }
+    klx_log_error("a receipt could not be made", KLX_F_STR("of", m->record.topic),
+                  KLX_F_INT("partition", m->record.partition),
+                  KLX_F_INT("offset", m->record.offset), KLX_F_INT("code", rc));
+    klx_ledger_drop_entry(entry);
+}
+
+static void on_outcome(void *arg, const struct klx_outcome *o) {
+    struct klx_dispatch *d = ((struct slot *)arg)->dispatch;
+    struct klx_message *m = (struct klx_message *)(uintptr_t)o->message;
+    const struct klx_receipt_env env = receipt_env(d);
+    struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
+    write_entry(d, entry, klx_receipt_encode(&entry->arena, &env, o, &entry->record), m);
+    if (klx_outcome_is_lost(o)) {
+        entry = klx_ledger_new_entry(d->ledger);
+        write_entry(d, entry, klx_deadletter_encode(&entry->arena, &env, o, &entry->record), m);
+    }
+}
+
+static void on_unreadable(struct klx_dispatch *d, struct klx_message *m, const struct klx_record *r,
+                          const char *why) {
+    const struct klx_receipt_env env = receipt_env(d);
+    struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
+    m->told = true;
+    klx_counter_add(d->metrics.unreadable, 1);
+    if (say_now(d, &d->unreadable_said_us)) {
+        klx_log_warn("a record is no event: a dead letter", KLX_F_STR("topic", r->topic),
+                     KLX_F_INT("partition", r->partition), KLX_F_INT("offset", r->offset),
+                     KLX_F_STR("why", why));
+    }
+    write_entry(d, entry,
+                klx_deadletter_encode_unreadable(&entry->arena, &env, r, why, &entry->record), m);
+}
+
+static bool find_topic(const struct klx_dispatch *d, const char *name, enum klx_topic *ret) {
+    for (size_t t = 0; t < KLX_TOPICS_N; t++) {
+        if (klx_route_reads(d->route, (enum klx_topic)t) &&
+            strcmp(d->o.topics->name[t], name) == 0) {
+            *ret = (enum klx_topic)t;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_message *m) {
+    const struct klx_target *targets = NULL;
+    size_t n = klx_route_match(d->route, topic, &m->event, m->data, &targets);
+    m->told = n > 0;
+    for (size_t i = 0; i < n; i++) {
+        klx_lane_push(d->slots[targets[i].channel].lane, m, targets[i].subscription);
+    }
+    if (n > 0) {
+        check_brake(d);
+    }
+}
+
+void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
+    enum klx_topic topic = KLX_TOPIC_NODES;
+    struct klx_error e = { .text = "" };
+    if (!find_topic(d, r->topic, &topic)) {
+        return;
+    }
+    struct klx_message *m = klx_message_new(d->pool, r);
+    klx_counter_add(d->metrics.records[topic], 1);
+    klx_tracker_begin(d->tracker, r->topic, r->partition, r->offset, r->timestamp_ms, &m->tracked);
+    if (klx_message_decode(m, &e) != 0) {
+        on_unreadable(d, m, r, e.text);
+    } else if (klx_route_may_match(d->route, topic, &m->event)) {
+        if (klx_message_keep(m, &e) != 0) {
+            on_unreadable(d, m, r, e.text);
+        } else {
+            hand_out(d, topic, m);
+        }
+    }
+    klx_message_unref(m);
+}
+
+void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition) {
+    klx_tracker_revoke(d->tracker, topic, partition);
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL) {
+            klx_lane_drop_revoked(d->slots[i].lane);
+        }
+    }
+    check_brake(d);
+}
+
+static bool is_sending(const struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL && klx_lane_is_sending(d->slots[i].lane)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_idle_timer(void *arg) {
+    struct klx_dispatch *d = arg;
+    void (*fn)(void *arg) = d->on_idle;
+    d->on_idle = NULL;
+    if (fn != NULL) {
+        fn(d->idle_arg);
+    }
+}
+
+static void on_change(void *arg) {
+    struct klx_dispatch *d = ((struct slot *)arg)->dispatch;
+    check_brake(d);
+    if (d->on_idle != NULL && !is_sending(d)) {
+        klx_timer_start(d->idle_timer, 0); /* a channel is on the stack below us */
+    }
+}
+
+void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
+                       void *arg) {
+    d->on_idle = on_idle;
+    d->idle_arg = arg;
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL) {
+            klx_lane_stop(d->slots[i].lane);
+        }
+    }
+    klx_timer_start(d->idle_timer, is_sending(d) ? wait_ms : 0);
+}
+
+void klx_dispatch_close(struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        klx_lane_free(d->slots[i].lane);
+        klx_timer_free(d->slots[i].timer);
+        d->slots[i].lane = NULL;
+        d->slots[i].timer = NULL;
+    }
+}
+
+void klx_dispatch_free(struct klx_dispatch *d) {
+    if (d == NULL) {
+        return;
+    }
+    klx_dispatch_close(d);
+    klx_ledger_free(d->ledger);
+    klx_message_pool_free(d->pool);
+    klx_tracker_free(d->tracker);
+    klx_route_free(d->route);
+    klx_timer_free(d->ledger_timer);
+    klx_timer_free(d->flush_timer);
+    klx_timer_free(d->gauge_timer);
+    klx_timer_free(d->idle_timer);
+    free(d->slots);
+    free(d);
+}
+
+static void schedule(struct klx_timer *t, int64_t delay_ms) {
+    if (delay_ms < 0) {
+        klx_timer_stop(t);
+    } else {
+        klx_timer_start(t, delay_ms);
+    }
+}
+
+static void schedule_lane(void *arg, int64_t delay_ms) {
+    schedule(((struct slot *)arg)->timer, delay_ms);
+}
+
+static void on_lane_timer(void *arg) {
+    klx_lane_wake(((struct slot *)arg)->lane);
+}
+
+static void schedule_ledger(void *arg, int64_t delay_ms) {
+    schedule(((struct klx_dispatch *)arg)->ledger_timer, delay_ms);
+}
+
+static void on_ledger_timer(void *arg) {
+    struct klx_dispatch *d = arg;
+    klx_ledger_wake(d->ledger);
+}
+
+static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, void *done_arg,
+                   struct klx_error *e) {
+    struct klx_dispatch *d = arg;
+    return d->o.produce(d->o.arg, r, done, done_arg, e);
+}
+
+static void on_gauges(void *arg) {
+    struct klx_dispatch *d = arg;
+    int64_t oldest_ms = klx_tracker_oldest_ms(d->tracker);
+    klx_gauge_set(d->metrics.unsettled, (double)klx_tracker_unsettled(d->tracker));
+    klx_gauge_set(d->metrics.bytes, (double)klx_message_pool_bytes(d->pool));
+    klx_gauge_set(d->metrics.oldest_seconds,
+                  oldest_ms == INT64_MAX ? 0 : (double)(wall_us(d) / 1000 - oldest_ms) / 1e3);
+}
+
+static void make_metrics(struct klx_dispatch *d) {
+    for (size_t t = 0; t < KLX_TOPICS_N; t++) {
+        if (klx_route_reads(d->route, (enum klx_topic)t)) {
+            d->metrics.records[t] =
+                klx_counter("klaxon_sink_records_total", "Records read.",
+                            KLX_LABELS({ "topic", klx_topic_specs[t].short_name }));
+        }
+    }
+    d->metrics.unreadable = klx_counter("klaxon_sink_unreadable_records_total",
+                                        "Records that are no event: dead letters.", NULL);
+    d->metrics.pauses = klx_counter("klaxon_sink_pauses_total", "Times reading was paused.", NULL);
+    d->metrics.paused =
+        klx_gauge("klaxon_sink_paused", "1 while reading pauses because something is full.", NULL);
+    d->metrics.unsettled =
+        klx_gauge("klaxon_sink_unsettled_records", "Records that are read and not done.", NULL);
+    d->metrics.oldest_seconds = klx_gauge(
+        "klaxon_sink_settled_lag_seconds",
+        "Age of the oldest record that is read and not done; 0 when there is none.", NULL);
+    d->metrics.bytes =
+        klx_gauge("klaxon_sink_message_bytes", "Memory of messages under way.", NULL);
+}
+
+static int open_channel(struct klx_dispatch *d, size_t i, struct klx_error *e) {
+    const struct klx_channel_settings *c = &d->o.settings->channels[i];
+    struct slot *s = &d->slots[i];
+    void *channel = NULL;
+    int rc = d->o.ops->open(&d->o.env, c->name, c->config, &channel, e);
+    if (rc != 0) {
+        return klx_fail_in(e, rc, "channel %s", c->name);
+    }
+    const struct klx_lane_callbacks cb = {
+        .on_outcome = on_outcome, .on_change = on_change, .schedule = schedule_lane, .arg = s
+    };
+    const struct klx_lane_options o = {
+        .ops = d->o.ops,
+        .channel = channel,
+        .name = c->name,
+        .clock = d->o.env.clock,
+        .queue_max = (size_t)d->o.settings->process.queue,
+        .give_up_after_ms = d->o.settings->process.give_up_after_ms,
+    };
+    s->timer = klx_timer_new(d->o.env.loop, on_lane_timer, s);
+    s->lane = klx_lane_new(&o, &cb);
+    return 0;
+}
+
+static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        d->slots[i].dispatch = d;
+        int rc = klx_route_names(d->route, i) ? open_channel(d, i, e) : 0;
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch **ret,
+                     struct klx_error *e) {
+    struct klx_dispatch *d = klx_alloc(struct klx_dispatch);
+    d->o = *o;
+    d->pause_said_us = INT64_MIN / 2;
+    d->unreadable_said_us = INT64_MIN / 2;
+    d->route = klx_route_new(o->settings, o->ops);
+    d->pool = klx_message_pool_new(on_message_done, d);
+    d->tracker = klx_tracker_new((size_t)o->settings->process.queue);
+    d->ledger_timer = klx_timer_new(o->env.loop, on_ledger_timer, d);
+    d->flush_timer = klx_timer_new(o->env.loop, on_flush, d);
+    d->gauge_timer = klx_timer_new(o->env.loop, on_gauges, d);
+    d->idle_timer = klx_timer_new(o->env.loop, on_idle_timer, d);
+    const struct klx_ledger_options ledger = { o->env.clock, produce, schedule_ledger, d };
+    d->ledger = klx_ledger_new(&ledger);
+    d->slots_n = o->settings->channels_n;
+    d->slots = klx_alloc_n(struct slot, d->slots_n);
+    make_metrics(d);
+    int rc = open_channels(d, e);
+    if (rc != 0) {
+        klx_dispatch_free(d);
+        return rc;
+    }
+    klx_timer_repeat(d->gauge_timer, GAUGES_MS);
+    *ret = d;
+    return 0;
+}
+
+size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static KLX_TOPICS_N]) {
+    size_t n = 0;
+    for (size_t t = 0; t < KLX_TOPICS_N; t++) {
+        if (klx_route_reads(d->route, (enum klx_topic)t)) {
+            ret[n++] = d->o.topics->name[t];
+        }
+    }
+    return n;
+}
+
+void klx_dispatch_retry_now(struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL) {
+            klx_lane_retry_now(d->slots[i].lane);
+        }
+    }
+}
+
+void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
+    for (size_t i = 0; i < d->slots_n; i++) {
+        if (d->slots[i].lane != NULL) {
+            klx_lane_describe(d->slots[i].lane, out);
+        }
+    }
+    if (d->paused) {
+        klx_buf_add_str(out, "reading pauses until there is room\n");
+    }
+    if (klx_ledger_trouble(d->ledger)[0] != '\0') {
+        klx_buf_printf(out, "receipts: %zu wait for Kafka: %s\n", klx_ledger_pending(d->ledger),
+                       klx_ledger_trouble(d->ledger));
+    }
+}

@@ -1,0 +1,70 @@
+/*
+ * From a record to its settling, and the brake on reading.
+ *
+ *   record ─▶ message ─▶ route ─▶ a lane for each channel ─▶ outcome ─▶ ledger (receipt, dead letter) ─▶ acknowledged
+ *                │                                                                                        │
+ *                └─ no event: a dead letter                    the settled prefix moves (tracker) ◀───────┘
+ *
+ * Everything is bounded: deliveries per channel, bytes of messages, records in the ledger, and what is told ahead of the prefix. When one
+ * of them is full the owner is asked to pause reading, and to go on when there is room again (three quarters), so a slow channel delays no
+ * other while its queue has room. With the retry topic a full lane will park instead; the place for that is one function, on_full_lane.
+ *
+ * Start: new. Stop: klx_dispatch_stop (nothing is sent any more, sends under way end) → klx_dispatch_close (channels are closed) → the
+ * producer ends, which still answers → klx_dispatch_flush → the consumer ends → free. What is not done by then is not settled.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/base/record.h"
+#include "lib/io/http.h"
+#include "lib/io/loop.h"
+#include "lib/io/producer.h"
+#include "schema/topics.h"
+#include "sinks/core/settings.h"
+#include "sinks/core/tracker.h"
+
+#define KLX_DISPATCH_BYTES_MAX (64u << 20) /* of messages under way */
+
+struct klx_dispatch;
+
+struct klx_dispatch_options {
+    struct klx_sink_env env;
+    const struct klx_sink_ops *ops;
+    const struct klx_topic_names *topics;
+    const struct klx_sinks_settings *settings; /* borrowed, as the topics */
+    /* Of the consumer. */
+    void (*pause)(void *arg, bool paused);
+    klx_tracker_store_fn store;
+    /* Of the producer: klx_producer_send. */
+    int (*produce)(void *arg, const struct klx_record *r, klx_produced_fn done, void *done_arg,
+                   struct klx_error *e);
+    void *arg;
+};
+
+/* Opens the channels; fails with the channel's name and words. */
+int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch **ret,
+                     struct klx_error *e) KLX_MUST_CHECK;
+/* The topics that some subscription reads for a channel of this process; the result is their number. */
+size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static KLX_TOPICS_N]);
+/* The record is borrowed for the call. */
+void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r);
+/* Drops what waits of the partition; what is being sent ends, and stores nothing. */
+void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition);
+/* Tries failing and broken channels now: somebody has repaired them. */
+void klx_dispatch_retry_now(struct klx_dispatch *d);
+/* Lines for /readyz, one a channel. */
+void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out);
+/* on_idle: no send is under way any more, or wait_ms have passed. Once. */
+void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
+                       void *arg);
+void klx_dispatch_close(struct klx_dispatch *d);
+/* Stores the prefixes that moved. */
+void klx_dispatch_flush(struct klx_dispatch *d);
+/* The producer must be gone: nothing may answer any more. */
+void klx_dispatch_free(struct klx_dispatch *d);

@@ -1,0 +1,340 @@
+/*
+ * The process of a sink: what it owns, and the order in which that starts and stops.
+ *
+ *   start: settings → producer → channels → health server → consumer
+ *   stop:  reading → sends under way (3 s) → channels → receipts → the last commit, leaving the group → the rest
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "klx_version.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/options.h"
+#include "lib/base/time.h"
+#include "lib/io/consumer.h"
+#include "lib/io/httpd.h"
+#include "lib/io/metrics.h"
+#include "schema/startup.h"
+#include "sinks/core/dispatch.h"
+
+/* Together, and with what librdkafka needs to end, below the five seconds that an ordered stop may take. */
+#define SENDS_MS 3000
+#define RECEIPTS_MS 500
+#define LEAVE_MS 700
+#define TROUBLE_US (15 * KLX_US_PER_S) /* it is told every 5 s while it lasts */
+
+struct process {
+    const struct klx_sink_ops *ops;
+    char *name; /* "klaxon-sink-slack": the component of the log and the consumer group */
+    struct klx_startup startup;
+    struct klx_sinks_settings settings;
+    struct klx_kafka_config *kafka;
+    struct klx_loop *loop;
+    struct klx_http *http;
+    struct klx_httpd *httpd;
+    struct klx_producer *producer;
+    struct klx_consumer *consumer;
+    struct klx_dispatch *dispatch;
+    char trouble[256];
+    int64_t trouble_us;
+    bool stopping;
+    int exit_code;
+};
+
+static void on_left(void *arg) {
+    struct process *p = arg;
+    klx_loop_stop(p->loop);
+}
+
+static void on_receipts_written(void *arg, size_t left) {
+    struct process *p = arg;
+    if (left > 0) {
+        klx_log_warn("Kafka has not taken all receipts in time; what they are of is read again",
+                     KLX_F_INT("left", left));
+    }
+    klx_dispatch_flush(p->dispatch);
+    klx_consumer_stop(p->consumer, LEAVE_MS, on_left, p);
+}
+
+static void on_idle(void *arg) {
+    struct process *p = arg;
+    klx_dispatch_close(p->dispatch);
+    klx_producer_stop(p->producer, RECEIPTS_MS, on_receipts_written, p);
+}
+
+static void stop(struct process *p) {
+    if (!p->stopping) {
+        p->stopping = true;
+        klx_consumer_pause(p->consumer);
+        klx_dispatch_stop(p->dispatch, SENDS_MS, on_idle, p);
+    }
+}
+
+static void on_signal(void *arg, int signum) {
+    struct process *p = arg;
+    if (signum == SIGHUP) {
+        klx_log_info("trying failing channels now");
+        klx_dispatch_retry_now(p->dispatch);
+        return;
+    }
+    klx_log_info("stopping");
+    stop(p);
+}
+
+static void set_paused(void *arg, bool paused) {
+    struct process *p = arg;
+    if (paused) {
+        klx_consumer_pause(p->consumer);
+    } else if (!p->stopping) {
+        klx_consumer_resume(p->consumer);
+    }
+}
+
+static void store(void *arg, const char *topic, int32_t partition, int64_t next_offset) {
+    struct process *p = arg;
+    klx_consumer_store(p->consumer, topic, partition, next_offset);
+}
+
+static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, void *done_arg,
+                   struct klx_error *e) {
+    struct process *p = arg;
+    return klx_producer_send(p->producer, r, done, done_arg, e);
+}
+
+static void on_record(void *arg, const struct klx_record *r) {
+    struct process *p = arg;
+    p->trouble[0] = '\0';
+    klx_dispatch_record(p->dispatch, r);
+}
+
+static void on_assigned(void *arg, const char *topic, int32_t partition) {
+    struct process *p = arg;
+    p->trouble[0] = '\0';
+    klx_log_debug("assigned", KLX_F_STR("topic", topic), KLX_F_INT("partition", partition));
+}
+
+static void on_revoked(void *arg, const char *topic, int32_t partition) {
+    struct process *p = arg;
+    klx_log_debug("revoked", KLX_F_STR("topic", topic), KLX_F_INT("partition", partition));
+    klx_dispatch_revoke(p->dispatch, topic, partition);
+}
+
+static void on_trouble(void *arg, const char *what) {
+    struct process *p = arg;
+    snprintf(p->trouble, sizeof(p->trouble), "%s", what);
+    p->trouble_us = klx_loop_now_us(p->loop);
+    klx_log_warn("Kafka: trying again", KLX_F_STR("what", what));
+}
+
+static void on_fatal(void *arg, const char *why) {
+    struct process *p = arg;
+    klx_log_error("cannot go on reading, ending; the next start resumes at the last commit",
+                  KLX_F_STR("why", why));
+    p->exit_code = KLX_EXIT_FAILED;
+    stop(p);
+}
+
+static bool is_ready(void *arg, struct klx_buf *why) {
+    const struct process *p = arg;
+    bool assigned = klx_consumer_assigned(p->consumer);
+    bool trouble = p->trouble[0] != '\0' && klx_loop_now_us(p->loop) - p->trouble_us < TROUBLE_US;
+    klx_buf_printf(why, "kafka: %s%s%s\n",
+                   p->stopping ? "stopping"
+                   : assigned  ? "reading"
+                               : "waits for its partitions",
+                   trouble ? ": " : "", trouble ? p->trouble : "");
+    klx_dispatch_describe(p->dispatch, why);
+    return assigned && !trouble && !p->stopping;
+}
+
+static int open_dispatch(struct process *p, struct klx_error *e) {
+    const struct klx_dispatch_options o = {
+        .env = { .loop = p->loop, .http = p->http, .clock = klx_clock_real() },
+        .ops = p->ops,
+        .topics = &p->startup.settings.topics,
+        .settings = &p->settings,
+        .pause = set_paused,
+        .store = store,
+        .produce = produce,
+        .arg = p,
+    };
+    return klx_dispatch_new(&o, &p->dispatch, e);
+}
+
+static int open_server(struct process *p, struct klx_error *e) {
+    const char *listen = p->settings.process.listen;
+    if (listen == NULL) {
+        return 0;
+    }
+    int rc = klx_httpd_new(p->loop, listen, is_ready, p, &p->httpd, e);
+    if (rc == 0) {
+        klx_log_info("listening: /metrics, /healthz, /readyz", KLX_F_STR("address", listen),
+                     KLX_F_INT("port", klx_httpd_port(p->httpd)));
+    }
+    return rc;
+}
+
+static int open_consumer(struct process *p, struct klx_error *e) {
+    const char *topics[KLX_TOPICS_N];
+    size_t n = klx_dispatch_topics(p->dispatch, topics);
+    const struct klx_consumer_callbacks cb = {
+        .on_record = on_record,
+        .on_assigned = on_assigned,
+        .on_revoked = on_revoked,
+        .on_trouble = on_trouble,
+        .on_fatal = on_fatal,
+        .arg = p,
+    };
+    return klx_consumer_new(p->loop, p->kafka, p->name, topics, n, &cb, &p->consumer, e);
+}
+
+/* After the loop has ended, or half-way through the start. */
+static void close_all(struct process *p) {
+    klx_httpd_free(p->httpd);
+    klx_consumer_free(p->consumer);
+    klx_producer_free(p->producer);
+    klx_dispatch_free(p->dispatch);
+    klx_http_free(p->http);
+    klx_loop_on_signal(p->loop, NULL, NULL);
+    klx_loop_run(p->loop); /* the last close callbacks */
+    klx_loop_free(p->loop);
+    klx_metrics_reset();
+}
+
+static int run(struct process *p) {
+    struct klx_error e = { 0 };
+    p->loop = klx_loop_new();
+    p->http = klx_http_new(p->loop);
+    klx_metrics_set_version(KLX_VERSION);
+    if (klx_producer_new(p->loop, p->kafka, &p->producer, &e) != 0 || open_dispatch(p, &e) != 0 ||
+        open_consumer(p, &e) != 0 || open_server(p, &e) != 0) {
+        klx_log_error(e.text);
+        close_all(p);
+        return KLX_EXIT_CONFIG;
+    }
+    klx_log_info("started", KLX_F_STR("group", p->name), KLX_F_STR("version", KLX_VERSION));
+    klx_loop_on_signal(p->loop, on_signal, p);
+    klx_loop_run(p->loop);
+    close_all(p);
+    klx_log_info("stopped");
+    return p->exit_code;
+}
+
+static void print_mistake(void *arg, const char *text) {
+    (void)arg;
+    fprintf(stderr, "%s\n", text);
+}
+
+struct census {
+    size_t channels, subscribed, subscriptions;
+    const char *unsubscribed; /* the first channel that nobody subscribes to */
+};
+
+static bool names(const struct klx_subscription_settings *s, size_t channel) {
+    for (size_t i = 0; i < s->channels_n; i++) {
+        if (s->channels[i] == channel) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct census count(const struct process *p) {
+    struct census c = { 0 };
+    const struct klx_sinks_settings *s = &p->settings;
+    bool *used = klx_alloc_n(bool, s->subscriptions_n);
+    for (size_t i = 0; i < s->channels_n; i++) {
+        if (s->channels[i].ops != p->ops) {
+            continue;
+        }
+        bool subscribed = false;
+        for (size_t j = 0; j < s->subscriptions_n; j++) {
+            if (names(&s->subscriptions[j], i)) {
+                subscribed = true;
+                c.subscriptions += !used[j];
+                used[j] = true;
+            }
+        }
+        c.channels++;
+        c.subscribed += subscribed;
+        c.unsubscribed =
+            !subscribed && c.unsubscribed == NULL ? s->channels[i].name : c.unsubscribed;
+    }
+    free(used);
+    return c;
+}
+
+/* False: nobody would ever be told of anything, which is a mistake of the configuration. */
+static bool has_work(const struct process *p, const struct census *c) {
+    const char *path = klx_startup_path(&p->startup), *kind = p->ops->name;
+    if (c->channels == 0) {
+        fprintf(stderr,
+                "%s: there is no channel of the kind %s: add one to `channels:`, or do not run "
+                "%s\n",
+                path, kind, p->name);
+    } else if (c->subscribed == 0) {
+        fprintf(stderr,
+                "%s: no subscription names a channel of the kind %s, for example %s: add one to "
+                "`subscriptions:`, or do not run %s\n",
+                path, kind, c->unsubscribed, p->name);
+    }
+    return c->subscribed > 0;
+}
+
+static bool bind_settings(struct process *p) {
+    struct klx_error e = { 0 };
+    size_t mistakes = klx_sinks_settings_bind(&p->startup.settings, &p->ops, 1, &p->settings,
+                                              print_mistake, NULL);
+    p->kafka = klx_kafka_config_new();
+    mistakes += klx_kafka_config_bind(p->kafka, p->startup.settings.kafka, print_mistake, NULL);
+    if (mistakes == 0 && klx_kafka_config_check(p->kafka, &e) != 0) {
+        fprintf(stderr, "%s: %s\n", klx_startup_path(&p->startup), e.text);
+        mistakes++;
+    }
+    return mistakes == 0;
+}
+
+static int check_or_run(struct process *p) {
+    if (!bind_settings(p)) {
+        return KLX_EXIT_CONFIG;
+    }
+    const struct census c = count(p);
+    if (!has_work(p, &c)) {
+        return KLX_EXIT_CONFIG;
+    }
+    if (p->startup.check) {
+        printf("%s: %zu channel%s of the kind %s, %zu subscription%s: good\n",
+               klx_startup_path(&p->startup), c.channels, c.channels == 1 ? "" : "s", p->ops->name,
+               c.subscriptions, c.subscriptions == 1 ? "" : "s");
+        return KLX_EXIT_OK;
+    }
+    if (c.unsubscribed != NULL) {
+        klx_log_warn("nobody subscribes to a channel", KLX_F_STR("channel", c.unsubscribed),
+                     KLX_F_INT("of_such", c.channels - c.subscribed));
+    }
+    return run(p);
+}
+
+int klx_sink_main(const struct klx_sink_ops *ops, int argc, char **argv) {
+    struct process p = { .ops = ops, .name = klx_asprintf("klaxon-sink-%s", ops->name) };
+    char *summary =
+        klx_asprintf("Delivers events from Kafka to channels of the kind %s.", ops->name);
+    char *examples = klx_asprintf("  %s --config klaxon.yaml --check\n  %s --config klaxon.yaml\n",
+                                  p.name, p.name);
+    const struct klx_command_help help = {
+        .name = p.name, .operands = "", .summary = summary, .examples = examples
+    };
+    int code = 0;
+    if (klx_startup(argc, argv, &help, p.name + sizeof("klaxon-") - 1, &p.startup, &code)) {
+        code = check_or_run(&p);
+        klx_sinks_settings_release(&p.settings);
+        klx_kafka_config_free(p.kafka);
+        klx_settings_release(&p.startup.settings);
+    }
+    free(summary);
+    free(examples);
+    free(p.name);
+    return code;
+}
