@@ -1,8 +1,14 @@
 #include "cli/command.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "lib/base/config.h"
 #include "lib/base/options.h"
+
+#define COMMANDS_MAX 16
+#define NAME_COLUMN 11
 
 static void print_error(void *arg, const char *text) {
     fprintf(stderr, "%s: %s\n", (const char *)arg, text);
@@ -40,4 +46,46 @@ int klx_cli_no_operands(const char *command, int argc, char **argv, int first) {
     fprintf(stderr, "%s: takes no operands, found \"%s\"\nTry '%s --help'.\n", command, argv[first],
             command);
     return KLX_EXIT_USAGE;
+}
+
+void klx_cli_commands_help(const struct klx_cli_command *commands, size_t n, struct klx_buf *out) {
+    for (size_t i = 0; i < n; i++) {
+        klx_buf_printf(out, "  %-*s%s\n", NAME_COLUMN, commands[i].name, commands[i].summary);
+    }
+}
+
+const struct klx_cli_command *klx_cli_command_find(const char *program,
+                                                   const struct klx_cli_command *commands, size_t n,
+                                                   const char *name) {
+    const char *names[COMMANDS_MAX];
+    for (size_t i = 0; i < n && i < COMMANDS_MAX; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            return &commands[i];
+        }
+    }
+    fprintf(stderr, "%s: there is no command \"%.80s\"%s\nTry '%s --help'.\n", program, name,
+            klx_config_hint(klx_sv(name), names, n).text, program);
+    return NULL;
+}
+
+int klx_cli_print(const char *command, struct klx_sv text, int code) {
+    bool written = fwrite(text.p, 1, text.n, stdout) == text.n && fflush(stdout) == 0;
+    if (written || errno == EPIPE) {
+        return code;
+    }
+    fprintf(stderr, "%s: cannot write: %s\n", command, strerror(errno));
+    return KLX_EXIT_FAILED;
+}
+
+int klx_cli_exit_code(int error) {
+    switch (error) {
+    case -EACCES:
+        return KLX_EXIT_DENIED;
+    case -EHOSTUNREACH:
+    case -ETIMEDOUT:
+        return KLX_EXIT_UNAVAILABLE;
+    default:
+        return KLX_EXIT_FAILED;
+    }
 }

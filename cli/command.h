@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "lib/base/buf.h"
+#include "lib/base/sv.h"
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
 
@@ -12,6 +14,23 @@ int klx_cli_check(int argc, char **argv);
 int klx_cli_tail(int argc, char **argv);
 int klx_cli_topics(int argc, char **argv);
 int klx_cli_version(int argc, char **argv);
+
+/* A row of the table of commands, of `klaxon` itself or of a noun. */
+struct klx_cli_command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+};
+
+/* The commands as help shows them, and the one of that name. NULL, after it has said which is nearest, when there is none. */
+void klx_cli_commands_help(const struct klx_cli_command *commands, size_t n, struct klx_buf *out);
+const struct klx_cli_command *klx_cli_command_find(const char *program,
+                                                   const struct klx_cli_command *commands, size_t n,
+                                                   const char *name);
+/* Of what lib/io says: rights, no answer, or another failure. */
+int klx_cli_exit_code(int error);
+/* Writes to stdout. `code`, or KLX_EXIT_FAILED after it has said why not; a reader that has gone away is no failure. */
+int klx_cli_print(const char *command, struct klx_sv text, int code);
 
 /* What a command that talks to Kafka needs of the configuration. */
 struct klx_cli_config {

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
@@ -61,27 +62,42 @@ void klx_topic_plan_found(struct klx_topic_plan *p, const struct klx_admin_topic
     }
 }
 
-static void differs(struct klx_buf *out, const char *name, const char *found,
-                    const char *expected) {
+static void differs(struct klx_topic_difference *ret, size_t *n, const char *setting,
+                    const char *found, const char *expected) {
     if (found[0] != '\0' && strcmp(found, expected) != 0) {
-        klx_buf_printf(out, "%s%s is %s, expected %s", out->len > 0 ? "; " : "", name, found,
-                       expected);
+        struct klx_topic_difference *d = &ret[(*n)++];
+        d->setting = setting;
+        snprintf(d->found, sizeof(d->found), "%s", found);
+        snprintf(d->expected, sizeof(d->expected), "%s", expected);
     }
 }
 
-void klx_topic_plan_drift(const struct klx_topic_plan *p, struct klx_buf *out) {
+size_t klx_topic_plan_differences(const struct klx_topic_plan *p,
+                                  struct klx_topic_difference ret[KLX_TOPIC_DIFFERENCES_MAX]) {
+    size_t n = 0;
     char found[16], expected[16];
     snprintf(found, sizeof(found), "%d", (int)p->found_partitions);
     snprintf(expected, sizeof(expected), "%d", (int)p->partitions);
-    differs(out, "partitions", found, expected);
+    differs(ret, &n, "partitions", found, expected);
     if (p->replication > 0) {
         snprintf(found, sizeof(found), "%d", (int)p->found_replication);
         snprintf(expected, sizeof(expected), "%d", (int)p->replication);
-        differs(out, "replication", found, expected);
+        differs(ret, &n, "replication", found, expected);
     }
-    differs(out, CLEANUP, p->found_cleanup, klx_topic_specs[p->topic].cleanup_policy);
-    differs(out, RETENTION, p->found_retention, p->retention);
-    differs(out, TIMESTAMP, p->found_timestamp, CREATE_TIME);
+    differs(ret, &n, CLEANUP, p->found_cleanup, klx_topic_specs[p->topic].cleanup_policy);
+    differs(ret, &n, RETENTION, p->found_retention, p->retention);
+    differs(ret, &n, TIMESTAMP, p->found_timestamp, CREATE_TIME);
+    return n;
+}
+
+void klx_topic_plan_drift(const struct klx_topic_plan *p, struct klx_buf *out) {
+    struct klx_topic_difference differences[KLX_TOPIC_DIFFERENCES_MAX];
+    size_t n = klx_topic_plan_differences(p, differences);
+    for (size_t i = 0; i < n; i++) {
+        const struct klx_topic_difference *d = &differences[i];
+        klx_buf_printf(out, "%s%s is %s, expected %s", i > 0 ? "; " : "", d->setting, d->found,
+                       d->expected);
+    }
 }
 
 void klx_topic_plan_words(const struct klx_topic_plan *p, struct klx_buf *out) {

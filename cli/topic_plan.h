@@ -34,7 +34,17 @@ void klx_topic_plan_init(struct klx_topic_plan plan[static KLX_TOPICS_N],
 /* For klx_admin_create; borrows from the plan. For klx_admin_describe the same: the settings' names are those to ask for. */
 struct klx_admin_topic klx_topic_plan_wanted(const struct klx_topic_plan *p);
 void klx_topic_plan_found(struct klx_topic_plan *p, const struct klx_admin_topic *found);
-/* Appends "partitions is 1, expected 4; …"; nothing when the topic is as it should be. */
+#define KLX_TOPIC_DIFFERENCES_MAX 5
+
+struct klx_topic_difference {
+    const char *setting; /* "partitions", "replication", "cleanup.policy" … */
+    char found[KLX_TOPIC_SETTING_BYTES], expected[KLX_TOPIC_SETTING_BYTES];
+};
+
+/* How a topic that exists differs from what the configuration wants. What the broker does not say does not differ. */
+size_t klx_topic_plan_differences(const struct klx_topic_plan *p,
+                                  struct klx_topic_difference ret[KLX_TOPIC_DIFFERENCES_MAX]);
+/* Appends the same as "partitions is 1, expected 4; …"; nothing when the topic is as it should be. */
 void klx_topic_plan_drift(const struct klx_topic_plan *p, struct klx_buf *out);
 /* Appends "partitions 4, replication 3, cleanup.policy=delete, …": what must be created. */
 void klx_topic_plan_words(const struct klx_topic_plan *p, struct klx_buf *out);

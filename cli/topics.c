@@ -30,8 +30,7 @@ struct topics {
 
 static int complain(const struct topics *t, const struct klx_error *e) {
     fprintf(stderr, "%s: %s\n", t->command, e->text);
-    bool away = e->code == -EHOSTUNREACH || e->code == -ETIMEDOUT;
-    return away ? KLX_EXIT_UNAVAILABLE : KLX_EXIT_FAILED;
+    return klx_cli_exit_code(e->code);
 }
 
 static int look(struct topics *t) {
@@ -109,7 +108,8 @@ static int apply(struct topics *t, const struct options *o) {
             first = first.code == 0 ? e : first;
         }
     }
-    return first.code == 0 ? KLX_EXIT_OK : list_what_to_create(t, refused, &first);
+    int code = klx_cli_print(t->command, KLX_SV(""), KLX_EXIT_OK);
+    return first.code == 0 ? code : list_what_to_create(t, refused, &first);
 }
 
 static int64_t retention_of(const struct klx_topic_plan *p) {
@@ -138,8 +138,24 @@ static void add_row(struct klx_table *table, const struct klx_topic_plan *p) {
     klx_buf_reset(&cell);
     klx_topic_retention_words(retention_of(p), &cell);
     klx_table_add(table, klx_buf_sv(&cell));
-    klx_table_add(table, klx_sv(klx_topic_specs[p->topic].key));
-    klx_table_add(table, p->exists ? KLX_SV("yes") : KLX_SV("no"));
+    klx_buf_reset(&cell);
+    klx_topic_plan_drift(p, &cell);
+    klx_table_add(table, p->exists ? klx_buf_sv(&cell) : KLX_SV("missing"));
+}
+
+static void write_drift(struct klx_jw *w, const struct klx_topic_plan *p) {
+    struct klx_topic_difference differences[KLX_TOPIC_DIFFERENCES_MAX];
+    size_t n = p->exists ? klx_topic_plan_differences(p, differences) : 0;
+    klx_jw_key(w, "drift");
+    klx_jw_begin_array(w);
+    for (size_t i = 0; i < n; i++) {
+        klx_jw_begin_object(w);
+        klx_jw_member_str(w, "setting", differences[i].setting);
+        klx_jw_member_str(w, "found", differences[i].found);
+        klx_jw_member_str(w, "expected", differences[i].expected);
+        klx_jw_end_object(w);
+    }
+    klx_jw_end_array(w);
 }
 
 static void write_item(struct klx_jw *w, const struct klx_topic_plan *p) {
@@ -157,39 +173,56 @@ static void write_item(struct klx_jw *w, const struct klx_topic_plan *p) {
     klx_jw_member_int(w, "retentionMs", retention_of(p));
     klx_jw_member_str(w, "key", klx_topic_specs[p->topic].key);
     klx_jw_member_bool(w, "exists", p->exists);
+    write_drift(w, p);
     klx_jw_end_object(w);
 }
 
+static void write_json(const struct topics *t, struct klx_buf *out) {
+    struct klx_jw w;
+    klx_jw_init(&w, out);
+    klx_jw_begin_object(&w);
+    klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
+    klx_jw_member_str(&w, "kind", "TopicList");
+    klx_jw_key(&w, "items");
+    klx_jw_begin_array(&w);
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        write_item(&w, &t->plan[i]);
+    }
+    klx_jw_end_array(&w);
+    klx_jw_end_object(&w);
+    klx_buf_add_char(out, '\n');
+}
+
+static void write_table(const struct topics *t, struct klx_buf *out) {
+    static const char *const columns[] = { "NAME",    "PARTITIONS", "REPLICATION",
+                                           "CLEANUP", "RETENTION",  "DRIFT" };
+    struct klx_table table;
+    klx_table_init(&table, columns, KLX_COUNT(columns));
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        add_row(&table, &t->plan[i]);
+    }
+    klx_table_write(&table, out);
+    klx_table_release(&table);
+}
+
 static int list(struct topics *t, const struct options *o) {
-    static const char *const columns[] = { "NAME",      "PARTITIONS", "REPLICATION", "CLEANUP",
-                                           "RETENTION", "KEY",        "EXISTS" };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&out, OUTPUT_BYTES_MAX);
     if (o->output != NULL && strcmp(o->output, "json") == 0) {
-        struct klx_jw w;
-        klx_jw_init(&w, &out);
-        klx_jw_begin_object(&w);
-        klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
-        klx_jw_member_str(&w, "kind", "TopicList");
-        klx_jw_key(&w, "items");
-        klx_jw_begin_array(&w);
-        for (size_t i = 0; i < KLX_TOPICS_N; i++) {
-            write_item(&w, &t->plan[i]);
-        }
-        klx_jw_end_array(&w);
-        klx_jw_end_object(&w);
-        klx_buf_add_char(&out, '\n');
+        write_json(t, &out);
     } else {
-        struct klx_table table;
-        klx_table_init(&table, columns, KLX_COUNT(columns));
-        for (size_t i = 0; i < KLX_TOPICS_N; i++) {
-            add_row(&table, &t->plan[i]);
-        }
-        klx_table_write(&table, &out);
-        klx_table_release(&table);
+        write_table(t, &out);
     }
-    fputs(klx_buf_str(&out), stdout);
-    return KLX_EXIT_OK;
+    int code = klx_cli_print(t->command, klx_buf_sv(&out), KLX_EXIT_OK);
+    size_t missing = 0;
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        missing += !t->plan[i].exists;
+    }
+    if (missing > 0) {
+        fprintf(stderr, "%zu of %d topics are missing: run `klaxon topics apply`\n", missing,
+                KLX_TOPICS_N);
+    }
+    return code;
 }
 
 static const struct klx_option apply_options[] = {
@@ -208,30 +241,37 @@ static const struct klx_option list_options[] = {
     { .name = NULL },
 };
 
-static const struct {
-    const char *name;
+struct verb {
     struct klx_command_help help;
     const struct klx_option *options;
     int (*run)(struct topics *t, const struct options *o);
-} verbs[] = {
-    { "apply",
-      { "klaxon topics apply", "",
-        "Create the topics that are missing, and say which differ from the configuration.",
-        "  klaxon topics apply --dry-run\n" },
-      apply_options,
-      apply },
-    { "list",
-      { "klaxon topics list", "", "List the topics: what they are, or would be created as.",
-        "  klaxon topics list -o json\n" },
-      list_options,
-      list },
 };
 
-static int run_verb(size_t verb, int argc, char **argv) {
+static const struct verb apply_verb = {
+    .help = { .name = "klaxon topics apply",
+              .operands = "",
+              .summary = "Create the topics that are missing, and say which differ from the "
+                         "configuration.",
+              .examples = "  klaxon topics apply --dry-run\n  klaxon topics apply\n" },
+    .options = apply_options,
+    .run = apply,
+};
+
+static const struct verb list_verb = {
+    .help = { .name = "klaxon topics list",
+              .operands = "",
+              .summary = "List the topics: what they are, or would be created as, and what differs "
+                         "from the configuration.",
+              .examples = "  klaxon topics list\n  klaxon topics list -o json\n" },
+    .options = list_options,
+    .run = list,
+};
+
+static int run_verb(const struct verb *verb, int argc, char **argv) {
     struct options o = { 0 };
     int code = KLX_EXIT_OK;
-    struct topics t = { .command = verbs[verb].help.name };
-    int first = klx_options_parse(argc, argv, &verbs[verb].help, verbs[verb].options, &o, &code);
+    struct topics t = { .command = verb->help.name };
+    int first = klx_options_parse(argc, argv, &verb->help, verb->options, &o, &code);
     code = first < 0 ? code : klx_cli_no_operands(t.command, argc, argv, first);
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
@@ -241,27 +281,44 @@ static int run_verb(size_t verb, int argc, char **argv) {
         return code;
     }
     code = look(&t);
-    code = code == KLX_EXIT_OK ? verbs[verb].run(&t, &o) : code;
+    code = code == KLX_EXIT_OK ? verb->run(&t, &o) : code;
     klx_admin_free(t.admin);
     klx_cli_config_release(&t.config);
     return code;
 }
 
+static int run_apply(int argc, char **argv) {
+    return run_verb(&apply_verb, argc, argv);
+}
+
+static int run_list(int argc, char **argv) {
+    return run_verb(&list_verb, argc, argv);
+}
+
 int klx_cli_topics(int argc, char **argv) {
-    static const struct klx_command_help help = {
-        "klaxon topics", "apply|list", "Create and list the topics.",
-        "  klaxon topics apply --dry-run\n  klaxon topics list\n"
+    static const struct klx_cli_command verbs[] = {
+        { "apply", "Create those that are missing, and say which differ", run_apply },
+        { "list", "Show what they are and what differs", run_list },
+    };
+    struct klx_command_help help = {
+        .name = "klaxon topics",
+        .operands = "apply|list",
+        .summary = "Create and list the topics.",
+        .examples = "  klaxon topics apply --dry-run\n  klaxon topics list\n",
     };
     static const struct klx_option none[] = { { .name = NULL } };
-    for (size_t i = 0; argc > 1 && i < KLX_COUNT(verbs); i++) {
-        if (strcmp(argv[1], verbs[i].name) == 0) {
-            return run_verb(i, argc - 1, argv + 1);
-        }
+    struct klx_buf commands KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&commands, 4096);
+    if (argc > 1 && argv[1][0] != '-') {
+        const struct klx_cli_command *verb =
+            klx_cli_command_find(help.name, verbs, KLX_COUNT(verbs), argv[1]);
+        return verb != NULL ? verb->run(argc - 1, argv + 1) : KLX_EXIT_USAGE;
     }
+    klx_cli_commands_help(verbs, KLX_COUNT(verbs), &commands);
+    help.commands = klx_buf_str(&commands);
     int unused = 0, code = KLX_EXIT_OK;
-    if (klx_options_parse(argc, argv, &help, none, &unused, &code) < 0) {
-        return code;
+    if (klx_options_parse(argc, argv, &help, none, &unused, &code) >= 0) {
+        klx_options_help(stdout, &help, none);
     }
-    fprintf(stderr, "klaxon topics: wants apply or list\nTry 'klaxon topics --help'.\n");
-    return KLX_EXIT_USAGE;
+    return code;
 }

@@ -1,8 +1,8 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "klx_version.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/json.h"
 #include "lib/base/options.h"
 #include "lib/io/versions.h"
@@ -18,25 +18,22 @@ static const struct klx_option table[] = {
 };
 
 static const struct klx_command_help help = {
-    "klaxon version",
-    "",
-    "Show the version of klaxon and of the libraries it runs with.",
-    "  klaxon version -o json\n",
+    .name = "klaxon version",
+    .operands = "",
+    .summary = "Show the version of klaxon and of the libraries it runs with.",
+    .examples = "  klaxon version\n  klaxon version -o json\n",
 };
 
-static void print_json(void) {
-    struct klx_buf out;
+static void write_json(struct klx_buf *out) {
     struct klx_jw w;
-    klx_buf_init(&out, 4096);
-    klx_jw_init(&w, &out);
+    klx_jw_init(&w, out);
     klx_jw_begin_object(&w);
     klx_jw_member_str(&w, "version", KLX_VERSION);
     klx_jw_member_str(&w, "revision", KLX_REVISION);
     klx_jw_member_str(&w, "librdkafka", klx_version_librdkafka());
     klx_jw_member_str(&w, "libcurl", klx_version_libcurl());
     klx_jw_end_object(&w);
-    puts(klx_buf_str(&out));
-    klx_buf_release(&out);
+    klx_buf_add_char(out, '\n');
 }
 
 int klx_cli_version(int argc, char **argv) {
@@ -47,11 +44,13 @@ int klx_cli_version(int argc, char **argv) {
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
     }
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, 4096);
     if (strcmp(o.output, "json") == 0) {
-        print_json();
+        write_json(&out);
     } else {
-        printf("klaxon %s (%s)\nlibrdkafka %s\nlibcurl %s\n", KLX_VERSION, KLX_REVISION,
-               klx_version_librdkafka(), klx_version_libcurl());
+        klx_buf_printf(&out, "klaxon %s (%s)\nlibrdkafka %s\nlibcurl %s\n", KLX_VERSION,
+                       KLX_REVISION, klx_version_librdkafka(), klx_version_libcurl());
     }
-    return KLX_EXIT_OK;
+    return klx_cli_print(help.name, klx_buf_sv(&out), KLX_EXIT_OK);
 }

@@ -43,8 +43,12 @@ static void print_option(FILE *out, char letter, const char *name, const char *v
 
 void klx_options_help(FILE *out, const struct klx_command_help *help,
                       const struct klx_option *options) {
-    fprintf(out, "%s\n\nUsage: %s [OPTIONS]%s%s\n\nOptions:\n", help->summary, help->name,
+    fprintf(out, "%s\n\nUsage: %s [OPTIONS]%s%s\n", help->summary, help->name,
             help->operands[0] != '\0' ? " " : "", help->operands);
+    if (help->commands != NULL) {
+        fprintf(out, "\nCommands:\n%s", help->commands);
+    }
+    fputs("\nOptions:\n", out);
     for (const struct klx_option *o = options; o->name != NULL; o++) {
         const char *value = o->kind == KLX_OPT_FLAG     ? NULL
                             : o->kind == KLX_OPT_CHOICE ? o->choices

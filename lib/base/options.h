@@ -43,6 +43,8 @@ struct klx_command_help {
     const char *operands; /* "[TOPIC…]" or "" */
     const char *summary;  /* one line */
     const char *examples; /* lines, each run as printed; may be NULL */
+    const char
+        *commands; /* of what has commands of its own: "  list   Show …\n" lines; may be NULL */
 };
 
 /* Of every program; docs/cli.md. */

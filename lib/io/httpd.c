@@ -131,15 +131,29 @@ static int parse_address(const char *address, struct sockaddr_storage *ret, sock
     return -EINVAL;
 }
 
+static int understand(const char *address, struct sockaddr_storage *ret, socklen_t *ret_n,
+                      struct klx_error *e) {
+    return parse_address(address, ret, ret_n) == 0
+               ? 0
+               : klx_fail(e, -EINVAL,
+                          "\"%s\" is not an address to listen on: write 127.0.0.1:9464, "
+                          "[::1]:9464 or :9464",
+                          address);
+}
+
+int klx_httpd_check_address(const char *address, struct klx_error *e) {
+    struct sockaddr_storage where;
+    socklen_t n = 0;
+    return understand(address, &where, &n, e);
+}
+
 int klx_httpd_new(struct klx_loop *l, const char *address, klx_ready_fn ready, void *arg,
                   struct klx_httpd **ret, struct klx_error *e) {
     struct sockaddr_storage where;
     socklen_t n = 0;
-    if (parse_address(address, &where, &n) != 0) {
-        return klx_fail(
-            e, -EINVAL,
-            "\"%s\" is not an address to listen on: write 127.0.0.1:9464, [::1]:9464 or :9464",
-            address);
+    int rc = understand(address, &where, &n, e);
+    if (rc != 0) {
+        return rc;
     }
     struct klx_httpd *h = klx_alloc(struct klx_httpd);
     h->ready = ready;

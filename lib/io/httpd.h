@@ -20,5 +20,7 @@ typedef bool (*klx_ready_fn)(void *arg, struct klx_buf *why);
 /* address: "127.0.0.1:9464", "[::1]:0", ":9464" (loopback), port 0 picks one. -EADDRINUSE and the like with the address in the text. */
 int klx_httpd_new(struct klx_loop *l, const char *address, klx_ready_fn ready, void *arg,
                   struct klx_httpd **ret, struct klx_error *e) KLX_MUST_CHECK;
+/* Whether the address can be understood; opens nothing. */
+int klx_httpd_check_address(const char *address, struct klx_error *e) KLX_MUST_CHECK;
 unsigned klx_httpd_port(const struct klx_httpd *h);
 void klx_httpd_free(struct klx_httpd *h);

@@ -1,0 +1,271 @@
+/*
+ * `klaxon check`: binds every part of the configuration as the processes would, and reports all of the mistakes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/findings.h"
+#include "collector/kube/kubeconfig.h"
+#include "collector/settings.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/options.h"
+#include "lib/base/secret.h"
+#include "lib/io/httpd.h"
+#include "sinks/core/settings.h"
+
+#define COMMAND "klaxon check"
+#define OUTPUT_BYTES_MAX (16u << 20)
+
+static const struct klx_sink_ops *const all_sinks[] = {
+#define KLX_SINK(name) &klx_sink_##name,
+#include "sinks/core/list.def"
+#undef KLX_SINK
+};
+
+struct options {
+    const char *config, *output;
+    bool no_environment, strict;
+};
+
+struct check {
+    const struct options *o;
+    struct klx_settings settings;
+    struct klx_findings findings;
+};
+
+static void report(void *arg, const char *text) {
+    struct check *c = arg;
+    klx_findings_add(&c->findings, false, text);
+}
+
+static void mistake(struct check *c, const struct klx_config_node *at,
+                    const struct klx_error *why) {
+    struct klx_error e;
+    klx_config_fail(at, &e, "%s", why->text);
+    report(c, e.text);
+}
+
+static void check_kafka(struct check *c) {
+    if (c->settings.kafka == NULL) {
+        return;
+    }
+    struct klx_kafka_config *kafka = klx_kafka_config_new();
+    struct klx_error e = { 0 };
+    size_t refused = klx_kafka_config_bind(kafka, c->settings.kafka, report, c);
+    if (refused == 0 && !c->o->no_environment && klx_kafka_config_check(kafka, &e) != 0) {
+        mistake(c, c->settings.kafka, &e);
+    }
+    klx_kafka_config_free(kafka);
+}
+
+static void check_address(struct check *c, const struct klx_config_node *map) {
+    const struct klx_config_node *n = map != NULL ? klx_config_get(map, "listen") : NULL;
+    struct klx_error e = { 0 };
+    if (n == NULL || klx_config_scalar(n).n == 0) {
+        return;
+    }
+    if (klx_httpd_check_address(klx_config_scalar(n).p, &e) != 0) {
+        mistake(c, n, &e);
+    }
+}
+
+static void check_kubeconfig(struct check *c, const struct klx_cluster_settings *cluster) {
+    struct klx_kube_access *access = NULL;
+    struct klx_error e = { 0 };
+    struct klx_clock *clock = klx_clock_real();
+    if (klx_kubeconfig_load(cluster->kubeconfig, cluster->context, clock->wall_us(clock), &access,
+                            &e) != 0) {
+        const struct klx_config_node *named = klx_config_get(cluster->at, "kubeconfig");
+        mistake(c, named != NULL ? named : cluster->at, &e);
+    }
+    klx_kube_access_free(access);
+}
+
+static void check_collector(struct check *c, struct klx_collector_settings *ret) {
+    klx_collector_settings_bind(&c->settings, ret, report, c);
+    check_address(c, c->settings.collector);
+    for (size_t i = 0; i < ret->clusters_n && !c->o->no_environment; i++) {
+        if (klx_config_type(ret->clusters[i].at) == KLX_CONFIG_MAP) {
+            check_kubeconfig(c, &ret->clusters[i]);
+        }
+    }
+}
+
+static void ignore(void *arg, const char *text) {
+    (void)arg;
+    (void)text;
+}
+
+/* Bound one by one, so that a mistake elsewhere in the channel hides no file that is missing. */
+static void check_secret(struct check *c, const struct klx_config_node *map,
+                         const struct klx_config_field *field) {
+    const struct klx_config_field only[] = {
+        { .key = field->key, .kind = KLX_CFG_SECRET, .offset = 0 },
+        { .key = NULL },
+    };
+    struct klx_secret *secret = NULL;
+    struct klx_error e = { 0 };
+    struct klx_sv value;
+    klx_config_bind_all(map, only, &secret, ignore, NULL);
+    if (secret != NULL && klx_secret_get(secret, &value, &e) != 0) {
+        mistake(c, klx_config_get(map, field->key), &e);
+    }
+    klx_secret_free(secret);
+}
+
+static void check_secrets(struct check *c, const struct klx_config_node *channel) {
+    const struct klx_config_node *kind = klx_config_first(channel);
+    for (size_t i = 0; kind != NULL && i < KLX_COUNT(all_sinks); i++) {
+        bool is_this = klx_config_type(channel) == KLX_CONFIG_MAP &&
+                       klx_sv_eq(klx_config_key(kind), klx_sv(all_sinks[i]->name));
+        const struct klx_config_field *f = all_sinks[i]->fields;
+        for (; is_this && f->key != NULL; f++) {
+            if (f->kind == KLX_CFG_SECRET) {
+                check_secret(c, kind, f);
+            }
+        }
+    }
+}
+
+static void warn(struct check *c, const struct klx_config_node *at, const char *words) {
+    struct klx_error e;
+    klx_config_fail(at, &e, "%s", words);
+    klx_findings_add(&c->findings, true, e.text);
+}
+
+static void warn_of_unused(struct check *c, const struct klx_sinks_settings *s) {
+    for (size_t i = 0; i < s->channels_n; i++) {
+        bool used = false;
+        for (size_t k = 0; k < s->subscriptions_n; k++) {
+            for (size_t j = 0; j < s->subscriptions[k].channels_n; j++) {
+                used = used || s->subscriptions[k].channels[j] == i;
+            }
+        }
+        if (!used) {
+            warn(c, c->settings.channels[i], "no subscription sends to this channel");
+        }
+    }
+}
+
+/* Only where the clusters are in the same configuration: a sink's may leave them out. */
+static void warn_of_clusters(struct check *c, const struct klx_sinks_settings *s,
+                             const struct klx_collector_settings *collector) {
+    for (size_t i = 0; i < s->subscriptions_n && collector->clusters_n > 0; i++) {
+        bool any = false;
+        for (size_t k = 0; k < collector->clusters_n; k++) {
+            const char *name = collector->clusters[k].name;
+            any = any || klx_match_test(s->subscriptions[i].cluster, klx_sv(name));
+        }
+        if (!any) {
+            const struct klx_config_node *match =
+                klx_config_get(c->settings.subscriptions[i], "match");
+            warn(c, klx_config_get(match, "cluster"), "this matches none of `clusters:`");
+        }
+    }
+}
+
+static void check_sinks(struct check *c, const struct klx_collector_settings *collector) {
+    struct klx_sinks_settings sinks;
+    const struct klx_config_node *n =
+        c->settings.sinks != NULL ? klx_config_first(c->settings.sinks) : NULL;
+    for (; n != NULL; n = klx_config_next(n)) {
+        check_address(c, klx_config_type(n) == KLX_CONFIG_MAP ? n : NULL);
+    }
+    size_t wrong =
+        klx_sinks_settings_bind(&c->settings, all_sinks, KLX_COUNT(all_sinks), &sinks, report, c);
+    for (size_t i = 0; i < c->settings.channels_n && !c->o->no_environment; i++) {
+        check_secrets(c, c->settings.channels[i]);
+    }
+    if (wrong == 0) {
+        warn_of_unused(c, &sinks);
+        warn_of_clusters(c, &sinks, collector);
+        klx_sinks_settings_release(&sinks);
+    }
+}
+
+static void check_all(struct check *c) {
+    klx_settings_load_all(c->o->config, &c->settings, report, c);
+    if (c->settings.unread > 0) {
+        return; /* what is missing would make mistakes elsewhere that are none */
+    }
+    struct klx_collector_settings collector;
+    check_kafka(c);
+    check_collector(c, &collector);
+    check_sinks(c, &collector);
+    klx_collector_settings_release(&collector);
+}
+
+static struct klx_check_counts count(const struct klx_settings *s) {
+    struct klx_check_counts counts = { .channels = s->channels_n,
+                                       .subscriptions = s->subscriptions_n };
+    const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;
+    for (; n != NULL; n = klx_config_next(n)) {
+        counts.clusters++;
+    }
+    return counts;
+}
+
+static int print(struct check *c) {
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    struct klx_terminal terminal;
+    struct klx_terminal_env env;
+    const char *file = klx_settings_path(c->o->config);
+    const struct klx_check_counts counts = count(&c->settings);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
+    klx_terminal_env_read(&env, STDOUT_FILENO);
+    klx_terminal_init(&terminal, "never", &env);
+    klx_findings_sort(&c->findings);
+    if (strcmp(c->o->output, "json") == 0) {
+        klx_findings_json(&c->findings, file, &counts, &out);
+    } else if (strcmp(c->o->output, "github") == 0) {
+        klx_findings_github(&c->findings, &out);
+    } else {
+        klx_findings_text(&c->findings, file, &counts, &terminal, &out);
+    }
+    int code = c->findings.mistakes > 0                   ? KLX_EXIT_CONFIG
+               : c->o->strict && c->findings.warnings > 0 ? KLX_EXIT_WARNINGS
+                                                          : KLX_EXIT_OK;
+    return klx_cli_print(COMMAND, klx_buf_sv(&out), code);
+}
+
+static const struct klx_option table[] = {
+    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
+      NULL },
+    { "no-environment", 0, KLX_OPT_FLAG, offsetof(struct options, no_environment), NULL,
+      "do not look at secrets, kubeconfigs and certificates", NULL },
+    { "strict", 0, KLX_OPT_FLAG, offsetof(struct options, strict), NULL,
+      "warnings end with exit code 3", NULL },
+    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
+      "lines, one JSON document, or annotations of a pull request", "text|json|github" },
+    { .name = NULL },
+};
+
+static const struct klx_command_help help = {
+    .name = COMMAND,
+    .operands = "",
+    .summary = "Check the configuration of all processes, and say every mistake with its place.",
+    .examples = "  klaxon check\n"
+                "  klaxon check -c klaxon.yaml --strict\n"
+                "  klaxon check --no-environment -o github\n",
+};
+
+int klx_cli_check(int argc, char **argv) {
+    struct options o = { .output = "text" };
+    int code = KLX_EXIT_OK;
+    int first = klx_options_parse(argc, argv, &help, table, &o, &code);
+    code = first < 0 ? code : klx_cli_no_operands(COMMAND, argc, argv, first);
+    if (first < 0 || code != KLX_EXIT_OK) {
+        return code;
+    }
+    struct check c = { .o = &o };
+    klx_findings_init(&c.findings);
+    check_all(&c);
+    code = print(&c);
+    klx_findings_release(&c.findings);
+    klx_settings_release(&c.settings);
+    return code;
+}

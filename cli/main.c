@@ -1,0 +1,101 @@
+/*
+ * klaxon: the command line.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/base/options.h"
+
+static const struct klx_cli_command commands[] = {
+    { "check", "Check the configuration of all processes", klx_cli_check },
+    { "topics", "Create and list the topics", klx_cli_topics },
+    { "tail", "Show events as they come, or those of a span of time", klx_cli_tail },
+    { "version", "Show the version of klaxon and of its libraries", klx_cli_version },
+};
+
+struct options {
+    const char *config;
+};
+
+static const struct klx_option table[] = {
+    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
+      NULL },
+    { .name = NULL },
+};
+
+static struct klx_command_help help = {
+    .name = "klaxon",
+    .operands = "COMMAND",
+    .summary = "Watches Kubernetes clusters, and tells teams what they must know.",
+    .examples = "  klaxon check\n"
+                "  klaxon topics apply --dry-run\n"
+                "  klaxon tail --since 1h --severity critical\n"
+                "\n'klaxon COMMAND --help' shows the options of a command.\n",
+};
+
+/* Where the command stands: behind options that stand in front of it. */
+static int find_command(int argc, char **argv) {
+    int i = 1;
+    while (i < argc && argv[i][0] == '-') {
+        bool has_value = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+        i += has_value ? 2 : 1;
+    }
+    return i < argc ? i : argc;
+}
+
+/* The options in front are the command's too: `klaxon -c FILE tail` is `klaxon tail -c FILE`. */
+static int run(const struct klx_cli_command *command, int argc, char **argv, int at) {
+    char **moved KLX_CLEANUP(klx_free_p) = klx_alloc_n(char *, (size_t)argc + 1);
+    int n = 0;
+    moved[n++] = argv[at];
+    bool has_verb = at + 1 < argc && argv[at + 1][0] != '-';
+    if (has_verb) {
+        moved[n++] = argv[at + 1]; /* of a noun: it must stay the first */
+    }
+    for (int i = 1; i < at; i++) {
+        moved[n++] = argv[i];
+    }
+    for (int i = at + (has_verb ? 2 : 1); i < argc; i++) {
+        moved[n++] = argv[i];
+    }
+    return command->run(n, moved);
+}
+
+static int help_of(int argc, char **argv) {
+    const struct klx_cli_command *command =
+        klx_cli_command_find("klaxon", commands, KLX_COUNT(commands), argv[0]);
+    if (command == NULL) {
+        return KLX_EXIT_USAGE;
+    }
+    char option[] = "--help";
+    char *words[] = { argv[0], argc > 1 ? argv[1] : option, argc > 1 ? option : NULL, NULL };
+    return command->run(argc > 1 ? 3 : 2, words);
+}
+
+int main(int argc, char **argv) {
+    struct klx_buf list KLX_CLEANUP(klx_buf_release);
+    struct options o = { 0 };
+    signal(SIGPIPE, SIG_IGN); /* `klaxon … | head` ends quietly: a write says EPIPE */
+    klx_buf_init(&list, 4096);
+    klx_cli_commands_help(commands, KLX_COUNT(commands), &list);
+    help.commands = klx_buf_str(&list);
+    int at = find_command(argc, argv);
+    if (at < argc && strcmp(argv[at], "help") == 0 && at + 1 < argc) {
+        return help_of(argc - at - 1, argv + at + 1);
+    }
+    if (at == argc || strcmp(argv[at], "help") == 0) {
+        int code = KLX_EXIT_OK;
+        if (klx_options_parse(at, argv, &help, table, &o, &code) >= 0) {
+            klx_options_help(stdout, &help, table);
+            code = KLX_EXIT_OK;
+        }
+        return code;
+    }
+    const struct klx_cli_command *command =
+        klx_cli_command_find("klaxon", commands, KLX_COUNT(commands), argv[at]);
+    return command != NULL ? run(command, argc, argv, at) : KLX_EXIT_USAGE;
+}
