@@ -1,6 +1,7 @@
 /*
  * `klaxon check`: binds every part of the configuration as the processes would, and reports all of the mistakes.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/options.h"
-#include "lib/base/secret.h"
 #include "lib/io/httpd.h"
 #include "sinks/core/settings.h"
 
@@ -49,6 +49,23 @@ static void mistake(struct check *c, const struct klx_config_node *at,
     report(c, e.text);
 }
 
+/* Properties that name files: librdkafka's own words about them are OpenSSL's. */
+static size_t check_kafka_files(struct check *c) {
+    size_t wrong = 0;
+    const struct klx_config_node *n = klx_config_first(c->settings.kafka);
+    for (; n != NULL; n = klx_config_next(n)) {
+        struct klx_error e = { 0 };
+        struct klx_sv path = klx_config_scalar(n);
+        if (path.n > 0 && klx_sv_ends(klx_config_key(n), KLX_SV(".location")) &&
+            !klx_sv_eq(path, KLX_SV("probe")) && access(path.p, R_OK) != 0) {
+            klx_fail(&e, -errno, "cannot read %s: %s", path.p, strerror(errno));
+            mistake(c, n, &e);
+            wrong++;
+        }
+    }
+    return wrong;
+}
+
 static void check_kafka(struct check *c) {
     if (c->settings.kafka == NULL) {
         return;
@@ -56,7 +73,8 @@ static void check_kafka(struct check *c) {
     struct klx_kafka_config *kafka = klx_kafka_config_new();
     struct klx_error e = { 0 };
     size_t refused = klx_kafka_config_bind(kafka, c->settings.kafka, report, c);
-    if (refused == 0 && !c->o->no_environment && klx_kafka_config_check(kafka, &e) != 0) {
+    if (refused == 0 && !c->o->no_environment && check_kafka_files(c) == 0 &&
+        klx_kafka_config_check(kafka, &e) != 0) {
         mistake(c, c->settings.kafka, &e);
     }
     klx_kafka_config_free(kafka);
@@ -79,8 +97,13 @@ static void check_kubeconfig(struct check *c, const struct klx_cluster_settings 
     struct klx_clock *clock = klx_clock_real();
     if (klx_kubeconfig_load(cluster->kubeconfig, cluster->context, clock->wall_us(clock), &access,
                             &e) != 0) {
+        /* The path of the place ends in the same word. */
         const struct klx_config_node *named = klx_config_get(cluster->at, "kubeconfig");
-        mistake(c, named != NULL ? named : cluster->at, &e);
+        struct klx_sv words = klx_sv(e.text), prefix = KLX_SV("kubeconfig: ");
+        size_t skip = named != NULL && klx_sv_starts(words, prefix) ? prefix.n : 0;
+        struct klx_error why;
+        klx_fail(&why, e.code, "%s", e.text + skip);
+        mistake(c, named != NULL ? named : cluster->at, &why);
     }
     klx_kube_access_free(access);
 }
@@ -91,42 +114,6 @@ static void check_collector(struct check *c, struct klx_collector_settings *ret)
     for (size_t i = 0; i < ret->clusters_n && !c->o->no_environment; i++) {
         if (klx_config_type(ret->clusters[i].at) == KLX_CONFIG_MAP) {
             check_kubeconfig(c, &ret->clusters[i]);
-        }
-    }
-}
-
-static void ignore(void *arg, const char *text) {
-    (void)arg;
-    (void)text;
-}
-
-/* Bound one by one, so that a mistake elsewhere in the channel hides no file that is missing. */
-static void check_secret(struct check *c, const struct klx_config_node *map,
-                         const struct klx_config_field *field) {
-    const struct klx_config_field only[] = {
-        { .key = field->key, .kind = KLX_CFG_SECRET, .offset = 0 },
-        { .key = NULL },
-    };
-    struct klx_secret *secret = NULL;
-    struct klx_error e = { 0 };
-    struct klx_sv value;
-    klx_config_bind_all(map, only, &secret, ignore, NULL);
-    if (secret != NULL && klx_secret_get(secret, &value, &e) != 0) {
-        mistake(c, klx_config_get(map, field->key), &e);
-    }
-    klx_secret_free(secret);
-}
-
-static void check_secrets(struct check *c, const struct klx_config_node *channel) {
-    const struct klx_config_node *kind = klx_config_first(channel);
-    for (size_t i = 0; kind != NULL && i < KLX_COUNT(all_sinks); i++) {
-        bool is_this = klx_config_type(channel) == KLX_CONFIG_MAP &&
-                       klx_sv_eq(klx_config_key(kind), klx_sv(all_sinks[i]->name));
-        const struct klx_config_field *f = all_sinks[i]->fields;
-        for (; is_this && f->key != NULL; f++) {
-            if (f->kind == KLX_CFG_SECRET) {
-                check_secret(c, kind, f);
-            }
         }
     }
 }
@@ -169,17 +156,17 @@ static void warn_of_clusters(struct check *c, const struct klx_sinks_settings *s
 }
 
 static void check_sinks(struct check *c, const struct klx_collector_settings *collector) {
-    struct klx_sinks_settings sinks;
     const struct klx_config_node *n =
         c->settings.sinks != NULL ? klx_config_first(c->settings.sinks) : NULL;
     for (; n != NULL; n = klx_config_next(n)) {
         check_address(c, klx_config_type(n) == KLX_CONFIG_MAP ? n : NULL);
     }
-    size_t wrong =
-        klx_sinks_settings_bind(&c->settings, all_sinks, KLX_COUNT(all_sinks), &sinks, report, c);
-    for (size_t i = 0; i < c->settings.channels_n && !c->o->no_environment; i++) {
-        check_secrets(c, c->settings.channels[i]);
-    }
+    struct klx_sinks_settings sinks;
+    size_t wrong = c->o->no_environment
+                       ? klx_sinks_settings_bind_anywhere(&c->settings, all_sinks,
+                                                          KLX_COUNT(all_sinks), &sinks, report, c)
+                       : klx_sinks_settings_bind(&c->settings, all_sinks, KLX_COUNT(all_sinks),
+                                                 &sinks, report, c);
     if (wrong == 0) {
         warn_of_unused(c, &sinks);
         warn_of_clusters(c, &sinks, collector);

@@ -58,6 +58,31 @@ struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c) 
     return copy;
 }
 
+/* librdkafka lists the properties that have a value; these have none until somebody sets them. */
+static const char *const unlisted[] = {
+    "bootstrap.servers",        "sasl.username",    "sasl.password", "ssl.ca.location",
+    "ssl.certificate.location", "ssl.key.location", "client.rack",   "group.instance.id",
+};
+
+static struct klx_config_hint nearest_property(const char *name) {
+    size_t n = 0;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    const char **pairs = rd_kafka_conf_dump(conf, &n);
+    const char **names = (const char **)klx_alloc_n(char *, n / 2 + KLX_COUNT(unlisted));
+    size_t count = 0;
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        names[count++] = pairs[i];
+    }
+    for (size_t i = 0; i < KLX_COUNT(unlisted); i++) {
+        names[count++] = unlisted[i];
+    }
+    struct klx_config_hint hint = klx_config_hint(klx_sv(name), names, count);
+    free(names);
+    rd_kafka_conf_dump_free(pairs, n);
+    rd_kafka_conf_destroy(conf);
+    return hint;
+}
+
 static int check_property(const char *name, const char *value, struct klx_error *e) {
     for (size_t i = 0; i < KLX_COUNT(reserved); i++) {
         if (strcmp(name, reserved[i].name) == 0) {
@@ -70,7 +95,8 @@ static int check_property(const char *name, const char *value, struct klx_error 
     rd_kafka_conf_res_t rc = rd_kafka_conf_set(scratch, name, value, words, sizeof(words));
     rd_kafka_conf_destroy(scratch);
     if (rc == RD_KAFKA_CONF_UNKNOWN) {
-        return klx_fail(e, -EINVAL, "librdkafka has no property \"%s\"", name);
+        return klx_fail(e, -EINVAL, "librdkafka has no property \"%s\"%s", name,
+                        nearest_property(name).text);
     }
     return rc == RD_KAFKA_CONF_OK
                ? 0

@@ -5,6 +5,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/secret.h"
 #include "sinks/core/settings_subscription.h"
 
 #define CHANNEL_NAME_BYTES_MAX 63
@@ -44,6 +45,7 @@ struct binder {
     size_t ops_n;
     struct klx_sinks_settings *out;
     struct klx_settings_reporter r;
+    bool anywhere; /* a secret that cannot be read is no mistake */
 };
 
 void klx_settings_report_text(void *arg, const char *text) {
@@ -144,13 +146,35 @@ static bool is_channel_name(struct klx_sv s) {
     return s.n > 0 && s.n <= CHANNEL_NAME_BYTES_MAX;
 }
 
+/* Whether all secrets can be read. Those that cannot are said here, for every kind of sink in the same words. */
+static bool read_secrets(struct binder *b, const struct klx_sink_ops *ops,
+                         const struct klx_config_node *n, void *config) {
+    bool all = true;
+    for (const struct klx_config_field *f = ops->fields; f->key != NULL; f++) {
+        struct klx_secret *secret =
+            f->kind == KLX_CFG_SECRET ? *(struct klx_secret **)((char *)config + f->offset) : NULL;
+        struct klx_error e = { 0 }, why = { 0 };
+        struct klx_sv value;
+        if (secret == NULL || klx_secret_get(secret, &value, &why) == 0) {
+            continue;
+        }
+        all = false;
+        if (!b->anywhere) {
+            klx_config_fail(klx_config_get(n, f->key), &e, "%s", why.text);
+            klx_settings_report(&b->r, &e);
+        }
+    }
+    return all;
+}
+
 static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_node *n,
                        struct binder *b, void **ret) {
     size_t before = b->r.mistakes;
     void *config = klx_new_bytes(ops->config_bytes > 0 ? ops->config_bytes : 1);
     klx_config_bind_all(n, ops->fields, config, klx_settings_report_text, &b->r);
+    bool complete = read_secrets(b, ops, n, config) && b->r.mistakes == before;
     struct klx_error e = { 0 };
-    if (b->r.mistakes == before && ops->check != NULL && ops->check(config, n, &e) != 0) {
+    if (complete && ops->check != NULL && ops->check(config, n, &e) != 0) {
         klx_settings_report(&b->r, &e);
     }
     if (b->r.mistakes != before) {
@@ -214,32 +238,46 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
     }
 }
 
-size_t klx_sinks_settings_bind(const struct klx_settings *s, const struct klx_sink_ops *const *ops,
-                               size_t ops_n, struct klx_sinks_settings *ret,
-                               void (*report)(void *arg, const char *text), void *arg) {
+static size_t bind_all(struct binder *b, struct klx_sinks_settings *ret) {
+    const struct klx_settings *s = b->s;
     struct klx_sinks_settings out = {
         .channels = klx_alloc_n(struct klx_channel_settings, s->channels_n),
         .channels_n = s->channels_n,
         .subscriptions = klx_alloc_n(struct klx_subscription_settings, s->subscriptions_n),
         .subscriptions_n = s->subscriptions_n,
     };
-    struct binder b = {
-        .s = s, .ops = ops, .ops_n = ops_n, .out = &out, .r = { .report = report, .arg = arg }
-    };
-    bind_processes(&b);
+    b->out = &out;
+    bind_processes(b);
     for (size_t i = 0; i < s->channels_n; i++) {
-        bind_channel(&b, s->channels[i], &out.channels[i]);
+        bind_channel(b, s->channels[i], &out.channels[i]);
     }
     for (size_t i = 0; i < s->subscriptions_n; i++) {
         klx_subscription_settings_bind(s->subscriptions[i], &s->topics, out.channels,
-                                       out.channels_n, &out.subscriptions[i], &b.r);
+                                       out.channels_n, &out.subscriptions[i], &b->r);
     }
-    if (b.r.mistakes > 0) {
+    if (b->r.mistakes > 0) {
         klx_sinks_settings_release(&out);
     } else {
         *ret = out;
     }
-    return b.r.mistakes;
+    return b->r.mistakes;
+}
+
+size_t klx_sinks_settings_bind(const struct klx_settings *s, const struct klx_sink_ops *const *ops,
+                               size_t ops_n, struct klx_sinks_settings *ret,
+                               void (*report)(void *arg, const char *text), void *arg) {
+    struct binder b = { .s = s, .ops = ops, .ops_n = ops_n, .r = { report, arg, 0 } };
+    return bind_all(&b, ret);
+}
+
+size_t klx_sinks_settings_bind_anywhere(const struct klx_settings *s,
+                                        const struct klx_sink_ops *const *ops, size_t ops_n,
+                                        struct klx_sinks_settings *ret,
+                                        void (*report)(void *arg, const char *text), void *arg) {
+    struct binder b = {
+        .s = s, .ops = ops, .ops_n = ops_n, .r = { report, arg, 0 }, .anywhere = true
+    };
+    return bind_all(&b, ret);
 }
 
 void klx_sinks_settings_release(struct klx_sinks_settings *s) {

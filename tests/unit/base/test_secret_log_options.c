@@ -135,8 +135,12 @@ static const struct klx_option options[] = {
     { .name = NULL },
 };
 
-static const struct klx_command_help help = { "klaxon tail", "[TOPIC...]", "Follows events.",
-                                              "  klaxon tail --since 1h\n" };
+static const struct klx_command_help help = {
+    .name = "klaxon tail",
+    .operands = "[TOPIC...]",
+    .summary = "Follows events.",
+    .examples = "  klaxon tail --since 1h\n",
+};
 
 static int run(struct target *t, int argc, const char **argv, int *ret_exit) {
     memset(t, 0, sizeof(*t));

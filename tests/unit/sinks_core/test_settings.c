@@ -54,6 +54,7 @@ static char file[] = "/tmp/klaxon-settings-XXXXXX.yaml";
 
 static int name_the_file(void **state) {
     (void)state;
+    setenv("KLX_TEST_URL", "http://x", 1);
     int fd = mkstemps(file, (int)sizeof(".yaml") - 1);
     return fd < 0 ? -1 : close(fd);
 }
@@ -65,8 +66,8 @@ static void keep(void *arg, const char *text) {
     klx_buf_printf(said, "%s\n", from != NULL ? from : text);
 }
 
-static void bind(struct outcome *o, const char *text, const struct klx_sink_ops *const *ops,
-                 size_t ops_n) {
+static void bind_with(struct outcome *o, const char *text, const struct klx_sink_ops *const *ops,
+                      size_t ops_n, bool anywhere) {
     *o = (struct outcome){ 0 };
     klx_buf_init(&o->said, 65536);
     FILE *f = fopen(file, "w");
@@ -80,7 +81,14 @@ static void bind(struct outcome *o, const char *text, const struct klx_sink_ops 
     if (rc != 0) {
         fail_msg("%s", e.text);
     }
-    o->mistakes = klx_sinks_settings_bind(&o->s, ops, ops_n, &o->sinks, keep, &o->said);
+    o->mistakes =
+        anywhere ? klx_sinks_settings_bind_anywhere(&o->s, ops, ops_n, &o->sinks, keep, &o->said)
+                 : klx_sinks_settings_bind(&o->s, ops, ops_n, &o->sinks, keep, &o->said);
+}
+
+static void bind(struct outcome *o, const char *text, const struct klx_sink_ops *const *ops,
+                 size_t ops_n) {
+    bind_with(o, text, ops, ops_n, false);
 }
 
 static void bind_slack(struct outcome *o, const char *text) {
@@ -100,7 +108,8 @@ static void expect_none(const struct outcome *o) {
     }
 }
 
-#define OPS "channels: { ops: { slack: { webhook_url: { file: /x } } }, mail: { email: {} } }\n"
+#define OPS                                                                                        \
+    "channels: { ops: { slack: { webhook_url: { env: KLX_TEST_URL } } }, mail: { email: {} } }\n"
 
 static void binds_what_the_header_shows(void **state) {
     (void)state;
@@ -127,7 +136,7 @@ static void binds_what_the_header_shows(void **state) {
     assert_ptr_equal(ops->ops, &slack);
     const struct config *c = ops->config;
     assert_string_equal(c->color, "red");
-    assert_string_equal(klx_secret_where(c->webhook_url), "file /x");
+    assert_string_equal(klx_secret_where(c->webhook_url), "environment variable KLX_TEST_URL");
     assert_string_equal(mail->sink, "email");
     assert_null(mail->ops);
     assert_null(mail->config);
@@ -218,20 +227,22 @@ static const struct {
     { "channels: { ops: {} }\n",
       ".yaml:2:18: channels.ops: expected the kind of sink, slack or email, with its settings" },
     { "channels: { ops: slack }\n", "channels.ops: expected the kind of sink" },
-    { "channels:\n  ops:\n    slack: {webhook_url: {file: x}}\n    email: {}\n",
+    { "channels:\n  ops:\n    slack: {webhook_url: {env: KLX_TEST_URL}}\n    email: {}\n",
       ".yaml:5:5: channels.ops: a channel has one kind of sink, found \"slack\" and \"email\": "
       "make "
       "two channels" },
-    { "channels: { \"o/s\": { slack: {webhook_url: {file: x}} } }\n",
+    { "channels: { \"o/s\": { slack: {webhook_url: {env: KLX_TEST_URL}} } }\n",
       ".yaml:2:13: channels: the name of a channel is 1 to 63 of letters" },
     { "channels: { ops: { slack: {} } }\n",
       ".yaml:2:27: channels.ops.slack: \"webhook_url\" is missing: where it is sent" },
     { "channels: { ops: { slack: { webhook_url: http://x } } }\n",
       "channels.ops.slack.webhook_url: a secret is not written into the configuration" },
-    { "channels: { ops: { slack: { webhook_url: {file: x}, colour: red } } }\n",
+    { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_URL}, colour: red } } }\n",
       "unknown key \"colour\", did you mean \"color\"?" },
-    { "channels: { ops: { slack: { webhook_url: {file: x}, color: none } } }\n",
+    { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_URL}, color: none } } }\n",
       ".yaml:2:27: channels.ops.slack: none is no color" },
+    { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}, color: none } } }\n",
+      ".yaml:2:42: channels.ops.slack.webhook_url: environment variable KLX_TEST_NONE is not set" },
     { OPS "subscriptions: [ { topics: nodes, channels: ops } ]\n",
       ".yaml:3:18: subscriptions[0]: \"team\" is missing: who is told" },
     { OPS "subscriptions: [ { team: , topics: nodes, channels: ops } ]\n",
@@ -311,6 +322,21 @@ static void each_mistake_is_one_line_with_its_place(void **state) {
     }
 }
 
+static void without_its_secrets_the_rest_is_checked(void **state) {
+    (void)state;
+    static const struct klx_sink_ops *const ops[] = { &slack };
+    struct outcome o;
+    bind_with(&o, "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE} } } }\n", ops, 1,
+              true);
+    expect_none(&o);
+    assert_ptr_equal(o.sinks.channels[0].ops, &slack);
+    release(&o);
+    bind_with(&o, "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}, colr: x } } }\n",
+              ops, 1, true);
+    assert_int_equal(o.mistakes, 1);
+    release(&o);
+}
+
 static void all_mistakes_are_said(void **state) {
     (void)state;
     struct outcome o;
@@ -345,6 +371,7 @@ int main(void) {
         cmocka_unit_test(severities_are_patterns_too),
         cmocka_unit_test(another_kinds_settings_are_not_this_processes),
         cmocka_unit_test(each_mistake_is_one_line_with_its_place),
+        cmocka_unit_test(without_its_secrets_the_rest_is_checked),
         cmocka_unit_test(all_mistakes_are_said),
     };
     return cmocka_run_group_tests(tests, name_the_file, NULL);
