@@ -215,7 +215,7 @@ void klx_slack_render(const struct klx_card *card, struct klx_buf *out) {
     struct klx_buf line KLX_CLEANUP(klx_buf_release), blocks KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;
     klx_buf_init(&line, KLX_SLACK_PAYLOAD_BYTES_MAX);
-    klx_buf_init(&blocks, 4 * KLX_SLACK_PAYLOAD_BYTES_MAX);
+    klx_buf_init(&blocks, (size_t)4 * KLX_SLACK_PAYLOAD_BYTES_MAX);
     add_line(&line, card);
     write_blocks_that_fit(&blocks, card);
     begin_message(&w, out, klx_buf_sv(&line));

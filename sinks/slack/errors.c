@@ -122,7 +122,7 @@ static void take_code(struct answer *a, struct klx_sv code) {
 static void read_json(struct answer *a, struct klx_sv body) {
     struct klx_arena arena;
     const struct klx_json *parsed = NULL;
-    klx_arena_init(&arena, 4096, 4 * ERROR_PAGE_BYTES_MAX);
+    klx_arena_init(&arena, 4096, (size_t)4 * ERROR_PAGE_BYTES_MAX);
     if (klx_json_parse(&arena, body, NULL, &parsed, NULL) == 0) {
         int64_t seconds = klx_json_int(parsed, "retry_after", -1);
         a->ok = klx_json_bool(parsed, "ok", false);

@@ -74,7 +74,7 @@ static void join_verdicts(struct klx_slack_post *p) {
 
 static void judge(struct klx_slack_post *p, const struct klx_http_result *r) {
     struct klx_buf shown KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&shown, 4 * ANSWER_BYTES_MAX);
+    klx_buf_init(&shown, (size_t)4 * ANSWER_BYTES_MAX);
     klx_slack_webhook_redact(&shown, r->body, klx_sv(p->url));
     klx_slack_judge(r, klx_buf_sv(&shown), &p->verdict);
 }
