@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/hash.h"
@@ -13,10 +14,17 @@
 
 struct header_list {
     struct klx_arena *arena;
-    struct klx_record_header *items;
+    struct klx_record_header items[HEADERS_MAX];
     size_t n;
     bool full;
 };
+
+/* A value that lives as long as the program. */
+static void add_constant(struct header_list *l, struct klx_sv name, struct klx_sv value) {
+    if (value.n > 0) {
+        l->items[l->n++] = (struct klx_record_header){ name, value };
+    }
+}
 
 static void add(struct header_list *l, struct klx_sv name, struct klx_sv value) {
     if (value.n == 0) {
@@ -24,31 +32,40 @@ static void add(struct header_list *l, struct klx_sv name, struct klx_sv value) 
     }
     struct klx_sv copy = klx_arena_dup(l->arena, value);
     l->full = l->full || copy.p == NULL;
-    l->items[l->n++] = (struct klx_record_header){ name, copy };
+    add_constant(l, name, copy);
+}
+
+static void add_incident(struct header_list *l, const struct klx_event *e) {
+    if (e->incident.n == 0) {
+        return;
+    }
+    add(l, KLX_SV("ce_incident"), e->incident);
+    add_constant(l, KLX_SV("ce_phase"), klx_sv(klx_phase_name(e->phase)));
+    if (e->incident_seq > 0) {
+        char seq[16];
+        int n = snprintf(seq, sizeof(seq), "%u", e->incident_seq);
+        add(l, KLX_SV("ce_incidentseq"), klx_sv_n(seq, (size_t)n));
+    }
 }
 
 static void add_attributes(struct header_list *l, const struct klx_event *e) {
     char time[KLX_TIME_TEXT_BYTES];
     size_t time_n = klx_time_format(e->time_us, KLX_TIME_MICROS, time);
-    add(l, KLX_SV("ce_specversion"), KLX_SV("1.0"));
+    add_constant(l, KLX_SV("ce_specversion"), KLX_SV("1.0"));
     add(l, KLX_SV("ce_id"), e->id);
     add(l, KLX_SV("ce_source"), e->source);
-    add(l, KLX_SV("ce_type"), e->type.n > 0 ? e->type : klx_sv(klx_kind_specs[e->kind].type));
+    if (e->type.n > 0) {
+        add(l, KLX_SV("ce_type"), e->type);
+    } else {
+        add_constant(l, KLX_SV("ce_type"), klx_sv(klx_kind_specs[e->kind].type));
+    }
     add(l, KLX_SV("ce_subject"), e->subject);
     add(l, KLX_SV("ce_time"), klx_sv_n(time, time_n));
-    add(l, KLX_SV("content-type"), KLX_SV("application/json"));
+    add_constant(l, KLX_SV("content-type"), KLX_SV("application/json"));
     add(l, KLX_SV("ce_cluster"), e->cluster);
-    add(l, KLX_SV("ce_severity"), klx_sv(klx_severity_name(e->severity)));
-    add(l, KLX_SV("ce_incident"), e->incident);
-    if (e->incident.n > 0) {
-        add(l, KLX_SV("ce_phase"), klx_sv(klx_phase_name(e->phase)));
-    }
-    if (e->incident.n > 0 && e->incident_seq > 0) {
-        char seq[16];
-        int n = snprintf(seq, sizeof(seq), "%u", e->incident_seq);
-        add(l, KLX_SV("ce_incidentseq"), klx_sv_n(seq, (size_t)n));
-    }
-    add(l, KLX_SV("ce_resync"), e->resync ? KLX_SV("true") : KLX_SV(""));
+    add_constant(l, KLX_SV("ce_severity"), klx_sv(klx_severity_name(e->severity)));
+    add_incident(l, e);
+    add_constant(l, KLX_SV("ce_resync"), e->resync ? KLX_SV("true") : KLX_SV(""));
     add(l, KLX_SV("ce_replayid"), e->replay_id);
 }
 
@@ -65,23 +82,21 @@ int klx_event_encode(struct klx_arena *a, const struct klx_topic_names *topics,
     if (event.time_us == KLX_TIME_NONE) {
         event.time_us = now_us;
     }
-    l.items = klx_arena_alloc(a, HEADERS_MAX * sizeof(*l.items));
-    if (l.items == NULL) {
-        return -ENOMEM;
-    }
     add_attributes(&l, &event);
     struct klx_sv key = klx_arena_dup(a, event.key);
     struct klx_sv value = klx_arena_dup(a, event.data);
-    if (l.full || key.p == NULL || value.p == NULL) {
+    struct klx_record_header *headers = klx_arena_alloc(a, l.n * sizeof(*headers));
+    if (l.full || key.p == NULL || value.p == NULL || headers == NULL) {
         return -ENOMEM;
     }
+    memcpy(headers, l.items, l.n * sizeof(*headers));
     *ret = (struct klx_record){
         .topic = topics->name[klx_kind_specs[event.kind].topic],
         .partition = -1,
         .timestamp_ms = record_timestamp_ms(event.time_us, now_us),
         .key = key,
         .value = value,
-        .headers = l.items,
+        .headers = headers,
         .headers_n = l.n,
     };
     return 0;

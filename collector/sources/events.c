@@ -12,6 +12,7 @@
 /* An Event's message may be 64 KB by the API's contract; a record holds what a person reads. */
 #define MESSAGE_BYTES_MAX 16384
 #define DATA_BYTES_MAX 65536
+#define DATA_BYTES_USUAL 2000 /* asked for at once, not in ever larger pieces */
 
 static struct klx_sv first_of(struct klx_sv a, struct klx_sv b) {
     return a.n > 0 ? a : b;
@@ -33,12 +34,13 @@ static int observe(const struct klx_json *object, struct klx_observation *ret) {
     if (ret->change == KLX_CHANGE_DELETED) {
         return -ENOENT; /* The TTL ran out: garbage collection, up to a thousand at once. */
     }
+    const struct klx_json *metadata = klx_json_get(object, "metadata");
     const struct klx_json *about = klx_json_get(object, "involvedObject");
     ret->kind = KLX_OBSERVED_EVENT;
-    ret->name = klx_json_str(object, "metadata.name");
-    ret->namespace = klx_json_str(object, "metadata.namespace");
-    ret->uid = klx_json_str(object, "metadata.uid");
-    ret->resource_version = klx_json_str(object, "metadata.resourceVersion");
+    ret->name = klx_json_str(metadata, "name");
+    ret->namespace = klx_json_str(metadata, "namespace");
+    ret->uid = klx_json_str(metadata, "uid");
+    ret->resource_version = klx_json_str(metadata, "resourceVersion");
     ret->labels = NULL;
     ret->event = (struct klx_observed_event){
         .reason = klx_json_str(object, "reason"),
@@ -96,21 +98,24 @@ static void publish(const struct klx_observation *o, const struct klx_json *obje
     const struct klx_observed_event *v = &o->event;
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, DATA_BYTES_MAX);
+    klx_buf_reserve(&data, DATA_BYTES_USUAL);
     struct klx_jw w;
     klx_jw_init(&w, &data);
     write_data(&w, o, object);
 
-    const struct klx_sv id_parts[] = { o->uid, o->resource_version };
+    const struct klx_sv id_parts[] = { o->uid, o->resource_version }, slash = KLX_SV("/");
     struct klx_arena *a = out->arena;
     struct klx_sv place = v->about_namespace.n > 0 ? v->about_namespace : KLX_SV("-");
+    struct klx_sv key =
+        KLX_CONCAT(a, o->cluster, slash, place, slash, v->about_kind, slash, v->about_name);
+    struct klx_sv subject = key;
+    klx_sv_cut(&subject, '/'); /* a cluster's name holds none */
     struct klx_event e = {
         .kind = KLX_KIND_KUBERNETES_EVENT,
         .id = klx_event_id(a, o->cluster, KLX_KIND_KUBERNETES_EVENT, id_parts, 2),
-        .source = klx_arena_printf(a, "/clusters/%.*s/events", KLX_SV_FMT(o->cluster)),
-        .subject = klx_arena_printf(a, "%.*s/%.*s/%.*s", KLX_SV_FMT(place),
-                                    KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
-        .key = klx_arena_printf(a, "%.*s/%.*s/%.*s/%.*s", KLX_SV_FMT(o->cluster), KLX_SV_FMT(place),
-                                KLX_SV_FMT(v->about_kind), KLX_SV_FMT(v->about_name)),
+        .source = KLX_CONCAT(a, KLX_SV("/clusters/"), o->cluster, KLX_SV("/events")),
+        .subject = subject,
+        .key = key,
         .cluster = o->cluster,
         .severity =
             klx_sv_eq(v->type, KLX_SV("Warning")) ? KLX_SEVERITY_WARNING : KLX_SEVERITY_INFO,

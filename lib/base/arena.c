@@ -63,27 +63,31 @@ static struct klx_arena_chunk *add_chunk(struct klx_arena *a, size_t bytes) {
     return c;
 }
 
-void *klx_arena_alloc(struct klx_arena *a, size_t bytes) {
-    const size_t align = _Alignof(max_align_t);
+/* `align` is a power of two. */
+static void *take(struct klx_arena *a, size_t bytes, size_t align) {
     if (bytes > a->max_bytes) {
         return NULL;
     }
-    size_t need = (bytes + align - 1) / align * align;
     struct klx_arena_chunk *c = a->last;
-    if (c == NULL || need > c->size - c->used) {
-        c = add_chunk(a, need);
+    size_t at = c != NULL ? (c->used + align - 1) & ~(align - 1) : 0;
+    if (c == NULL || at > c->size || bytes > c->size - at) {
+        c = add_chunk(a, bytes);
+        at = 0;
         if (c == NULL) {
             return NULL;
         }
     }
-    void *p = c->bytes + c->used;
-    c->used += need;
-    a->used_bytes += need;
-    return p;
+    a->used_bytes += at + bytes - c->used;
+    c->used = at + bytes;
+    return c->bytes + at;
+}
+
+void *klx_arena_alloc(struct klx_arena *a, size_t bytes) {
+    return take(a, bytes, _Alignof(max_align_t));
 }
 
 struct klx_sv klx_arena_dup(struct klx_arena *a, struct klx_sv s) {
-    char *p = klx_arena_alloc(a, s.n + 1);
+    char *p = take(a, s.n + 1, 1);
     if (p == NULL) {
         return klx_sv(NULL);
     }
@@ -94,6 +98,25 @@ struct klx_sv klx_arena_dup(struct klx_arena *a, struct klx_sv s) {
     return klx_sv_n(p, s.n);
 }
 
+struct klx_sv klx_arena_concat(struct klx_arena *a, const struct klx_sv *parts, size_t n) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += parts[i].n;
+    }
+    char *text = take(a, bytes + 1, 1), *p = text;
+    if (text == NULL) {
+        return klx_sv(NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].n > 0) {
+            memcpy(p, parts[i].p, parts[i].n);
+        }
+        p += parts[i].n;
+    }
+    *p = '\0';
+    return klx_sv_n(text, bytes);
+}
+
 struct klx_sv klx_arena_printf(struct klx_arena *a, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
@@ -101,7 +124,7 @@ struct klx_sv klx_arena_printf(struct klx_arena *a, const char *fmt, ...) {
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    char *p = n >= 0 ? klx_arena_alloc(a, (size_t)n + 1) : NULL;
+    char *p = n >= 0 ? take(a, (size_t)n + 1, 1) : NULL;
     if (p != NULL) {
         vsnprintf(p, (size_t)n + 1, fmt, again);
     }

@@ -51,6 +51,10 @@ static bool reserve(struct klx_buf *b, size_t n) {
     return true;
 }
 
+void klx_buf_reserve(struct klx_buf *b, size_t n) {
+    (void)reserve(b, n);
+}
+
 void klx_buf_add(struct klx_buf *b, const void *p, size_t n) {
     if (!reserve(b, n)) {
         return;
@@ -72,6 +76,20 @@ void klx_buf_add_str(struct klx_buf *b, const char *s) {
 
 void klx_buf_add_char(struct klx_buf *b, char c) {
     klx_buf_add(b, &c, 1);
+}
+
+void klx_buf_add_int(struct klx_buf *b, int64_t value) {
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        digits[--at] = '-';
+    }
+    klx_buf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void klx_buf_printf(struct klx_buf *b, const char *fmt, ...) {

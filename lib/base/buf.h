@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/error.h"
 #include "lib/base/sv.h"
@@ -22,12 +23,15 @@ struct klx_buf {
 
 void klx_buf_init(struct klx_buf *b, size_t max);
 void klx_buf_release(struct klx_buf *b); /* also for KLX_CLEANUP */
+/* Room for n more bytes at once; fails as an addition of n bytes would. */
+void klx_buf_reserve(struct klx_buf *b, size_t n);
 /* Empty again, memory kept. */
 void klx_buf_reset(struct klx_buf *b);
 void klx_buf_add(struct klx_buf *b, const void *p, size_t n);
 void klx_buf_add_sv(struct klx_buf *b, struct klx_sv s);
 void klx_buf_add_str(struct klx_buf *b, const char *s);
 void klx_buf_add_char(struct klx_buf *b, char c);
+void klx_buf_add_int(struct klx_buf *b, int64_t value);
 void klx_buf_printf(struct klx_buf *b, const char *fmt, ...) KLX_PRINTF(2, 3);
 /* Drops the first n bytes (n <= len). */
 void klx_buf_consume(struct klx_buf *b, size_t n);

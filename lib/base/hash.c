@@ -1,8 +1,13 @@
 #include "lib/base/hash.h"
 
-#include <stdio.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+static void write_hex(uint64_t n, char out[static 16]) {
+    for (unsigned i = 0; i < 16; i++) {
+        out[i] = "0123456789abcdef"[n >> (60 - 4 * i) & 15];
+    }
+}
 
 void klx_hash_parts(const struct klx_sv *parts, size_t n, char out[static KLX_HASH_TEXT_BYTES]) {
     XXH3_state_t state;
@@ -20,6 +25,7 @@ void klx_hash_parts(const struct klx_sv *parts, size_t n, char out[static KLX_HA
         }
     }
     XXH128_hash_t h = XXH3_128bits_digest(&state);
-    snprintf(out, KLX_HASH_TEXT_BYTES, "%016llx%016llx", (unsigned long long)h.high64,
-             (unsigned long long)h.low64);
+    write_hex(h.high64, out);
+    write_hex(h.low64, out + 16);
+    out[32] = '\0';
 }

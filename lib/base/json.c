@@ -111,12 +111,18 @@ static const cJSON *cjson(const struct klx_json *node) {
     return (const cJSON *)node;
 }
 
+static bool has_type(const struct klx_json *node, int type) {
+    return node != NULL && (cjson(node)->type & 0xFF) == type;
+}
+
 const struct klx_json *klx_json_member(const struct klx_json *object, struct klx_sv key) {
     if (!klx_json_is_object(object)) {
         return NULL;
     }
+    char first = key.n > 0 ? key.p[0] : '\0';
     for (const cJSON *c = cjson(object)->child; c != NULL; c = c->next) {
-        if (strncmp(c->string, key.p, key.n) == 0 && c->string[key.n] == '\0') {
+        if (c->string[0] == first && strncmp(c->string, key.p, key.n) == 0 &&
+            c->string[key.n] == '\0') {
             return (const struct klx_json *)c;
         }
     }
@@ -132,8 +138,8 @@ const struct klx_json *klx_json_get(const struct klx_json *node, const char *pat
 }
 
 struct klx_sv klx_json_str(const struct klx_json *node, const char *path) {
-    const cJSON *c = cjson(klx_json_get(node, path));
-    return cJSON_IsString(c) ? klx_sv(c->valuestring) : klx_sv(NULL);
+    const struct klx_json *n = klx_json_get(node, path);
+    return klx_json_is_string(n) ? klx_sv(cjson(n)->valuestring) : klx_sv(NULL);
 }
 
 int64_t klx_json_int(const struct klx_json *node, const char *path, int64_t otherwise) {
@@ -153,15 +159,15 @@ double klx_json_double(const struct klx_json *node, const char *path, double oth
 }
 
 bool klx_json_is_object(const struct klx_json *node) {
-    return cJSON_IsObject(cjson(node));
+    return has_type(node, cJSON_Object);
 }
 
 bool klx_json_is_array(const struct klx_json *node) {
-    return cJSON_IsArray(cjson(node));
+    return has_type(node, cJSON_Array);
 }
 
 bool klx_json_is_string(const struct klx_json *node) {
-    return cJSON_IsString(cjson(node));
+    return has_type(node, cJSON_String);
 }
 
 bool klx_json_is_null(const struct klx_json *node) {
@@ -275,21 +281,23 @@ static void add_escaped(struct klx_buf *out, unsigned char c) {
     }
 }
 
+static bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* Runs of plain bytes are appended in one go. */
 static void add_string(struct klx_buf *out, struct klx_sv s) {
     klx_buf_add_char(out, '"');
     size_t done = 0, i = 0;
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
-        /* A NUL would be \\u0000, which reading refuses. */
-        size_t n = c == 0 ? 0 : c < 0x80 ? 1 : utf8_length(klx_sv_n(s.p + i, s.n - i));
-        bool plain = n > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
-        if (plain) {
+        size_t n = is_plain(c) ? 1 : c < 0x80 ? 0 : utf8_length(klx_sv_n(s.p + i, s.n - i));
+        if (n > 0) {
             i += n;
             continue;
         }
         add_run(out, s, done, i);
-        if (n == 0) {
+        if (c == 0 || c >= 0x80) { /* a NUL would be \\u0000, which reading refuses */
             klx_buf_add_str(out, "\xEF\xBF\xBD");
         } else {
             add_escaped(out, c);
@@ -309,7 +317,11 @@ void klx_jw_key_sv(struct klx_jw *w, struct klx_sv key) {
 }
 
 void klx_jw_key(struct klx_jw *w, const char *key) {
-    klx_jw_key_sv(w, klx_sv(key));
+    before_value(w);
+    klx_buf_add_char(w->out, '"');
+    klx_buf_add_str(w->out, key);
+    klx_buf_add(w->out, "\":", 2);
+    w->need_comma = false;
 }
 
 void klx_jw_sv(struct klx_jw *w, struct klx_sv value) {
@@ -323,7 +335,7 @@ void klx_jw_str(struct klx_jw *w, const char *value) {
 
 void klx_jw_int(struct klx_jw *w, int64_t value) {
     before_value(w);
-    klx_buf_printf(w->out, "%lld", (long long)value);
+    klx_buf_add_int(w->out, value);
 }
 
 void klx_jw_double(struct klx_jw *w, double value) {

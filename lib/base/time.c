@@ -119,6 +119,16 @@ int klx_time_parse(struct klx_sv text, int64_t *ret_us) {
     return 0;
 }
 
+/* `width` digits and what stands behind them; returns the end. */
+static char *put_number(char *p, unsigned width, int64_t n, char behind) {
+    for (unsigned i = width; i > 0; i--) {
+        p[i - 1] = (char)('0' + n % 10);
+        n /= 10;
+    }
+    p[width] = behind;
+    return p + width + 1;
+}
+
 size_t klx_time_format(int64_t us, enum klx_time_digits digits,
                        char out[static KLX_TIME_TEXT_BYTES]) {
     const int64_t first = days_from_civil(1, 1, 1) * US_PER_DAY;
@@ -129,15 +139,19 @@ size_t klx_time_format(int64_t us, enum klx_time_digits digits,
     int y = 0, m = 0, d = 0;
     civil_from_days(days, &y, &m, &d);
     int64_t sec = rest / KLX_US_PER_S;
-    int n = snprintf(out, KLX_TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d,
-                     (int)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60));
+    char *p = out;
+    p = put_number(p, 4, y, '-');
+    p = put_number(p, 2, m, '-');
+    p = put_number(p, 2, d, 'T');
+    p = put_number(p, 2, sec / 3600, ':');
+    p = put_number(p, 2, sec / 60 % 60, ':');
+    p = put_number(p, 2, sec % 60, digits == KLX_TIME_SECONDS ? 'Z' : '.');
     if (digits != KLX_TIME_SECONDS) {
         int64_t fraction = rest % KLX_US_PER_S / (digits == KLX_TIME_MILLIS ? 1000 : 1);
-        n +=
-            snprintf(out + n, KLX_TIME_TEXT_BYTES - (size_t)n, ".%0*d", (int)digits, (int)fraction);
+        p = put_number(p, (unsigned)digits, fraction, 'Z');
     }
-    n += snprintf(out + n, KLX_TIME_TEXT_BYTES - (size_t)n, "Z");
-    return (size_t)n;
+    *p = '\0';
+    return (size_t)(p - out);
 }
 
 static const struct {

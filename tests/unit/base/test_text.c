@@ -60,7 +60,8 @@ static void buf_stops_at_its_maximum_and_stays_failed(void **state) {
     struct klx_buf b;
     klx_buf_init(&b, 10);
     klx_buf_add_str(&b, "12345");
-    klx_buf_printf(&b, "%d", 67890);
+    klx_buf_add_int(&b, 67890);
+    klx_buf_reserve(&b, 0);
     assert_int_equal(klx_buf_check(&b), 0);
     klx_buf_add_char(&b, 'x');
     assert_int_equal(klx_buf_check(&b), -EMSGSIZE);
@@ -88,6 +89,22 @@ static void arena_refuses_past_its_maximum_and_is_reused(void **state) {
         assert_sv(klx_arena_printf(&a, "%d-%s", 7, "x"), "7-x");
     }
     assert_true(a.held_bytes <= 4096);
+    klx_arena_release(&a);
+}
+
+static void arena_packs_texts_and_aligns_memory(void **state) {
+    (void)state;
+    struct klx_arena a;
+    klx_arena_init(&a, 256, 256);
+    struct klx_sv one = klx_arena_dup(&a, KLX_SV("ab"));
+    struct klx_sv two = KLX_CONCAT(&a, KLX_SV("c"), klx_sv(NULL), KLX_SV("/"), one);
+    assert_sv(one, "ab");
+    assert_sv(two, "c/ab");
+    assert_int_equal(two.p[two.n], '\0');
+    assert_int_equal(a.used_bytes, 3 + 5);
+    assert_int_equal((uintptr_t)klx_arena_alloc(&a, 1) % _Alignof(max_align_t), 0);
+    assert_int_equal(a.used_bytes, 16 + 1);
+    assert_null(KLX_CONCAT(&a, klx_sv_n(two.p, 4), klx_sv_n((char[300]){ 0 }, 300)).p);
     klx_arena_release(&a);
 }
 
@@ -146,6 +163,7 @@ int main(void) {
         cmocka_unit_test(sv_never_cuts_a_character),
         cmocka_unit_test(buf_stops_at_its_maximum_and_stays_failed),
         cmocka_unit_test(arena_refuses_past_its_maximum_and_is_reused),
+        cmocka_unit_test(arena_packs_texts_and_aligns_memory),
         cmocka_unit_test(errors_carry_their_context),
         cmocka_unit_test(ids_depend_on_the_parts_and_their_borders),
         cmocka_unit_test(backoff_grows_jitters_and_obeys_retry_after),
