@@ -191,19 +191,22 @@ void klx_http_resume(struct klx_http_call *c) {
     }
 }
 
+bool klx_curl_is_certificate_failure(CURLcode code) {
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_ISSUER_ERROR;
+}
+
 static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code,
                                         bool connected) {
     if (c->too_large) {
         return KLX_HTTP_TOO_LARGE;
     }
+    if (klx_curl_is_certificate_failure(code)) {
+        return KLX_HTTP_TLS;
+    }
     switch (code) {
     case CURLE_OK:
         return KLX_HTTP_OK;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-        return KLX_HTTP_TLS;
     case CURLE_OPERATION_TIMEDOUT:
         return connected ? KLX_HTTP_TIMEOUT : KLX_HTTP_CONNECT;
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -270,12 +273,15 @@ static void set_blob(CURL *easy, CURLoption option, struct klx_sv pem) {
     }
 }
 
-static void set_tls(CURL *easy, const struct klx_tls *tls) {
+void klx_curl_set_tls(CURL *easy, const struct klx_tls *tls) {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (tls == NULL) {
         return;
     }
-    set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca_pem);
+    if (tls->ca_pem.n > 0) {
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* else the system's folder is trusted too */
+        set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca_pem);
+    }
     set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert_pem);
     set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key_pem);
     if (tls->insecure) {
@@ -306,7 +312,7 @@ static void set_transport(struct klx_http_call *c, const struct klx_http_request
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
         curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
     }
-    set_tls(easy, r->tls);
+    klx_curl_set_tls(easy, r->tls);
 }
 
 /* A server name other than the URL's host: the name goes into the URL, the host into the address to connect to. */

@@ -13,6 +13,7 @@ struct klx_multi {
 struct transfer {
     void (*on_done)(void *arg, CURLcode code);
     void *arg;
+    bool stays; /* in the multi when it is done */
 };
 
 static void report_done(struct klx_multi *m) {
@@ -27,7 +28,9 @@ static void report_done(struct klx_multi *m) {
         struct transfer *t = NULL;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
         struct transfer copy = *t;
-        klx_multi_remove(m, easy);
+        if (!copy.stays) {
+            klx_multi_remove(m, easy);
+        }
         copy.on_done(copy.arg, code);
     }
 }
@@ -125,13 +128,21 @@ struct klx_loop *klx_multi_loop(struct klx_multi *m) {
     return m->loop;
 }
 
-void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code),
-                   void *arg) {
+static void add(struct klx_multi *m, CURL *easy, struct transfer transfer) {
     struct transfer *t = klx_alloc(struct transfer);
-    t->on_done = on_done;
-    t->arg = arg;
+    *t = transfer;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_multi_add_handle(m->curl, easy);
+}
+
+void klx_multi_add(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code),
+                   void *arg) {
+    add(m, easy, (struct transfer){ .on_done = on_done, .arg = arg });
+}
+
+void klx_multi_connect(struct klx_multi *m, CURL *easy, void (*on_done)(void *arg, CURLcode code),
+                       void *arg) {
+    add(m, easy, (struct transfer){ .on_done = on_done, .arg = arg, .stays = true });
 }
 
 void klx_multi_remove(struct klx_multi *m, CURL *easy) {

@@ -1,8 +1,12 @@
 /*
  * One mail to one or more recipients over SMTP, with a verdict for each (RFC 5321), on the loop through the same multi handle as HTTP.
  *
- * libcurl 7.88 hides which recipient was refused and does not stop CR/LF in addresses: addresses are checked here, and every line of the
- * server is read. A time-out after the final dot is *ambiguous*: the mail may have been accepted.
+ * libcurl connects: name, TCP, TLS, greeting, EHLO, STARTTLS, AUTH. The mail itself is a dialogue of our own on that connection, because
+ * libcurl (7.88 to 8.x) waits inside one call for the reply to the final dot and to QUIT, which would stop the loop for minutes, hides
+ * which recipient was refused, and takes CR/LF in an address. So there is one connection for each mail, ended by a QUIT whose reply
+ * nobody waits for. TLS is never optional: with STARTTLS a server that does not offer it gets nothing but EHLO.
+ *
+ * A connection that ends, or a time-out, after the final dot is *ambiguous*: the mail may have been accepted.
  */
 #pragma once
 
@@ -20,19 +24,21 @@ enum klx_smtp_tls {
 };
 
 enum klx_smtp_failure {
-    KLX_SMTP_OK = 0,    /* the dialogue went to its end; look at each recipient */
-    KLX_SMTP_CONNECT,   /* no connection, or a greeting of 4xx/5xx (code) */
-    KLX_SMTP_TLS,       /* STARTTLS not offered, or the certificate was not accepted */
-    KLX_SMTP_AUTH,      /* credentials refused (5xx) or not checked now (4xx): see code */
-    KLX_SMTP_REFUSED,   /* MAIL, DATA or the message itself was refused: see code */
-    KLX_SMTP_BROKEN,    /* the connection ended, or a time-out, before the final dot */
+    KLX_SMTP_OK =
+        0, /* the dialogue went to its end; look at each recipient. Also when all of them were refused */
+    KLX_SMTP_CONNECT, /* no connection, or a greeting or EHLO answered by 4xx/5xx (code) */
+    KLX_SMTP_TLS,  /* STARTTLS not offered or refused (code), or the certificate was not accepted */
+    KLX_SMTP_AUTH, /* credentials refused (5xx), not checked now (4xx): see code; 0: no AUTH that we know was offered */
+    KLX_SMTP_REFUSED, /* MAIL, DATA or the message itself was refused: see code */
+    KLX_SMTP_BROKEN,  /* the connection ended, a time-out, or a 421 (code), before the final dot */
     KLX_SMTP_AMBIGUOUS, /* the same after the final dot */
 };
 
 struct klx_smtp_recipient {
     const char *address; /* input */
     int code;            /* result: the server's reply to RCPT, 0 if there was none */
-    char reply[256];     /* that reply's text */
+    char reply
+        [256]; /* that reply's text without the code, on one line, printable ASCII; "" if there was none */
 };
 
 struct klx_smtp_result {
@@ -55,17 +61,23 @@ struct klx_smtp_mail {
     const char *from;                      /* envelope sender; "" is the null sender */
     struct klx_smtp_recipient *recipients; /* the caller's, kept until on_done */
     size_t recipients_n;
-    struct klx_sv message; /* headers and body, CRLF line ends only (else -EINVAL); copied */
-    int64_t deadline_ms;   /* 0: 120 s */
+    struct klx_sv message; /* headers and body as klx_smtp_message_problem wants them; copied */
+    int64_t deadline_ms;   /* of the whole dialogue, 0: 120 s */
     void (*on_done)(void *arg, const struct klx_smtp_result *result);
     void *arg;
 };
 
 struct klx_smtp_call;
 
-/* 0, or an error text that is the reason: no CR, LF, NUL, '<', '>' or space, exactly one '@', at most 254 bytes, ASCII. */
+/* NULL, or what is wrong. Taken is local@domain of RFC 5321's Dot-string and Domain (or [address literal]): so no CR, LF, NUL, '<', '>',
+   space, comma or quote; ASCII, at most 254 bytes, 64 of them before the '@'. */
 const char *klx_smtp_address_problem(struct klx_sv address);
-/* -EINVAL: a bad address or a bare LF in the message. on_done comes exactly once, never from inside. */
+/* NULL, or what is wrong. Taken are lines of ASCII without NUL, at most 998 bytes each, every one ended by CRLF; no CR or LF elsewhere
+   (RFC 5322 2.3: a bare LF lets a text end the mail and smuggle a second one). Dots need no care. */
+const char *klx_smtp_message_problem(struct klx_sv message);
+/* -EINVAL: host, EHLO name, an address, the credentials or the message are not acceptable. on_done comes exactly once, never from inside;
+   then the call is gone. All calls must have ended before klx_http_free. */
 int klx_smtp_send(struct klx_http *h, const struct klx_smtp_mail *m, struct klx_smtp_call **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
+/* No callback comes any more. Not from inside on_done. */
 void klx_smtp_cancel(struct klx_smtp_call *c);
