@@ -377,14 +377,6 @@ void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stoppe
     }
 }
 
-static void destroy_client(void *arg) {
-    rd_kafka_destroy_flags(arg, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
-static void nothing_more(void *arg) {
-    (void)arg;
-}
-
 void klx_consumer_free(struct klx_consumer *c) {
     if (c == NULL) {
         return;
@@ -405,6 +397,10 @@ void klx_consumer_free(struct klx_consumer *c) {
     if (c->owned != NULL) {
         rd_kafka_topic_partition_list_destroy(c->owned);
     }
-    klx_work(c->loop, destroy_client, nothing_more, c->rk);
+    if (rd_kafka_consumer_closed(c->rk)) {
+        klx_kafka_end(c->loop, c->rk);
+    } else {
+        klx_kafka_abandon(c->rk);
+    }
     free(c);
 }

@@ -1,6 +1,7 @@
 #include "lib/io/kafka.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,31 @@ int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
     }
     *ret = rk;
     return 0;
+}
+
+static void destroy(void *rk) {
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void nothing_more(void *rk) {
+    (void)rk;
+}
+
+void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
+    klx_work(l, destroy, nothing_more, rk);
+}
+
+static void *destroy_alone(void *rk) {
+    destroy(rk);
+    return NULL;
+}
+
+void klx_kafka_abandon(rd_kafka_t *rk) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, destroy_alone, rk) == 0) {
+        pthread_setname_np(thread, "klx-kafka-end");
+        pthread_detach(thread);
+    } /* else it lives on until the process ends */
 }
 
 static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {

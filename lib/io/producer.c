@@ -8,14 +8,15 @@
 #include "lib/io/kafka.h"
 
 #define SERVE_EVERY_MS 500
+#define END_MS 1000 /* for the answers to what was purged */
 
 struct klx_producer {
     struct klx_loop *loop;
     struct klx_kafka_config *kafka;
     rd_kafka_t *rk;
-    struct klx_feed *feed; /* answers and errors */
-    size_t pending;        /* sent without an answer */
-    bool broken;           /* a fatal error: when all is answered, another client takes over */
+    struct klx_feed *feed;                                     /* answers and errors */
+    size_t pending;                                            /* sent without an answer */
+    enum { CLIENT_GOOD, CLIENT_BROKEN, CLIENT_PURGED } client; /* renewed when all is answered */
     struct klx_timer *deadline;
     void (*on_stopped)(void *arg, size_t left);
     void *stop_arg;
@@ -23,28 +24,33 @@ struct klx_producer {
     bool in_callback, freed;
 };
 
-/* One record on its way. */
+/* One record on its way: librdkafka gives it back with the answer. */
 struct sent {
     klx_produced_fn done;
     void *arg;
 };
 
-static void words_of(struct klx_producer *p, const char *topic, rd_kafka_resp_err_t err, char *out,
-                     size_t n) {
+static void words_of(struct klx_producer *p, const char *topic, size_t bytes,
+                     rd_kafka_resp_err_t err, char *out, size_t n) {
+    const char *brokers = klx_kafka_config_bootstrap(p->kafka);
     switch (err) {
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        snprintf(out, n, "%zu records wait for Kafka at %s already", p->pending, brokers);
+        return;
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-        snprintf(out, n, "Kafka at %s has not taken a record for %s within message.timeout.ms",
-                 klx_kafka_config_bootstrap(p->kafka), topic);
+        snprintf(out, n, "Kafka at %s did not take a record for %s within message.timeout.ms",
+                 brokers, topic);
         return;
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
         snprintf(out, n,
-                 "a record for %s is too large: raise message.max.bytes here, or max.message.bytes "
-                 "of the topic",
-                 topic);
+                 "a record of %zu bytes is too large for %s: raise message.max.bytes of the client "
+                 "or max.message.bytes of the topic",
+                 bytes, topic);
         return;
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-        snprintf(out, n, "the producer had to begin anew: a record for %s may be missing", topic);
+        snprintf(out, n, "the Kafka client had to begin anew; the record for %s may be missing",
+                 topic);
         return;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -61,11 +67,11 @@ static void answer(struct klx_producer *p, const struct sent *s, const rd_kafka_
         s->done(s->arg, 0, NULL);
         return;
     }
-    words_of(p, rd_kafka_topic_name(m->rkt), m->err, words, sizeof(words));
+    words_of(p, rd_kafka_topic_name(m->rkt), m->len, m->err, words, sizeof(words));
     s->done(s->arg, klx_kafka_errno(m->err), words);
 }
 
-/* Runs inside rd_kafka_poll: on the loop, or on the worker that ends the client, where nobody wants to know any more. */
+/* Runs inside rd_kafka_poll: on the loop, or on the worker that ends the client, when nobody wants to know any more. */
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque) {
     (void)rk;
     struct klx_producer *p = opaque;
@@ -79,12 +85,13 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     free(s);
 }
 
+/* Errors that are not fatal pass, or the records that they concern say so. */
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
     (void)rk;
-    (void)reason; /* the records on their way have answers of their own */
+    (void)reason;
     struct klx_producer *p = opaque;
-    if (err == RD_KAFKA_RESP_ERR__FATAL) {
-        p->broken = true;
+    if (err == RD_KAFKA_RESP_ERR__FATAL && !p->freed && p->client == CLIENT_GOOD) {
+        p->client = CLIENT_BROKEN;
     }
 }
 
@@ -93,17 +100,33 @@ static bool take(void *arg);
 static int open_client(struct klx_producer *p, struct klx_error *e) {
     rd_kafka_conf_t *conf = klx_kafka_conf(p->kafka);
     klx_kafka_set(conf, "enable.idempotence", "true");
-    klx_kafka_set(conf, "partitioner",
-                  "murmur2_random"); /* as Java's clients: lib/io/transaction.c */
+    /* A key is on the partition where Java's clients look for it. */
+    klx_kafka_set(conf, "partitioner", "murmur2_random");
     klx_kafka_set_default(conf, p->kafka, "queue.buffering.max.kbytes", "16384");
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_opaque(conf, p);
     int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &p->rk, e);
     if (rc == 0) {
+        p->client = CLIENT_GOOD;
         p->feed = klx_feed_new(p->loop, rd_kafka_queue_get_main(p->rk), SERVE_EVERY_MS, take, p);
     }
     return rc;
+}
+
+/* A client with a fatal error sends nothing any more. What it holds is answered, then another one takes its place. */
+static void renew(struct klx_producer *p) {
+    if (p->client == CLIENT_BROKEN) {
+        p->client = CLIENT_PURGED;
+        rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                  RD_KAFKA_PURGE_F_NON_BLOCKING);
+    }
+    rd_kafka_t *old_rk = p->rk;
+    struct klx_feed *old_feed = p->feed;
+    if (!p->stopping && p->pending == 0 && open_client(p, NULL) == 0) {
+        klx_feed_free(old_feed);
+        klx_kafka_end(p->loop, old_rk);
+    }
 }
 
 static void stopped(struct klx_producer *p) {
@@ -116,7 +139,7 @@ static void stopped(struct klx_producer *p) {
 static bool take(void *arg) {
     struct klx_producer *p = arg;
     p->in_callback = true;
-    int served = rd_kafka_poll(p->rk, 0);
+    bool some = rd_kafka_poll(p->rk, 0) > 0;
     if (!p->freed && p->on_stopped != NULL && p->pending == 0) {
         stopped(p);
     }
@@ -125,7 +148,10 @@ static bool take(void *arg) {
         klx_producer_free(p);
         return false;
     }
-    return served > 0;
+    if (p->client != CLIENT_GOOD) {
+        renew(p);
+    }
+    return some;
 }
 
 static void on_deadline(void *arg) {
@@ -148,21 +174,33 @@ int klx_producer_new(struct klx_loop *l, const struct klx_kafka_config *kafka,
     return 0;
 }
 
+static rd_kafka_resp_err_t produce(struct klx_producer *p, const struct klx_record *r,
+                                   klx_produced_fn done, void *arg) {
+    struct sent *s = klx_alloc(struct sent);
+    *s = (struct sent){ .done = done, .arg = arg };
+    rd_kafka_resp_err_t err = klx_kafka_produce(p->rk, r, RD_KAFKA_MSG_F_COPY, s);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        free(s);
+    }
+    return err;
+}
+
 int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_produced_fn done,
                       void *arg, struct klx_error *e) {
     char words[KLX_KAFKA_WORDS];
     if (p->stopping) {
         return klx_fail(e, -ESHUTDOWN, "the producer is ending");
     }
-    struct sent *s = klx_alloc(struct sent);
-    *s = (struct sent){ .done = done, .arg = arg };
-    rd_kafka_resp_err_t err = klx_kafka_produce(p->rk, r, RD_KAFKA_MSG_F_COPY, s);
+    rd_kafka_resp_err_t err =
+        p->client == CLIENT_GOOD ? produce(p, r, done, arg) : RD_KAFKA_RESP_ERR__FATAL;
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->pending++;
         return 0;
     }
-    free(s);
-    words_of(p, r->topic, err, words, sizeof(words));
+    if (err == RD_KAFKA_RESP_ERR__FATAL) {
+        return klx_fail(e, -EAGAIN, "the Kafka client is being renewed after a fatal error");
+    }
+    words_of(p, r->topic, r->value.n, err, words, sizeof(words));
     return klx_fail(e, klx_kafka_errno(err), "%s", words);
 }
 
@@ -182,11 +220,11 @@ void klx_producer_stop(struct klx_producer *p, int64_t wait_ms,
 static void end_client(void *arg) {
     struct klx_producer *p = arg;
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(p->rk, 1000); /* answers what was purged, which frees it */
+    rd_kafka_flush(p->rk, END_MS);
     rd_kafka_destroy(p->rk);
 }
 
-static void ended(void *arg) {
+static void on_ended(void *arg) {
     struct klx_producer *p = arg;
     klx_kafka_config_free(p->kafka);
     free(p);
@@ -202,5 +240,5 @@ void klx_producer_free(struct klx_producer *p) {
     }
     klx_timer_free(p->deadline);
     klx_feed_free(p->feed);
-    klx_work(p->loop, end_client, ended, p);
+    klx_work(p->loop, end_client, on_ended, p);
 }

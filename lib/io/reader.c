@@ -220,14 +220,6 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
     return 0;
 }
 
-static void destroy_client(void *arg) {
-    rd_kafka_destroy_flags(arg, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
-static void nothing_more(void *arg) {
-    (void)arg;
-}
-
 void klx_reader_free(struct klx_reader *r) {
     if (r == NULL) {
         return;
@@ -247,6 +239,6 @@ void klx_reader_free(struct klx_reader *r) {
     }
     free(r->topics);
     free(r->at_end);
-    klx_work(r->loop, destroy_client, nothing_more, r->rk);
+    klx_kafka_end(r->loop, r->rk);
     free(r);
 }

@@ -6,7 +6,7 @@
 #define SAY_EVERY_MS 5000
 
 static void say(struct klx_trouble *t, const char *what) {
-    klx_timer_start(t->timer, SAY_EVERY_MS);
+    klx_timer_start(t->timer, t->every_ms);
     t->say(t->arg, what);
 }
 
@@ -23,6 +23,7 @@ static void on_timer(void *arg) {
 void klx_trouble_init(struct klx_trouble *t, struct klx_loop *l,
                       void (*say_it)(void *arg, const char *what), void *arg) {
     t->timer = klx_timer_new(l, on_timer, t);
+    t->every_ms = SAY_EVERY_MS;
     t->say = say_it;
     t->arg = arg;
     t->waiting[0] = '\0';

@@ -8,7 +8,8 @@
 #define KLX_TROUBLE_TEXT 1024
 
 struct klx_trouble {
-    struct klx_timer *timer; /* active: something was said less than 5 s ago */
+    struct klx_timer *timer; /* active: something was said just now */
+    int64_t every_ms;        /* 5000; a test may be in a hurry */
     void (*say)(void *arg, const char *what);
     void *arg;
     char waiting[KLX_TROUBLE_TEXT];

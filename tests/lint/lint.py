@@ -25,7 +25,7 @@ WRAPPERS = {  # foreign header -> the files that may include it
     r"uv\.h": ["lib/io/loop.c"],
     r"curl/.*": ["lib/io/curl.h"],
     r"openssl/.*": ["collector/kube/pem.c", "tests/unit/support/smtp_server.c"],
-    r"librdkafka/.*": ["lib/io/kafka.h", "tests/bench/ceiling.c"],
+    r"librdkafka/.*": ["lib/io/kafka.h", "tests/unit/support/mock_kafka.c", "tests/bench/ceiling.c"],
     r"microhttpd\.h": ["lib/io/httpd.c"],
     r"(cjson/)?cJSON\.h": ["lib/base/json.c"],
     r"yaml\.h": ["lib/base/config.c"],
