@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "klx_version.h"
 #include "lib/base/log.h"
@@ -27,7 +28,7 @@
 
 struct process {
     const struct klx_sink_ops *ops;
-    char *name; /* "klaxon-sink-slack": the component of the log and the consumer group */
+    char *name; /* "klaxon-sink-slack" */
     struct klx_startup startup;
     struct klx_sinks_settings settings;
     struct klx_kafka_config *kafka;
@@ -176,8 +177,21 @@ static int open_server(struct process *p, struct klx_error *e) {
     return rc;
 }
 
+/* "klaxon-sink-slack"; with another prefix of the topics "klaxon-sink-slack-staging", so that two installations on the same Kafka are two
+   groups. */
+static char *group_of(const struct process *p) {
+    struct klx_sv prefix = klx_sv(p->startup.settings.topics.name[KLX_TOPIC_NODES]);
+    prefix.n -= strlen(klx_topic_specs[KLX_TOPIC_NODES].short_name);
+    if (prefix.n == 0 || klx_sv_eq(prefix, KLX_SV("klaxon."))) {
+        return klx_strdup(p->name);
+    }
+    prefix.n -= klx_sv_ends(prefix, KLX_SV(".")) ? 1 : 0;
+    return klx_asprintf("%s-%.*s", p->name, KLX_SV_FMT(prefix));
+}
+
 static int open_consumer(struct process *p, struct klx_error *e) {
     const char *topics[KLX_TOPICS_N];
+    char *group = group_of(p);
     size_t n = klx_dispatch_topics(p->dispatch, topics);
     const struct klx_consumer_callbacks cb = {
         .on_record = on_record,
@@ -187,7 +201,12 @@ static int open_consumer(struct process *p, struct klx_error *e) {
         .on_fatal = on_fatal,
         .arg = p,
     };
-    return klx_consumer_new(p->loop, p->kafka, p->name, topics, n, &cb, &p->consumer, e);
+    int rc = klx_consumer_new(p->loop, p->kafka, group, topics, n, &cb, &p->consumer, e);
+    if (rc == 0) {
+        klx_log_info("starting", KLX_F_STR("group", group), KLX_F_STR("version", KLX_VERSION));
+    }
+    free(group);
+    return rc;
 }
 
 /* After the loop has ended, or half-way through the start. */
@@ -214,7 +233,6 @@ static int run(struct process *p) {
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
-    klx_log_info("started", KLX_F_STR("group", p->name), KLX_F_STR("version", KLX_VERSION));
     klx_loop_on_signal(p->loop, on_signal, p);
     klx_loop_run(p->loop);
     close_all(p);
