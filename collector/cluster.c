@@ -23,7 +23,7 @@ static const struct klx_detector_ops *const all_detectors[] = {
 
 #define DETECTORS_N KLX_COUNT(all_detectors)
 
-/* A name that a list has shown. */
+/* A name that a list has shown, "namespace/name" where there is a namespace. */
 struct listed {
     char *name;
     UT_hash_handle hh;
@@ -37,7 +37,6 @@ struct source_watch {
     int64_t checkpoint_us;
     struct klx_watch *watch;
     struct listed *listed;
-    enum klx_observation_kind observed; /* what its objects are, once one was seen */
     bool connected;
     struct {
         struct klx_counter *objects, *bad_objects, *relists, *gaps, *disconnects;
@@ -99,7 +98,6 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
         }
         return;
     }
-    w->observed = o.kind;
     if (o.kind == KLX_OBSERVED_EVENT && origin == KLX_ORIGIN_LIVE &&
         o.event.time_us != KLX_TIME_NONE) {
         klx_gauge_set(w->metrics.lag_seconds, (double)(now_us(c) - o.event.time_us) / 1e6);
@@ -134,16 +132,20 @@ static void forget_listed(struct source_watch *w) {
 static void on_listed(void *arg, const struct klx_json *object) {
     struct source_watch *w = arg;
     struct klx_sv name = klx_json_str(object, "metadata.name");
-    struct listed *l = NULL;
+    struct klx_sv ns = klx_json_str(object, "metadata.namespace");
     if (!w->ops->stateful || name.n == 0) {
         return;
     }
-    HASH_FIND(hh, w->listed, name.p, name.n, l);
-    if (l == NULL) {
-        l = klx_alloc(struct listed);
-        l->name = klx_sv_dup(name);
-        HASH_ADD_KEYPTR(hh, w->listed, l->name, name.n, l);
+    char *key = klx_asprintf("%.*s%s%.*s", KLX_SV_FMT(ns), ns.n > 0 ? "/" : "", KLX_SV_FMT(name));
+    struct listed *l = NULL;
+    HASH_FIND_STR(w->listed, key, l);
+    if (l != NULL) {
+        free(key);
+        return;
     }
+    l = klx_alloc(struct listed);
+    l->name = key;
+    HASH_ADD_KEYPTR(hh, w->listed, l->name, strlen(key), l);
 }
 
 static bool is_listed(void *arg, struct klx_sv name) {
@@ -159,8 +161,10 @@ static void on_list(void *arg, bool begins, enum klx_origin origin) {
     klx_counter_add(w->metrics.relists, begins);
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
         for (size_t i = 0; i < DETECTORS_N; i++) {
-            all_detectors[i]->relisted(c->detectors[i], w->observed, is_listed, w, now_us(c),
-                                       klx_publisher_outbox(c->publisher));
+            if (all_detectors[i]->relisted != NULL) {
+                all_detectors[i]->relisted(c->detectors[i], w->ops->observed, is_listed, w,
+                                           now_us(c), klx_publisher_outbox(c->publisher));
+            }
         }
     }
     forget_listed(w);
@@ -352,6 +356,15 @@ static int open_client(struct klx_cluster *c, struct klx_error *e) {
     return 0;
 }
 
+/* A bit for each topic: gaps go to klaxon.kubernetes, whatever is watched. */
+static uint32_t topics_of(const struct klx_cluster_settings *s) {
+    uint32_t used = 1u << KLX_TOPIC_STATE | 1u << KLX_TOPIC_KUBERNETES;
+    for (size_t i = 0; i < s->sources_n; i++) {
+        used |= 1u << s->sources[i]->topic;
+    }
+    return used;
+}
+
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) {
     struct klx_cluster *c = klx_alloc(struct klx_cluster);
@@ -360,8 +373,8 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     c->env = *env;
     c->settings = s;
     int rc = open_client(c, e);
-    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, s->name, &cb,
-                                     &c->publisher, e)
+    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, topics_of(s),
+                                     s->name, &cb, &c->publisher, e)
                  : rc;
     if (rc != 0) {
         klx_cluster_free(c);

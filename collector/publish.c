@@ -229,14 +229,19 @@ static void make_metrics(struct klx_publisher *p) {
 
 int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
                       const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
-                      const char *cluster, const struct klx_publisher_callbacks *cb,
+                      uint32_t used, const char *cluster, const struct klx_publisher_callbacks *cb,
                       struct klx_publisher **ret, struct klx_error *e) {
     struct klx_publisher *p = klx_alloc(struct klx_publisher);
-    const char *used[] = { topics->name[KLX_TOPIC_STATE], topics->name[KLX_TOPIC_KUBERNETES],
-                           topics->name[KLX_TOPIC_NODES] };
+    const char *names[KLX_TOPICS_N];
+    size_t names_n = 0;
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        if ((used >> i & 1u) != 0) {
+            names[names_n++] = topics->name[i];
+        }
+    }
     char *id = klx_asprintf("klaxon-collector-%s", cluster);
     const struct klx_txn_options o = {
-        .kafka = kafka, .transactional_id = id, .topics = used, .topics_n = KLX_COUNT(used)
+        .kafka = kafka, .transactional_id = id, .topics = names, .topics_n = names_n
     };
     const struct klx_txn_callbacks txn_cb = { on_txn_ready, on_committed, on_reader_trouble,
                                               on_fatal, p };

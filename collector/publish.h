@@ -31,9 +31,10 @@ struct klx_publisher_callbacks {
     void *arg;
 };
 
+/* `used`: a bit (1u << KLX_TOPIC_…) for each topic that must exist before anything starts. */
 int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
                       const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
-                      const char *cluster, const struct klx_publisher_callbacks *cb,
+                      uint32_t used, const char *cluster, const struct klx_publisher_callbacks *cb,
                       struct klx_publisher **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_publisher_start(struct klx_publisher *p);
 /* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */

@@ -21,7 +21,8 @@ struct klx_detector_ops {
     int (*restore)(void *detector, struct klx_sv object, struct klx_sv value);
     void (*observe)(void *detector, const struct klx_observation *o, int64_t now_us,
                     struct klx_outbox *out);
-    /* After a relist: objects that are not in it and were known are gone. `listed` answers for an object name. MAY. */
+    /* After a relist: objects that are not in it and were known are gone. `listed` answers for an object's name, "namespace/name"
+       where it has a namespace. MAY be NULL. */
     void (*relisted)(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out);

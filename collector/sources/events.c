@@ -132,6 +132,8 @@ const struct klx_source_ops klx_source_events = {
     .namespaced_path = "/api/v1/namespaces/%s/events",
     .bookmarks = false, /* Events have no watch cache, and so no bookmarks. */
     .stateful = false,
+    .observed = KLX_OBSERVED_EVENT,
+    .topic = KLX_TOPIC_KUBERNETES,
     .observe = observe,
     .publish = publish,
 };

@@ -61,6 +61,8 @@ const struct klx_source_ops klx_source_nodes = {
     .namespaced_path = NULL,
     .bookmarks = true,
     .stateful = true,
+    .observed = KLX_OBSERVED_NODE,
+    .topic = KLX_TOPIC_NODES,
     .observe = observe,
     .publish = NULL,
 };

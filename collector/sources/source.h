@@ -17,6 +17,9 @@ struct klx_source_ops {
         namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */
     bool bookmarks;      /* the API server sends them for this resource */
     bool stateful;       /* a relist must report what has vanished (detector.relisted) */
+    enum klx_observation_kind observed; /* what its objects are */
+    enum klx_topic
+        topic; /* of what is published of them, here or by a detector: it must exist at the start */
     /* Fills *ret from an object of a frame. -EBADMSG: not what it should be (counted, logged, skipped); -ENOENT: nothing to tell
        (DELETED of an Event is garbage collection). ret's cluster, change, origin and object are set by the caller before. */
     int (*observe)(const struct klx_json *object, struct klx_observation *ret);
