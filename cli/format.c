@@ -72,6 +72,7 @@ static void member_or_null(struct klx_jw *w, const char *key, struct klx_sv valu
 
 static void write_event(struct klx_jw *w, const struct klx_event *e, const struct klx_json *data) {
     klx_jw_member_sv(w, "type", e->type);
+    member_or_null(w, "source", e->source);
     member_or_null(w, "cluster", e->cluster);
     klx_jw_member_str(w, "severity", klx_severity_name(e->severity));
     member_or_null(w, "incident", e->incident);
@@ -82,6 +83,7 @@ static void write_event(struct klx_jw *w, const struct klx_event *e, const struc
     } else {
         klx_jw_null(w);
     }
+    klx_jw_member_bool(w, "resync", e->resync);
     member_or_null(w, "subject", e->subject);
     klx_jw_member_sv(w, "id", e->id);
     klx_jw_key(w, "data");

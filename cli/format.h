@@ -25,6 +25,6 @@ int64_t klx_format_time(const struct klx_shown *s);
 /* "07:52:18 ▲ prod-weu     Node/aks-1  Node aks-1 is not ready", with a date unless it is today's; the time is UTC. */
 void klx_format_line(const struct klx_terminal *t, const struct klx_shown *s, int64_t now_us,
                      struct klx_buf *out);
-/* {topic, partition, offset, time, type, cluster, severity, incident, phase, seq, subject, id, data}: always these members, null when
+/* {topic, partition, offset, time, type, source, cluster, severity, incident, phase, seq, resync, subject, id, data}: always these members, null when
    there is none; {topic, partition, offset, time, error} for what does not decode. */
 void klx_format_json(const struct klx_shown *s, struct klx_buf *out);

@@ -1,6 +1,7 @@
 #include "cli/reorder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 
@@ -71,12 +72,31 @@ static int compare(const void *left, const void *right) {
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-void klx_reorder_drain(struct klx_reorder *r, bool (*fn)(void *arg, struct klx_sv line),
-                       void *arg) {
-    bool more = true;
+static void sort(struct klx_reorder *r) {
     if (r->n > 0) {
         qsort(r->lines, r->n, sizeof(*r->lines), compare);
     }
+}
+
+void klx_reorder_keep_newest(struct klx_reorder *r, size_t n) {
+    if (r->n <= n) {
+        return;
+    }
+    size_t drop = r->n - n;
+    sort(r);
+    for (size_t i = 0; i < drop; i++) {
+        r->bytes -= r->lines[i].bytes;
+        free(r->lines[i].topic);
+        free(r->lines[i].text);
+    }
+    r->n -= drop;
+    memmove(r->lines, r->lines + drop, r->n * sizeof(*r->lines));
+}
+
+void klx_reorder_drain(struct klx_reorder *r, bool (*fn)(void *arg, struct klx_sv line),
+                       void *arg) {
+    bool more = true;
+    sort(r);
     for (size_t i = 0; more && i < r->n; i++) {
         more = fn(arg, klx_sv_n(r->lines[i].text, r->lines[i].bytes));
     }

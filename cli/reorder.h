@@ -32,5 +32,7 @@ void klx_reorder_add(struct klx_reorder *r, int64_t time_us, const struct klx_re
                      struct klx_sv line);
 /* It must be drained before more is added. */
 bool klx_reorder_full(const struct klx_reorder *r);
+/* Drops all but the last n in order. */
+void klx_reorder_keep_newest(struct klx_reorder *r, size_t n);
 /* Hands out all lines in order until `fn` returns false; empty afterwards in either case. */
 void klx_reorder_drain(struct klx_reorder *r, bool (*fn)(void *arg, struct klx_sv line), void *arg);

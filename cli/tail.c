@@ -1,7 +1,11 @@
 /*
  * `klaxon tail`: records of the topics, filtered, in the order of their time, as lines.
  *
- *   READING ──(count reached, end, --until, stdout closed, a signal)──▶ finish: everything is freed, the loop ends
+ *   look (Kafka answers, the topics are there) ──▶ PAST ──(the ends that the partitions had)──▶ LIVE
+ *        PAST, LIVE ──(count reached, the end without following, --until, stdout closed, a signal)──▶ finish: all is freed, the loop ends
+ *
+ * In the past, lines wait until every partition has been read, since Kafka hands out one partition after the other; live, they wait a
+ * moment for earlier ones of other partitions.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -14,13 +18,18 @@
 #include "cli/format.h"
 #include "cli/reorder.h"
 #include "cli/tail_plan.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/time.h"
+#include "lib/io/admin.h"
 #include "lib/io/loop.h"
 
 #define COMMAND "klaxon tail"
 #define ARENA_BYTES_MAX (64u << 20)
-#define SETTLE_MS 150 /* following: lines wait this long for earlier ones of other partitions */
+#define SETTLE_MS 150 /* live: lines wait this long for earlier ones of other partitions */
+#define QUIET_MS                                                                                   \
+    1000 /* of the past: nothing came for so long, so a partition's end may never come */
+#define ANSWER_MS 10000
 #define UNTIL_GRACE_MS                                                                             \
     1000 /* --until in the future: records are written a moment after they happened */
 #define PATIENCE_US (15 * KLX_US_PER_S) /* of a span without any answer from Kafka */
@@ -37,6 +46,8 @@ struct tail {
     struct klx_reorder reorder;
     struct klx_arena arena;
     struct klx_buf line;
+    bool live;     /* what comes now is new */
+    bool in_parts; /* it was said that the past is too long to be sorted as a whole */
     int64_t shown;
     int64_t progress_us; /* monotonic: the start, or the last record */
     bool finished;
@@ -84,6 +95,27 @@ static void drain(void *arg) {
     klx_reorder_drain(&t->reorder, print_line, t);
 }
 
+static void make_room(struct tail *t) {
+    if (t->plan.newest && (size_t)t->plan.count < t->reorder.n) {
+        klx_reorder_keep_newest(&t->reorder, (size_t)t->plan.count);
+        return;
+    }
+    if (!t->live && !t->in_parts) {
+        t->in_parts = true;
+        fprintf(stderr, "%s: more than %zu events: sorted by time in parts\n", COMMAND,
+                t->reorder.n);
+    }
+    drain(t);
+}
+
+static void wait_for_earlier(struct tail *t) {
+    if (t->live && t->reorder.n == 0) {
+        klx_timer_start(t->settle, SETTLE_MS);
+    } else if (!t->live && t->plan.follow) {
+        klx_timer_start(t->settle, QUIET_MS);
+    }
+}
+
 static void show(struct tail *t, const struct klx_shown *s) {
     klx_buf_reset(&t->line);
     if (t->plan.json) {
@@ -96,12 +128,10 @@ static void show(struct tail *t, const struct klx_shown *s) {
                 (int)s->record->partition, (long long)s->record->offset);
         return;
     }
-    if (t->plan.follow && t->reorder.n == 0) {
-        klx_timer_start(t->settle, SETTLE_MS);
-    }
+    wait_for_earlier(t);
     klx_reorder_add(&t->reorder, klx_format_time(s), s->record, klx_buf_sv(&t->line));
     if (klx_reorder_full(&t->reorder)) {
-        drain(t);
+        make_room(t);
     }
 }
 
@@ -130,9 +160,17 @@ static void on_record(void *arg, const struct klx_record *r) {
     }
 }
 
+/* Of the past. */
 static void on_end(void *arg) {
-    drain(arg);
-    finish(arg, KLX_EXIT_OK);
+    struct tail *t = arg;
+    if (t->plan.newest) {
+        klx_reorder_keep_newest(&t->reorder, (size_t)t->plan.count);
+    }
+    drain(t);
+    t->live = true;
+    if (!t->plan.follow) {
+        finish(t, KLX_EXIT_OK);
+    }
 }
 
 static void give_up(void *arg) {
@@ -210,13 +248,14 @@ static void say_span(const struct klx_tail_plan *p) {
 }
 
 static int start(struct tail *t, const struct klx_kafka_config *kafka, struct klx_error *e) {
+    t->live = t->plan.start == KLX_READER_END;
     const struct klx_reader_options options = {
         .kafka = kafka,
         .topics = t->plan.topics,
         .topics_n = t->plan.topics_n,
         .start = t->plan.start,
         .start_ms = t->plan.since_us != KLX_TIME_NONE ? t->plan.filter.since_ms : 0,
-        .until_end = !t->plan.follow,
+        .until_end = !t->live,
     };
     const struct klx_reader_callbacks cb = { on_record, on_end, on_trouble, on_fatal, t };
     int rc = klx_reader_new(t->loop, &options, &cb, &t->reader, e);
@@ -258,6 +297,47 @@ static int run(struct tail *t, const struct klx_kafka_config *kafka) {
     return t->exit_code;
 }
 
+/* Asked-for topics must be there; of those that nobody named, the missing ones are left out. */
+static int leave_out_missing(struct tail *t, const struct klx_admin_topic *found, bool named,
+                             const char *brokers) {
+    struct klx_buf missing KLX_CLEANUP(klx_buf_release);
+    size_t n = 0, total = t->plan.topics_n;
+    klx_buf_init(&missing, 2048);
+    for (size_t i = 0; i < total; i++) {
+        if (found[i].exists) {
+            t->plan.topics[n++] = t->plan.topics[i];
+        } else {
+            klx_buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", found[i].name);
+        }
+    }
+    t->plan.topics_n = n;
+    if (n == total) {
+        return KLX_EXIT_OK;
+    }
+    bool fail = named || n == 0;
+    fprintf(stderr, "%s: Kafka at %s does not have %s: run `klaxon topics apply`%s\n", COMMAND,
+            brokers, klx_buf_str(&missing), fail ? "" : "; the other topics are shown");
+    return fail ? KLX_EXIT_FAILED : KLX_EXIT_OK;
+}
+
+/* Before anything is shown: Kafka answers, and the topics are there. */
+static int look(struct tail *t, const struct klx_kafka_config *kafka, bool named) {
+    struct klx_admin_topic topics[KLX_TOPICS_N] = { 0 };
+    struct klx_admin *admin = NULL;
+    struct klx_error e = { 0 };
+    for (size_t i = 0; i < t->plan.topics_n; i++) {
+        topics[i].name = t->plan.topics[i];
+    }
+    int rc = klx_admin_new(kafka, ANSWER_MS, &admin, &e);
+    rc = rc == 0 ? klx_admin_describe(admin, topics, t->plan.topics_n, &e) : rc;
+    klx_admin_free(admin);
+    if (rc != 0) {
+        fprintf(stderr, "%s: %s\n", COMMAND, e.text);
+        return klx_cli_exit_code(rc);
+    }
+    return leave_out_missing(t, topics, named, klx_kafka_config_bootstrap(kafka));
+}
+
 static const struct klx_command_help help = {
     .name = COMMAND,
     .operands = "",
@@ -265,6 +345,7 @@ static const struct klx_command_help help = {
     .examples =
         "  klaxon tail\n"
         "  klaxon tail --since 1h --severity warning --severity critical\n"
+        "  klaxon tail -n 20 --no-follow\n"
         "  klaxon tail --since yesterday --until today --topic nodes -o json\n"
         "  klaxon tail --since 1d --no-follow --node 'aks-system-*'\n"
         "\nTIME is 2026-03-11T07:52:18Z, \"2026-03-11 07:52\" (UTC), 1773215538, 90m, now-1d, "
@@ -290,8 +371,11 @@ int klx_cli_tail(int argc, char **argv) {
     klx_terminal_env_read(&env, STDOUT_FILENO);
     klx_terminal_init(&t.terminal, o.color, &env);
     if (klx_tail_plan_init(&t.plan, &o, &config.settings.topics, wall_us(), &e) == 0) {
-        say_span(&t.plan);
-        code = run(&t, config.kafka);
+        code = look(&t, config.kafka, o.topics.n > 0);
+        if (code == KLX_EXIT_OK) {
+            say_span(&t.plan);
+            code = run(&t, config.kafka);
+        }
         klx_tail_plan_release(&t.plan);
     } else {
         fprintf(stderr, "%s: %s\nTry '%s --help'.\n", COMMAND, e.text, COMMAND);

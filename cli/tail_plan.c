@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/reorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 
@@ -24,7 +25,8 @@ const struct klx_option klx_tail_option_table[] = {
       NULL },
     { "grep", 0, KLX_OPT_STR, AT(grep), "TEXT", "only events with this text in their summary",
       NULL },
-    { "count", 'n', KLX_OPT_INT, AT(count), "N", "end after N events", NULL },
+    { "count", 'n', KLX_OPT_INT, AT(count), "N",
+      "end after N events; with --no-follow and without --since: the newest N", NULL },
     { "output", 'o', KLX_OPT_CHOICE, AT(output), NULL, "lines for a person, or one object a line",
       "table|json" },
     { "color", 0, KLX_OPT_CHOICE, AT(color), NULL, "when to colour", "auto|always|never" },
@@ -119,6 +121,11 @@ int klx_tail_plan_init(struct klx_tail_plan *p, const struct klx_tail_options *o
     }
     if (plan.until_us != KLX_TIME_NONE) {
         plan.filter.until_ms = ms_of(plan.until_us);
+    }
+    plan.newest = plan.count > 0 && !plan.follow && plan.since_us == KLX_TIME_NONE;
+    if (plan.newest && plan.count > KLX_REORDER_LINES_MAX) {
+        klx_filter_release(&plan.filter);
+        return klx_fail(e, -EINVAL, "--count: at most %d without --since", KLX_REORDER_LINES_MAX);
     }
     *p = plan;
     return 0;

@@ -29,6 +29,7 @@ struct klx_tail_plan {
     int64_t until_us; /* KLX_TIME_NONE: not given */
     bool follow;      /* else: until the end that the topics have now */
     int64_t count;    /* 0: no limit */
+    bool newest;      /* of the past and without a beginning: the last `count`, not the first */
     bool json;
     struct klx_filter filter; /* with the time */
 };

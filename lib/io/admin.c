@@ -8,32 +8,83 @@
 #include "lib/base/mem.h"
 #include "lib/io/kafka.h"
 
+#define FIRST_WAIT_MS 100 /* for metadata; then twice as long each time, until the timeout */
+
 struct klx_admin {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     int timeout_ms;
     rd_kafka_event_t *described; /* holds the values of the last describe */
+    bool all_down;
+    bool refused; /* the credentials */
+    char why[256];
 };
+
+/* "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)": the part between. */
+static void keep_why(struct klx_admin *a, const char *reason) {
+    struct klx_sv text = klx_sv(reason);
+    size_t colon = klx_sv_find_sv(text, KLX_SV(": "));
+    if (colon < text.n) {
+        text = klx_sv_n(text.p + colon + 2, text.n - colon - 2);
+    }
+    text = klx_sv_n(text.p, klx_sv_find_sv(text, KLX_SV(" (after ")));
+    snprintf(a->why, sizeof(a->why), "%.*s", KLX_SV_FMT(text));
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
+    struct klx_admin *a = opaque;
+    (void)rk;
+    if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        a->all_down = true;
+        return; /* the reason is that of the one before */
+    }
+    a->refused = a->refused || err == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+    keep_why(a, reason);
+}
+
+/* Until a broker answers, all are known to be away, or the time is over. */
+static rd_kafka_resp_err_t ask(struct klx_admin *a) {
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    int left_ms = a->timeout_ms;
+    for (int wait_ms = FIRST_WAIT_MS; left_ms > 0; wait_ms *= 2) {
+        const struct rd_kafka_metadata *md = NULL;
+        int now_ms = wait_ms < left_ms ? wait_ms : left_ms;
+        err = rd_kafka_metadata(a->rk, 0, NULL, &md, now_ms);
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_metadata_destroy(md);
+            return err;
+        }
+        rd_kafka_poll(a->rk, 0);
+        if (a->refused || a->all_down) {
+            return a->refused ? RD_KAFKA_RESP_ERR__AUTHENTICATION : err;
+        }
+        left_ms -= now_ms;
+    }
+    return err;
+}
 
 int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
                   struct klx_error *e) {
     struct klx_admin *a = klx_alloc(struct klx_admin);
-    int rc = klx_kafka_new(RD_KAFKA_PRODUCER, klx_kafka_conf(kafka), &a->rk, e);
+    rd_kafka_conf_t *conf = klx_kafka_conf(kafka);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_opaque(conf, a);
+    int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &a->rk, e);
     if (rc != 0) {
         free(a);
         return rc;
     }
     a->timeout_ms = (int)timeout_ms;
     a->queue = rd_kafka_queue_new(a->rk);
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, a->timeout_ms);
+    rd_kafka_resp_err_t err = ask(a);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         char words[KLX_KAFKA_WORDS];
         klx_kafka_words(a->rk, err, NULL, words, sizeof(words));
+        rc = klx_fail(e, a->refused ? -EACCES : -EHOSTUNREACH, "%s%s%s", words,
+                      a->why[0] != '\0' ? ": " : "", a->why);
         klx_admin_free(a);
-        return klx_fail(e, -EHOSTUNREACH, "%s", words);
+        return rc;
     }
-    rd_kafka_metadata_destroy(md);
     *ret = a;
     return 0;
 }
@@ -58,21 +109,7 @@ static int fail_with(struct klx_admin *a, rd_kafka_resp_err_t err, const char *w
                      struct klx_error *e) {
     char text[KLX_KAFKA_WORDS];
     klx_kafka_words(a->rk, err, words, text, sizeof(text));
-    switch (err) {
-    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
-        return klx_fail(e, -EEXIST, "%s", text);
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-        return klx_fail(e, -EACCES, "%s", text);
-    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
-    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
-        return klx_fail(e, -EOPNOTSUPP, "%s", text);
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-        return klx_fail(e, -EHOSTUNREACH, "%s", text);
-    default:
-        return klx_fail(e, -EIO, "%s", text);
-    }
+    return klx_fail(e, klx_kafka_errno(err), "%s", text);
 }
 
 static int describe_one(struct klx_admin *a, struct klx_admin_topic *t, struct klx_error *e) {
@@ -107,8 +144,14 @@ static void take_values(struct klx_admin_topic *t, const rd_kafka_ConfigResource
     }
 }
 
-static int describe_settings(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
-                             struct klx_error *e) {
+static void forget_values(struct klx_admin_topic *t) {
+    for (size_t s = 0; s < t->settings_n; s++) {
+        t->settings[s].value = NULL;
+    }
+}
+
+/* A broker may refuse to tell them (Event Hubs does, and ACLs can): then they are not known. */
+static void describe_settings(struct klx_admin *a, struct klx_admin_topic *topics, size_t n) {
     rd_kafka_ConfigResource_t **wanted = klx_alloc_n(rd_kafka_ConfigResource_t *, n);
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -123,12 +166,13 @@ static int describe_settings(struct klx_admin *a, struct klx_admin_topic *topics
     }
     free(wanted);
     if (count == 0) {
-        return 0;
+        return;
     }
     if (a->described == NULL || rd_kafka_event_error(a->described) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_resp_err_t err = a->described != NULL ? rd_kafka_event_error(a->described)
-                                                       : RD_KAFKA_RESP_ERR__TIMED_OUT;
-        return fail_with(a, err, NULL, e);
+        for (size_t i = 0; i < n; i++) {
+            forget_values(&topics[i]);
+        }
+        return;
     }
     size_t got = 0;
     const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
@@ -140,7 +184,6 @@ static int describe_settings(struct klx_admin *a, struct klx_admin_topic *topics
             }
         }
     }
-    return 0;
 }
 
 int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
@@ -152,7 +195,8 @@ int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size
             return rc;
         }
     }
-    return describe_settings(a, topics, n, e);
+    describe_settings(a, topics, n);
+    return 0;
 }
 
 int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,

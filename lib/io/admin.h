@@ -27,11 +27,13 @@ struct klx_admin_topic {
     size_t settings_n;
 };
 
-/* -EHOSTUNREACH with the brokers' names when none answers in time. */
+/* -EHOSTUNREACH with the brokers' names and why: none can be reached, which is known at once when all refuse, or none answers in time.
+   -EACCES: the credentials are not accepted. */
 int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
 void klx_admin_free(struct klx_admin *a);
-/* Fills exists, partitions, replication and the values of the settings. */
+/* Fills exists, partitions, replication and the values of the settings: NULL where the broker does not know one, or keeps them all to
+   itself. */
 int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size_t n,
                        struct klx_error *e) KLX_MUST_CHECK;
 /* -EEXIST, -EACCES, -EOPNOTSUPP (a broker that refuses creation), … with the broker's words. */

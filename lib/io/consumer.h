@@ -72,8 +72,8 @@ struct klx_reader_options {
     enum klx_reader_start start;
     int64_t
         start_ms; /* KLX_READER_TIME: the first record with a timestamp of at least this, per partition */
-    bool
-        until_end; /* stop at the end that each partition had at the start (the last stable offset), and call on_end */
+    /* Call on_end once every partition has been read to its end (of committed records). Reading goes on until klx_reader_free. */
+    bool until_end;
 };
 
 struct klx_reader_callbacks {

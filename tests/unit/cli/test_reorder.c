@@ -43,6 +43,28 @@ static void lines_come_in_the_order_of_time(void **state) {
     klx_reorder_release(&r);
 }
 
+static void only_the_newest_are_kept(void **state) {
+    (void)state;
+    struct klx_reorder r;
+    struct sink s = { .left = 100 };
+    klx_reorder_init(&r);
+    klx_buf_init(&s.text, 100);
+    klx_reorder_keep_newest(&r, 3);
+    for (int i = 0; i < 10; i++) {
+        char line[] = { (char)('0' + (i * 7) % 10), '\0' };
+        add(&r, (i * 7) % 10, "a", 0, i, line);
+    }
+    klx_reorder_keep_newest(&r, 20);
+    assert_int_equal(r.n, 10);
+    klx_reorder_keep_newest(&r, 3);
+    assert_int_equal(r.bytes, 3);
+    add(&r, 5, "a", 0, 11, "x");
+    klx_reorder_drain(&r, collect, &s);
+    assert_sv(klx_buf_sv(&s.text), "x789");
+    klx_buf_release(&s.text);
+    klx_reorder_release(&r);
+}
+
 static void the_receiver_ends_it(void **state) {
     (void)state;
     struct klx_reorder r;
@@ -77,6 +99,7 @@ static void there_is_a_limit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_come_in_the_order_of_time),
+        cmocka_unit_test(only_the_newest_are_kept),
         cmocka_unit_test(the_receiver_ends_it),
         cmocka_unit_test(there_is_a_limit),
     };

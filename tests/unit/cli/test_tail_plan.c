@@ -54,6 +54,30 @@ static void the_span_says_where_to_start_and_whether_to_follow(void **state) {
     }
 }
 
+static void a_count_without_a_beginning_is_of_the_newest(void **state) {
+    (void)state;
+    static const struct {
+        const char *since;
+        bool no_follow;
+        int64_t count;
+        bool newest;
+    } cases[] = {
+        { NULL, true, 5, true },
+        { NULL, true, 0, false },
+        { NULL, false, 5, false },
+        { "1h", true, 5, false },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        const struct klx_tail_options o = { .since = cases[i].since,
+                                            .no_follow = cases[i].no_follow,
+                                            .count = cases[i].count };
+        struct klx_tail_plan p;
+        assert_int_equal(klx_tail_plan_init(&p, &o, &names, NOW, NULL), 0);
+        assert_int_equal(p.newest, cases[i].newest);
+        klx_tail_plan_release(&p);
+    }
+}
+
 static void topics_are_named_once_by_either_name(void **state) {
     (void)state;
     struct klx_tail_plan p;
@@ -151,6 +175,7 @@ static void the_filter_keeps_to_the_span(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_span_says_where_to_start_and_whether_to_follow),
+        cmocka_unit_test(a_count_without_a_beginning_is_of_the_newest),
         cmocka_unit_test(topics_are_named_once_by_either_name),
         cmocka_unit_test(a_wrong_option_is_named),
         cmocka_unit_test(the_filter_chooses_events),
