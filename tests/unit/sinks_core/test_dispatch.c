@@ -1,0 +1,387 @@
+/* From a record to the stored offset, with a channel and a producer that answer when the case wants. */
+#include "tests/unit/support/support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/log.h"
+#include "lib/io/metrics.h"
+#include "sinks/core/dispatch.h"
+
+#define PENDING_MAX 64
+#define QUEUE 4
+
+static struct {
+    struct klx_loop *loop;
+    struct klx_topic_names topics;
+    struct klx_dispatch *dispatch;
+    struct klx_timer *turn;
+    int64_t stored; /* the last offset of partition 0 of nodes; -1: none */
+    bool paused;
+    bool open_fails;
+    /* The two channels' sends. */
+    klx_sent_fn done[2];
+    void *done_arg[2];
+    char sent[2][64];
+    int closed;
+    /* The producer's records without an answer. */
+    klx_produced_fn produced;
+    void *produced_arg[PENDING_MAX];
+    char topics_sent[PENDING_MAX][32];
+    size_t pending;
+    bool idle;
+    int null_fd;
+} w;
+
+static int fake_open(const struct klx_sink_env *env, const char *name, const void *config,
+                     void **ret_channel, struct klx_error *e) {
+    (void)env;
+    (void)config;
+    if (w.open_fails) {
+        return klx_fail(e, -EINVAL, "no key");
+    }
+    *ret_channel = strcmp(name, "a") == 0 ? &w.done[0] : &w.done[1];
+    return 0;
+}
+
+static int fake_render(void *channel, const struct klx_notice *n, struct klx_buf *out,
+                       struct klx_error *e) {
+    (void)channel;
+    (void)e;
+    klx_buf_add_sv(out, n->event->id);
+    return 0;
+}
+
+static void fake_send(void *channel, struct klx_sv payload, struct klx_sv id,
+                      const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
+    (void)id;
+    (void)recipients;
+    (void)n;
+    size_t i = channel == &w.done[0] ? 0 : 1;
+    snprintf(w.sent[i], sizeof(w.sent[i]), "%.*s", KLX_SV_FMT(payload));
+    w.done[i] = done;
+    w.done_arg[i] = arg;
+}
+
+static void fake_close(void *channel) {
+    (void)channel;
+    w.closed++;
+}
+
+static const struct klx_sink_ops ops = {
+    .name = "fake",
+    .payload_bytes_max = 64,
+    .open = fake_open,
+    .render = fake_render,
+    .send = fake_send,
+    .close = fake_close,
+};
+
+static struct klx_channel_settings channels[] = { { .name = "a", .sink = "fake", .ops = &ops },
+                                                  { .name = "b", .sink = "fake", .ops = &ops } };
+static size_t to_a[] = { 0 }, to_both[] = { 0, 1 };
+/* Warnings go to a, what is critical to both. */
+static struct klx_subscription_settings subscriptions[] = {
+    { .team = KLX_SV("one"),
+      .topics = { [KLX_TOPIC_NODES] = true },
+      .severities = { [KLX_SEVERITY_WARNING] = true },
+      .channels = to_a,
+      .channels_n = 1,
+      .file = "x.yaml" },
+    { .team = KLX_SV("two"),
+      .topics = { [KLX_TOPIC_NODES] = true },
+      .severities = { [KLX_SEVERITY_CRITICAL] = true },
+      .channels = to_both,
+      .channels_n = 2,
+      .file = "x.yaml" },
+};
+static const struct klx_sinks_settings settings = {
+    .process = { .queue = QUEUE, .give_up_after_ms = 86400000 },
+    .channels = channels,
+    .channels_n = 2,
+    .subscriptions = subscriptions,
+    .subscriptions_n = 2,
+};
+
+static void set_paused(void *arg, bool paused) {
+    (void)arg;
+    w.paused = paused;
+}
+
+static void store(void *arg, const char *topic, int32_t partition, int64_t next_offset) {
+    (void)arg;
+    assert_string_equal(topic, "klaxon.nodes");
+    assert_int_equal(partition, 0);
+    w.stored = next_offset;
+}
+
+static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, void *done_arg,
+                   struct klx_error *e) {
+    (void)arg;
+    (void)e;
+    snprintf(w.topics_sent[w.pending], sizeof(w.topics_sent[0]), "%s", r->topic);
+    w.produced = done;
+    w.produced_arg[w.pending++] = done_arg;
+    return 0;
+}
+
+static int open_dispatch(struct klx_error *e) {
+    const struct klx_dispatch_options o = {
+        .env = { .loop = w.loop, .clock = klx_clock_real() },
+        .ops = &ops,
+        .topics = &w.topics,
+        .settings = &settings,
+        .pause = set_paused,
+        .store = store,
+        .produce = produce,
+    };
+    return klx_dispatch_new(&o, &w.dispatch, e);
+}
+
+static void end_turn(void *arg) {
+    klx_loop_stop(arg);
+}
+
+static int setup(void **state) {
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    w.stored = -1;
+    w.null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    klx_log_to_fd(w.null_fd);
+    w.loop = klx_loop_new();
+    w.turn = klx_timer_new(w.loop, end_turn, w.loop);
+    return klx_topic_names_init(&w.topics, KLX_SV("klaxon."), NULL) == 0 ? open_dispatch(NULL) : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    klx_dispatch_free(w.dispatch); /* asserts that no message is left */
+    klx_timer_free(w.turn);
+    klx_loop_run(w.loop);
+    klx_loop_free(w.loop); /* asserts that no timer is left */
+    klx_metrics_reset();
+    klx_log_to_fd(-1);
+    close(w.null_fd);
+    return 0;
+}
+
+/* Lets timers of 0 ms fire: lanes act in a turn of their own. */
+static void turn(void) {
+    for (int i = 0; i < 3; i++) {
+        klx_timer_start(w.turn, 1);
+        klx_loop_run(w.loop);
+    }
+}
+
+static void read_record(int64_t offset, const char *severity, const char *value) {
+    char id[32];
+    snprintf(id, sizeof(id), "e%lld", (long long)offset);
+    const struct klx_record_header headers[] = {
+        { KLX_SV("ce_specversion"), KLX_SV("1.0") }, { KLX_SV("ce_id"), klx_sv(id) },
+        { KLX_SV("ce_source"), KLX_SV("/x") },       { KLX_SV("ce_type"), KLX_SV("t") },
+        { KLX_SV("ce_severity"), klx_sv(severity) },
+    };
+    const struct klx_record r = { .topic = "klaxon.nodes",
+                                  .offset = offset,
+                                  .value = klx_sv(value),
+                                  .headers = headers,
+                                  .headers_n = KLX_COUNT(headers) };
+    klx_dispatch_record(w.dispatch, &r);
+    turn();
+}
+
+static void answer(size_t channel, enum klx_verdict_class class) {
+    struct klx_verdict v;
+    klx_verdict_set(&v, class, "x", KLX_SV(""));
+    klx_sent_fn done = w.done[channel];
+    assert_non_null(done);
+    w.done[channel] = NULL;
+    done(w.done_arg[channel], &v, 1);
+    turn();
+}
+
+static void acknowledge_all(void) {
+    size_t n = w.pending;
+    w.pending = 0;
+    for (size_t i = 0; i < n; i++) {
+        w.produced(w.produced_arg[i], 0, NULL);
+    }
+    turn();
+}
+
+static void an_offset_moves_when_all_is_acknowledged(void **state) {
+    (void)state;
+    read_record(10, "critical", "{}");
+    assert_string_equal(w.sent[0], "e10");
+    assert_string_equal(w.sent[1], "e10");
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, -1); /* the other channel has not answered */
+    answer(1, KLX_VERDICT_REJECT_MESSAGE);
+    assert_int_equal(w.pending, 2); /* a receipt and a dead letter */
+    assert_string_equal(w.topics_sent[0], "klaxon.deliveries");
+    assert_string_equal(w.topics_sent[1], "klaxon.dlq");
+    assert_int_equal(w.stored, -1);
+    acknowledge_all();
+    assert_int_equal(w.stored, 11);
+}
+
+static void what_concerns_nobody_settles_by_itself(void **state) {
+    (void)state;
+    read_record(1, "info", "{}");
+    read_record(2, "info", "not even JSON"); /* which nobody looks at */
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, 3);
+    assert_int_equal(w.pending, 0);
+    read_record(3, "warning", "{}");
+    read_record(4, "info", "{}");
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, 3);
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, 5);
+}
+
+static void poison_is_a_dead_letter_alone(void **state) {
+    (void)state;
+    read_record(1, "loud", "{}");
+    read_record(2, "warning", "{\"half\":");
+    assert_int_equal(w.pending, 2);
+    assert_string_equal(w.topics_sent[0], "klaxon.dlq");
+    assert_string_equal(w.topics_sent[1], "klaxon.dlq");
+    assert_null(w.done[0]);
+    assert_int_equal(w.stored, -1);
+    acknowledge_all();
+    assert_int_equal(w.stored, 3);
+}
+
+static void a_revoked_partition_stores_nothing(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    klx_dispatch_revoke(w.dispatch, "klaxon.nodes", 0);
+    turn();
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_int_equal(w.pending, 1); /* it was told, so its receipt is written */
+    acknowledge_all();
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, -1);
+    assert_null(w.done[0]);          /* e2 is not sent */
+    read_record(1, "warning", "{}"); /* it comes back */
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, 2);
+}
+
+static void a_full_lane_pauses_reading(void **state) {
+    (void)state;
+    for (int i = 0; i < QUEUE; i++) {
+        assert_false(w.paused);
+        read_record(i, "warning", "{}");
+    }
+    assert_true(w.paused);
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_false(w.paused);
+}
+
+static void what_is_told_ahead_pauses_reading(void **state) {
+    (void)state;
+    read_record(0, "critical", "{}"); /* b never answers */
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    for (int i = 1; i <= QUEUE; i++) {
+        assert_false(w.paused);
+        read_record(i, "warning", "{}");
+        answer(0, KLX_VERDICT_DELIVERED);
+        acknowledge_all();
+    }
+    assert_true(w.paused); /* a crash now would tell four again */
+    answer(1, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_false(w.paused);
+    assert_int_equal(w.stored, QUEUE + 1);
+}
+
+static void on_idle(void *arg) {
+    (void)arg;
+    w.idle = true;
+}
+
+static void it_ends_in_order(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    klx_dispatch_stop(w.dispatch, 60000, on_idle, NULL);
+    turn();
+    assert_false(w.idle); /* a send is under way */
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_true(w.idle);
+    assert_null(w.done[0]);
+    klx_dispatch_close(w.dispatch);
+    assert_int_equal(w.closed, 2);
+    assert_int_equal(w.stored, -1);
+    acknowledge_all(); /* the producer still answers */
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, 2); /* the second one was dropped, and is read again */
+}
+
+static void a_hung_send_does_not_hold_the_end(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    klx_dispatch_stop(w.dispatch, 1, on_idle, NULL);
+    turn();
+    assert_true(w.idle);
+    klx_dispatch_close(w.dispatch);
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, -1);
+}
+
+static void a_channel_that_does_not_open_is_named(void **state) {
+    (void)state;
+    struct klx_error e = { 0 };
+    klx_dispatch_free(w.dispatch);
+    w.dispatch = NULL;
+    w.open_fails = true;
+    assert_int_equal(open_dispatch(&e), -EINVAL);
+    assert_string_equal(e.text, "channel a: no key");
+}
+
+static void it_tells_how_it_is(void **state) {
+    (void)state;
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    const char *topics[KLX_TOPICS_N];
+    klx_buf_init(&text, 4096);
+    read_record(1, "warning", "{}");
+    answer(0, KLX_VERDICT_CREDENTIAL_BROKEN);
+    klx_dispatch_describe(w.dispatch, &text);
+    assert_non_null(strstr(klx_buf_str(&text), "channel a: 1 waiting, broken since "));
+    assert_non_null(strstr(klx_buf_str(&text), "channel b: 0 waiting, well\n"));
+    assert_int_equal(klx_dispatch_topics(w.dispatch, topics), 1);
+    assert_string_equal(topics[0], "klaxon.nodes");
+    klx_dispatch_retry_now(w.dispatch);
+    turn();
+    answer(0, KLX_VERDICT_DELIVERED);
+}
+
+#define DISPATCH_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        DISPATCH_TEST(an_offset_moves_when_all_is_acknowledged),
+        DISPATCH_TEST(what_concerns_nobody_settles_by_itself),
+        DISPATCH_TEST(poison_is_a_dead_letter_alone),
+        DISPATCH_TEST(a_revoked_partition_stores_nothing),
+        DISPATCH_TEST(a_full_lane_pauses_reading),
+        DISPATCH_TEST(what_is_told_ahead_pauses_reading),
+        DISPATCH_TEST(it_ends_in_order),
+        DISPATCH_TEST(a_hung_send_does_not_hold_the_end),
+        DISPATCH_TEST(a_channel_that_does_not_open_is_named),
+        DISPATCH_TEST(it_tells_how_it_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
