@@ -466,6 +466,12 @@ static int bind_field(const struct klx_config_node *n, const struct klx_config_f
         return bind_bool(n, at, e);
     case KLX_CFG_SECRET:
         return bind_secret(n, at, e);
+    case KLX_CFG_FILE:
+        if (n->scalar.n == 0) {
+            return klx_config_fail(n, e, "expected the path of a file");
+        }
+        *(struct klx_secret **)at = klx_secret_from_file(n->scalar);
+        return 0;
     case KLX_CFG_NODE:
         *(const struct klx_config_node **)at = n;
         return 0;
@@ -587,7 +593,7 @@ void klx_config_unbind(const struct klx_config_field *fields, void *target) {
         if (f->kind == KLX_CFG_STR) {
             free(*(char **)at);
             *(char **)at = NULL;
-        } else if (f->kind == KLX_CFG_SECRET) {
+        } else if (f->kind == KLX_CFG_SECRET || f->kind == KLX_CFG_FILE) {
             klx_secret_free(*(struct klx_secret **)at);
             *(struct klx_secret **)at = NULL;
         } else if (f->kind == KLX_CFG_STR_LIST) {

@@ -54,7 +54,8 @@ enum klx_config_kind {
     KLX_CFG_DURATION, /* int64_t ms; "30s", within [min, max] ms */
     KLX_CFG_BYTES,    /* int64_t; "4MiB", "500k"       */
     KLX_CFG_SECRET,   /* struct klx_secret *; {file: F} or {env: NAME} */
-    KLX_CFG_NODE,     /* const struct klx_config_node *, for a part that another module reads */
+    KLX_CFG_FILE, /* struct klx_secret *; the path of a file that is read as a secret is: again when it has changed */
+    KLX_CFG_NODE, /* const struct klx_config_node *, for a part that another module reads */
 };
 
 struct klx_config_strings {

@@ -61,7 +61,7 @@ static int take_value(struct klx_secret *s, struct klx_sv value, struct klx_erro
         value.n--;
     }
     if (value.n == 0) {
-        return klx_fail(e, -ENODATA, "the secret in %s is empty", s->where);
+        return klx_fail(e, -ENODATA, "%s is empty", s->where);
     }
     wipe(s);
     s->value = klx_sv_dup(value);
@@ -77,7 +77,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
     struct stat now;
     if (fstat(fd, &now) != 0) {
-        return klx_fail(e, -errno, "cannot read the secret in %s: %s", s->where, strerror(errno));
+        return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
     }
     if (s->value != NULL && same_file(&now, &s->seen)) {
         return 0;
@@ -85,10 +85,10 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
     char bytes[KLX_SECRET_BYTES_MAX + 1];
     ssize_t n = read(fd, bytes, sizeof(bytes));
     if (n < 0) {
-        return klx_fail(e, -errno, "cannot read the secret in %s: %s", s->where, strerror(errno));
+        return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
     }
     int rc = n > KLX_SECRET_BYTES_MAX
-                 ? klx_fail(e, -EMSGSIZE, "the secret in %s is larger than %d bytes", s->where,
+                 ? klx_fail(e, -EMSGSIZE, "%s is larger than %d bytes", s->where,
                             KLX_SECRET_BYTES_MAX)
                  : take_value(s, klx_sv_n(bytes, (size_t)n), e);
     explicit_bzero(bytes, (size_t)n);
@@ -101,7 +101,7 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
 static int read_file(struct klx_secret *s, struct klx_error *e) {
     int fd = open(s->name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return klx_fail(e, -errno, "cannot read the secret in %s: %s", s->where, strerror(errno));
+        return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
     }
     int rc = read_open_file(s, fd, e);
     close(fd);

@@ -72,6 +72,8 @@ struct klx_smtp_call;
 /* NULL, or what is wrong. Taken is local@domain of RFC 5321's Dot-string and Domain (or [address literal]): so no CR, LF, NUL, '<', '>',
    space, comma or quote; ASCII, at most 254 bytes, 64 of them before the '@'. */
 const char *klx_smtp_address_problem(struct klx_sv address);
+/* Labels between dots, or an address in brackets: what may follow an '@', and be an EHLO name. */
+bool klx_smtp_is_domain(struct klx_sv s);
 /* NULL, or what is wrong. Taken are lines of ASCII without NUL, at most 998 bytes each, every one ended by CRLF; no CR or LF elsewhere
    (RFC 5322 2.3: a bare LF lets a text end the mail and smuggle a second one). Dots need no care. */
 const char *klx_smtp_message_problem(struct klx_sv message);

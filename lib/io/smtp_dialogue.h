@@ -27,9 +27,6 @@ struct klx_smtp_reply {
 /* A line with or without its end. 1: the reply is whole, 0: more lines follow, -EBADMSG: not a reply. */
 int klx_smtp_reply_line(struct klx_smtp_reply *r, struct klx_sv line);
 
-/* Labels between dots, or an address in brackets. */
-bool klx_smtp_is_domain(struct klx_sv s);
-
 enum klx_smtp_step {
     KLX_SMTP_STEP_MAIL,
     KLX_SMTP_STEP_RCPT,

@@ -223,6 +223,15 @@ static struct klx_sv make_footer(struct maker *m, struct klx_sv team) {
     return klx_arena_dup(m->arena, klx_buf_sv(&b));
 }
 
+const char *klx_card_word(const struct klx_card *card) {
+    static const char *const words[] = {
+        [KLX_SEVERITY_INFO] = "",
+        [KLX_SEVERITY_WARNING] = "Warning",
+        [KLX_SEVERITY_CRITICAL] = "Critical",
+    };
+    return card->resolved ? "Resolved" : words[card->severity];
+}
+
 int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
     const struct klx_event *e = notice->event;
     bool known = e->kind < KLX_KINDS_N;

@@ -38,6 +38,8 @@ struct klx_card {
     bool resolved;
 };
 
+/* "Warning", "Critical", "Resolved", "" for information: what colour says to the eye. */
+const char *klx_card_word(const struct klx_card *card);
 /* Everything lives in the arena. -ENOMEM: it is full. */
 int klx_card_make(struct klx_arena *a, const struct klx_notice *notice,
                   struct klx_card *ret) KLX_MUST_CHECK;

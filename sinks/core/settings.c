@@ -146,13 +146,14 @@ static bool is_channel_name(struct klx_sv s) {
     return s.n > 0 && s.n <= CHANNEL_NAME_BYTES_MAX;
 }
 
-/* Whether all secrets can be read. Those that cannot are said here, for every kind of sink in the same words. */
+/* Whether all secrets and other files can be read. Those that cannot are said here, for every kind of sink in the same words. */
 static bool read_secrets(struct binder *b, const struct klx_sink_ops *ops,
                          const struct klx_config_node *n, void *config) {
     bool all = true;
     for (const struct klx_config_field *f = ops->fields; f->key != NULL; f++) {
+        bool is_file = f->kind == KLX_CFG_SECRET || f->kind == KLX_CFG_FILE;
         struct klx_secret *secret =
-            f->kind == KLX_CFG_SECRET ? *(struct klx_secret **)((char *)config + f->offset) : NULL;
+            is_file ? *(struct klx_secret **)((char *)config + f->offset) : NULL;
         struct klx_error e = { 0 }, why = { 0 };
         struct klx_sv value;
         if (secret == NULL || klx_secret_get(secret, &value, &why) == 0) {

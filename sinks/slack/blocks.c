@@ -18,21 +18,13 @@ static const char *color_of(const struct klx_card *c) {
     return c->resolved ? "good" : colors[c->severity];
 }
 
-/* A lock screen has no colour: the severity is a word there. */
-static const char *severity_word(const struct klx_card *c) {
-    static const char *const words[] = {
-        [KLX_SEVERITY_INFO] = "",
-        [KLX_SEVERITY_WARNING] = "Warning: ",
-        [KLX_SEVERITY_CRITICAL] = "Critical: ",
-    };
-    return c->resolved ? "Resolved: " : words[c->severity];
-}
-
 /* "Warning: Node not ready · Node aks-1 (prod-weu) · opened" */
 static void add_line(struct klx_buf *out, const struct klx_card *c) {
     struct klx_buf line KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&line, KLX_SLACK_PAYLOAD_BYTES_MAX);
-    klx_buf_add_str(&line, severity_word(c));
+    if (klx_card_word(c)[0] != '\0') { /* a lock screen has no colour */
+        klx_buf_printf(&line, "%s: ", klx_card_word(c));
+    }
     klx_buf_add_sv(&line, c->title);
     klx_buf_add_str(&line, SEPARATOR);
     klx_buf_add_sv(&line, c->subject);

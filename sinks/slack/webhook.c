@@ -1,8 +1,8 @@
 #include "sinks/slack/webhook.h"
 
-#include <arpa/inet.h>
 #include <stdbool.h>
-#include <stdio.h>
+
+#include "lib/base/url.h"
 
 #define TOKEN_BYTES_MIN 8 /* a shorter last segment is no token, but a word such as "ok" */
 
@@ -29,15 +29,6 @@ static bool has_space_or_control(struct klx_sv s) {
     return false;
 }
 
-/* "host:port" or "[::1]:port" */
-static struct klx_sv host_of(struct klx_sv authority) {
-    if (authority.n > 0 && authority.p[0] == '[') {
-        struct klx_sv inner = from(authority, 1);
-        return klx_sv_n(inner.p, klx_sv_find(inner, ']'));
-    }
-    return klx_sv_n(authority.p, klx_sv_find(authority, ':'));
-}
-
 /* What is wrong with the URL, or NULL. Stricter than libcurl where the two could see different hosts. */
 static const char *parse(struct klx_sv text, struct url *ret) {
     struct klx_sv rest = { 0 };
@@ -55,26 +46,12 @@ static const char *parse(struct klx_sv text, struct url *ret) {
         klx_sv_find(authority, '?') < authority.n || klx_sv_find(authority, '#') < authority.n) {
         return "has a host that is not acceptable: only a name and a port may stand there";
     }
-    ret->host = host_of(authority);
+    ret->host = klx_url_host(authority, NULL);
     ret->path = from(rest, slash);
     if (ret->host.n == 0) {
         return "has no host";
     }
     return ret->path.n > 1 ? NULL : "has no path: copy the whole URL, with its /services/…";
-}
-
-static bool is_loopback(struct klx_sv host) {
-    char text[64];
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (klx_sv_eq_nocase(host, KLX_SV("localhost"))) {
-        return true;
-    }
-    snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(host));
-    if (inet_pton(AF_INET, text, &v4) == 1) {
-        return ntohl(v4.s_addr) >> 24 == 127;
-    }
-    return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 static bool is_workflow(const struct url *u) {
@@ -87,7 +64,7 @@ int klx_slack_webhook_check(struct klx_sv url, const char *where, struct klx_err
     const char *problem = has_space_or_control(url) ? "holds a space, a line end or a control "
                                                       "character: it must be the URL alone"
                                                     : parse(url, &u);
-    if (problem == NULL && !u.https && !is_loopback(u.host)) {
+    if (problem == NULL && !u.https && !klx_url_is_loopback(u.host)) {
         problem = "is http: the URL is a credential and is sent over https only (http is for "
                   "loopback)";
     }

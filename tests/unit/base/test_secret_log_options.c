@@ -42,7 +42,7 @@ static void a_secret_follows_its_file(void **state) {
     s = klx_secret_from_file(KLX_SV("/nonexistent/secret"));
     assert_int_equal(klx_secret_get(s, &value, &e), -ENOENT);
     assert_string_equal(
-        e.text, "cannot read the secret in file /nonexistent/secret: No such file or directory");
+        e.text, "cannot read file /nonexistent/secret: No such file or directory");
     klx_secret_free(s);
 }
 

@@ -57,3 +57,61 @@ void test_read_event(struct klx_arena *a, enum klx_kind kind, struct klx_event *
         fail_msg("%s: %s", test_kind_name(kind), e.text);
     }
 }
+
+void test_hostile_event(struct klx_arena *a, struct klx_sv text, struct klx_event *ret,
+                        const struct klx_json **ret_data) {
+    struct klx_buf json KLX_CLEANUP(klx_buf_release);
+    struct klx_jw w;
+    klx_buf_init(&json, 8 << 20);
+    klx_jw_init(&w, &json);
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "summary", text);
+    klx_jw_key(&w, "object");
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "kind", text);
+    klx_jw_member_sv(&w, "namespace", text);
+    klx_jw_member_sv(&w, "name", text);
+    klx_jw_end_object(&w);
+    klx_jw_member_sv(&w, "reason", text);
+    klx_jw_member_sv(&w, "component", text);
+    klx_jw_member_int(&w, "count", 7);
+    klx_jw_key(&w, "labels");
+    klx_jw_begin_object(&w);
+    klx_jw_member_sv(&w, "agentpool", text);
+    klx_jw_member_sv(&w, "topology.kubernetes.io/zone", text);
+    klx_jw_end_object(&w);
+    klx_jw_member_bool(&w, "ready", false);
+    klx_jw_member_str(&w, "readySince", "2026-03-11T07:52:18Z");
+    klx_jw_member_bool(&w, "upgrade", true);
+    klx_jw_member_str(&w, "since", "2026-03-11T07:40:00Z");
+    klx_jw_key(&w, "incident");
+    klx_jw_begin_object(&w);
+    klx_jw_member_str(&w, "opened", "2026-03-11T07:52:18Z");
+    klx_jw_key(&w, "actions");
+    klx_jw_begin_array(&w);
+    for (int i = 0; i < 51; i++) {
+        klx_jw_begin_object(&w);
+        klx_jw_member_sv(&w, "action", klx_sv_utf8_prefix(text, 40));
+        klx_jw_member_str(&w, "started", "2026-03-11T08:02:18Z");
+        klx_jw_end_object(&w);
+    }
+    klx_jw_end_array(&w);
+    klx_jw_end_object(&w);
+    klx_jw_end_object(&w);
+    assert_int_equal(klx_buf_check(&json), 0);
+    assert_int_equal(klx_json_parse(a, klx_buf_sv(&json), NULL, ret_data, NULL), 0);
+    *ret = (struct klx_event){
+        .kind = KLX_KIND_UNKNOWN,
+        .id = text,
+        .source = text,
+        .subject = text,
+        .replay_id = text,
+        .type = text,
+        .cluster = text,
+        .incident = text,
+        .phase = KLX_PHASE_UPDATE,
+        .incident_seq = 3,
+        .severity = KLX_SEVERITY_CRITICAL,
+        .time_us = INT64_C(1773216798000000),
+    };
+}

@@ -13,3 +13,6 @@ void test_read_event(struct klx_arena *a, enum klx_kind kind, struct klx_event *
                      const struct klx_json **ret_data);
 /* "node.ready": the type without "io.klaxon.", the name of its golden files. */
 const char *test_kind_name(enum klx_kind kind);
+/* An event as somebody without good intentions would write it: `text`, which must outlive it, in every place that an event has. */
+void test_hostile_event(struct klx_arena *a, struct klx_sv text, struct klx_event *ret,
+                        const struct klx_json **ret_data);
