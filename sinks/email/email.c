@@ -1,0 +1,96 @@
+/*
+ * The email channel: one mail for each event, to all addresses of the channel, each with a verdict of its own.
+ */
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "sinks/core/card.h"
+#include "sinks/core/sink.h"
+#include "sinks/email/mail.h"
+#include "sinks/email/post.h"
+#include "sinks/email/settings.h"
+
+#define CARD_BYTES_MAX (8u << 20) /* names are whole until the card cuts them */
+#define INTERVAL_MS 1000          /* relays count connections and mails a minute */
+
+struct channel {
+    struct klx_email_settings settings;
+    struct klx_template *html;
+    struct klx_email_post *post;
+};
+
+/* What cannot be sent with is found before the first mail, not by it. */
+static int email_check(const void *config, const struct klx_config_node *at, struct klx_error *e) {
+    struct klx_email_settings s;
+    struct klx_sv pem = { 0 };
+    struct klx_error why = { 0 };
+    int rc = klx_email_settings_read(config, at, &s, e);
+    if (rc == 0 && klx_email_settings_ca(&s, &pem, &why) != 0) {
+        rc = klx_config_fail(klx_config_get(at, "ca_file"), e, "%s", why.text);
+    }
+    return rc;
+}
+
+static int email_open(const struct klx_sink_env *env, const char *name, const void *config,
+                      void **ret_channel, struct klx_error *e) {
+    struct klx_email_settings s;
+    (void)name;
+    int rc = klx_email_settings_read(config, NULL, &s, e);
+    if (rc != 0) {
+        return rc;
+    }
+    struct channel *c = klx_alloc(struct channel);
+    c->settings = s;
+    c->html = klx_email_html_template();
+    c->post = klx_email_post_new(env, &c->settings);
+    *ret_channel = c;
+    return 0;
+}
+
+static size_t email_recipients(void *channel, const struct klx_sv **ret) {
+    const struct channel *c = channel;
+    *ret = c->settings.config->to.items;
+    return c->settings.config->to.n;
+}
+
+static int email_render(void *channel, const struct klx_notice *notice, struct klx_buf *out,
+                        struct klx_error *e) {
+    const struct channel *c = channel;
+    struct klx_arena arena;
+    struct klx_card card;
+    klx_arena_init(&arena, 16384, CARD_BYTES_MAX);
+    int rc = klx_card_make(&arena, notice, &card);
+    if (rc == 0) {
+        rc = klx_email_render(&c->settings, c->html, notice, &card, &arena, out);
+    }
+    klx_arena_release(&arena);
+    return rc == 0 ? 0 : klx_fail(e, rc, "the event is too large for a mail");
+}
+
+static void email_send(void *channel, struct klx_sv payload, struct klx_sv id,
+                       const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
+    struct channel *c = channel;
+    (void)id; /* the Message-ID is made of the same */
+    klx_email_post_start(c->post, payload, recipients, n, done, arg);
+}
+
+static void email_close(void *channel) {
+    struct channel *c = channel;
+    klx_email_post_free(c->post);
+    klx_template_free(c->html);
+    free(c);
+}
+
+const struct klx_sink_ops klx_sink_email = {
+    .name = "email",
+    .fields = klx_email_fields,
+    .config_bytes = sizeof(struct klx_email_config),
+    .payload_bytes_max = KLX_EMAIL_MESSAGE_BYTES_MAX,
+    .min_interval_ms = INTERVAL_MS,
+    .check = email_check,
+    .open = email_open,
+    .recipients = email_recipients,
+    .render = email_render,
+    .send = email_send,
+    .close = email_close,
+};

@@ -1,0 +1,56 @@
+/*
+ * A mailbox as the configuration has it.
+ *
+ *     ops-mail:
+ *       email:
+ *         to: [ops@example.com]                    # one or a list; each has a verdict of its own
+ *         from: klaxon <klaxon@example.com>        # an address, or a name and an address
+ *         smtp: smtp://mail.example.com:587        # or smtps://, which is TLS from the first byte; ports 587 and 465 unless given
+ *         tls: starttls                            # the default of smtp://; none: no TLS, on loopback only
+ *         user: klaxon                             # with a password; left out: no authentication
+ *         password: { file: /run/secrets/mail }
+ *         ca_file: /etc/klaxon/mail-ca.crt         # instead of the system's
+ *         helo: klaxon.example.com                 # the name in EHLO; the host's unless given
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/config.h"
+#include "lib/base/secret.h"
+#include "lib/io/smtp.h"
+
+#define KLX_EMAIL_RECIPIENTS_MAX 100 /* RFC 5321 4.5.3.1.8: so many a server must take */
+#define KLX_EMAIL_NAME_BYTES_MAX 100
+
+/* Bound by klx_email_fields. */
+struct klx_email_config {
+    struct klx_config_strings to;
+    char *from;
+    char *smtp;
+    char *tls;
+    char *user;
+    struct klx_secret *password;
+    struct klx_secret *ca_file;
+    char *helo;
+};
+
+extern const struct klx_config_field klx_email_fields[];
+
+/* What is meant by it. */
+struct klx_email_settings {
+    const struct klx_email_config *config; /* borrowed; the views too */
+    struct klx_sv from_name;               /* of `from`, may be empty */
+    struct klx_sv from_address;
+    struct klx_sv from_domain;
+    struct klx_sv host;
+    unsigned port;
+    enum klx_smtp_tls tls_mode;
+};
+
+/* -EINVAL with the place of the first mistake; `at` is the map, NULL when the configuration was checked already. Reads no files. */
+int klx_email_settings_read(const struct klx_email_config *c, const struct klx_config_node *at,
+                            struct klx_email_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+/* The certificates to trust, an empty view for the system's; -EINVAL and others: the file cannot be read or holds none. */
+int klx_email_settings_ca(const struct klx_email_settings *s, struct klx_sv *ret_pem,
+                          struct klx_error *e) KLX_MUST_CHECK;
