@@ -53,6 +53,7 @@ struct klx_cluster {
     struct source_watch watches[KLX_SOURCES_MAX];
     size_t watches_n;
     struct klx_timer *ticks;
+    bool tick_soon; /* the timer fires in a moment: frames that come meanwhile do not put it off */
     bool started; /* the watches run */
 };
 
@@ -63,6 +64,7 @@ static int64_t now_us(const struct klx_cluster *c) {
 static void tick(void *arg) {
     struct klx_cluster *c = arg;
     int64_t next_us = KLX_TIME_NONE;
+    c->tick_soon = false;
     for (size_t i = 0; i < DETECTORS_N; i++) {
         int64_t due_us =
             all_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
@@ -115,7 +117,8 @@ static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookma
     struct klx_cluster *c = w->cluster;
     klx_publisher_checkpoint(c->publisher, w->slot, w->ops->name, resource_version, bookmark);
     klx_publisher_end_turn(c->publisher);
-    if (!bookmark) {
+    if (!bookmark && !c->tick_soon) {
+        c->tick_soon = true;
         klx_timer_start(c->ticks, 1); /* what was seen may have set a detector's timer */
     }
 }

@@ -129,6 +129,8 @@ static void close_all(struct process *p) {
 
 static int run(struct process *p) {
     struct klx_error e = { 0 };
+    /* The commit of each cluster, and reading the state or ending a client beside it. */
+    klx_work_threads((unsigned)p->collector.clusters_n + 1);
     p->loop = klx_loop_new();
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
@@ -156,6 +158,7 @@ int main(int argc, char **argv) {
     struct process p = { .clean = true };
     struct klx_error e = { 0 };
     int code = 0;
+    klx_share_heap();
     if (!klx_startup(argc, argv, &help, "collector", &startup, &code)) {
         return code;
     }

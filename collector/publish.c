@@ -12,7 +12,10 @@
 #include "lib/io/transaction.h"
 
 #define SCRATCH_BYTES_MAX (4u << 20)
-#define ARENA_CHUNK_BYTES (1u << 20)
+/* One chunk holds a batch and the frame that makes it full: pages that are not reached take no memory. */
+#define ARENA_CHUNK_BYTES (KLX_BATCH_BYTES_MAX + (256u << 10))
+#define ARENA_BYTES_MAX (128u << 20) /* a batch and a page of a list */
+#define GATHER_MS 20
 #define LAZY_MS 60000
 
 struct batch {
@@ -38,6 +41,8 @@ struct klx_publisher {
     struct klx_txn *txn;
     struct klx_reader *reader; /* of klaxon.state, at the start */
     struct klx_timer *lazy;
+    struct klx_timer *gather; /* active: what has gathered goes when it fires */
+    int64_t committed_us;
     struct klx_arena scratch;
     struct batch batches[2];
     unsigned filling; /* the other one is on its way, when the transaction is busy */
@@ -59,9 +64,13 @@ static struct batch *filling(struct klx_publisher *p) {
     return &p->batches[p->filling];
 }
 
-static void check_full(struct klx_publisher *p) {
+static bool is_full(struct klx_publisher *p) {
     const struct batch *b = filling(p);
-    bool full = b->n >= KLX_BATCH_RECORDS_MAX || b->arena.used_bytes >= KLX_BATCH_BYTES_MAX;
+    return b->n >= KLX_BATCH_RECORDS_MAX || b->arena.used_bytes >= KLX_BATCH_BYTES_MAX;
+}
+
+static void check_full(struct klx_publisher *p) {
+    bool full = is_full(p);
     if (full != p->full) {
         p->full = full;
         klx_counter_add(p->metrics.pauses, full);
@@ -143,10 +152,24 @@ static void flush(struct klx_publisher *p) {
     p->wanted = false;
     p->filling = 1 - p->filling;
     klx_timer_stop(p->lazy);
+    klx_timer_stop(p->gather);
     klx_counter_add(p->metrics.transactions, 1);
     klx_gauge_set(p->metrics.queue_records, (double)b->n);
     klx_txn_commit(p->txn, b->records, b->n);
     check_full(p);
+}
+
+static void on_gathered(void *arg) {
+    flush(arg);
+}
+
+static void flush_soon(struct klx_publisher *p) {
+    if (is_full(p)) {
+        flush(p);
+    } else if (p->wanted && klx_txn_idle(p->txn) && !klx_timer_active(p->gather)) {
+        int64_t since_ms = (klx_loop_now_us(p->loop) - p->committed_us) / KLX_US_PER_MS;
+        klx_timer_start(p->gather, since_ms < GATHER_MS ? GATHER_MS - since_ms : 0);
+    }
 }
 
 static void on_lazy(void *arg) {
@@ -166,7 +189,8 @@ static void on_committed(void *arg, int64_t took_us) {
     struct batch *sent = &p->batches[1 - p->filling];
     klx_arena_reset(&sent->arena);
     sent->n = 0;
-    flush(p);
+    p->committed_us = klx_loop_now_us(p->loop);
+    flush_soon(p);
     check_full(p);
 }
 
@@ -260,9 +284,10 @@ int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
     make_metrics(p);
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
+    p->gather = klx_timer_new(l, on_gathered, p);
     klx_arena_init(&p->scratch, 16384, SCRATCH_BYTES_MAX);
     for (int i = 0; i < 2; i++) {
-        klx_arena_init(&p->batches[i].arena, ARENA_CHUNK_BYTES, 16 * KLX_BATCH_BYTES_MAX);
+        klx_arena_init(&p->batches[i].arena, ARENA_CHUNK_BYTES, ARENA_BYTES_MAX);
     }
     *ret = p;
     return 0;
@@ -291,7 +316,7 @@ void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *
 
 void klx_publisher_end_turn(struct klx_publisher *p) {
     klx_arena_reset(&p->scratch);
-    flush(p);
+    flush_soon(p);
     check_full(p);
 }
 
@@ -311,6 +336,7 @@ void klx_publisher_free(struct klx_publisher *p) {
     klx_txn_free(p->txn);
     klx_reader_free(p->reader);
     klx_timer_free(p->lazy);
+    klx_timer_free(p->gather);
     klx_kafka_config_free(p->kafka);
     klx_arena_release(&p->scratch);
     for (int i = 0; i < 2; i++) {

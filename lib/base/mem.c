@@ -1,5 +1,6 @@
 #include "lib/base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,10 @@ static void *checked(void *p) {
         abort();
     }
     return p;
+}
+
+void klx_share_heap(void) {
+    mallopt(M_ARENA_MAX, 1);
 }
 
 void *klx_new_bytes(size_t bytes) {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -261,6 +262,12 @@ static void on_work_done(uv_work_t *uv, int status) {
     struct work *w = uv->data;
     w->done(w->arg);
     free(w);
+}
+
+void klx_work_threads(unsigned n) {
+    char text[16];
+    snprintf(text, sizeof(text), "%u", n);
+    setenv("UV_THREADPOOL_SIZE", text, 1); /* libuv has no other way */
 }
 
 void klx_work(struct klx_loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg) {

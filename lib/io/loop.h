@@ -50,5 +50,7 @@ struct klx_wakeup *klx_wakeup_new(struct klx_loop *l, void (*fn)(void *arg), voi
 void klx_wakeup_send(struct klx_wakeup *w);
 void klx_wakeup_free(struct klx_wakeup *w);
 
+/* How many jobs may block at the same time, for the whole process; before the first klx_work. Otherwise 4. */
+void klx_work_threads(unsigned n);
 /* run(arg) on libuv's thread pool, then done(arg) on the loop. Nobody else may touch what run touches meanwhile. */
 void klx_work(struct klx_loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);

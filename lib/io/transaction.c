@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "lib/base/backoff.h"
 #include "lib/base/mem.h"
@@ -11,6 +11,8 @@
 
 #define TIMEOUT_MS 15000
 #define SLICE_MS 500 /* blocking calls are resumable: they are cut so that a stop is seen */
+#define SLOW_MS 2000 /* what takes longer is told */
+#define SETTLE_US 2000
 #define TROUBLE_EVERY_US 5000000
 #define QUEUE_RECORDS "200000"
 
@@ -36,6 +38,7 @@ struct klx_txn {
     size_t n;
     bool working; /* a job is on the pool: rk and the fields below are its */
     enum outcome outcome;
+    int64_t ended_us; /* of the last job */
     char words[KLX_KAFKA_WORDS];
     atomic_bool stopping;
     atomic_uint delivered;
@@ -71,7 +74,7 @@ static enum outcome judge(struct klx_txn *t, rd_kafka_error_t *error, bool *ret_
 /* Repeats a blocking call in slices until it is done, the process stops, or it fails for good. */
 static enum outcome repeat(struct klx_txn *t, rd_kafka_error_t *(*call)(rd_kafka_t *rk, int ms),
                            bool *ret_abort) {
-    for (;;) {
+    for (int64_t spent_ms = SLICE_MS;; spent_ms += SLICE_MS) {
         rd_kafka_error_t *error = call(t->rk, SLICE_MS);
         if (error == NULL) {
             return OUT_DONE;
@@ -83,7 +86,9 @@ static enum outcome repeat(struct klx_txn *t, rd_kafka_error_t *(*call)(rd_kafka
         if (atomic_load(&t->stopping)) {
             return OUT_STOPPED;
         }
-        klx_wakeup_send(t->trouble);
+        if (spent_ms >= SLOW_MS) {
+            klx_wakeup_send(t->trouble);
+        }
     }
 }
 
@@ -144,8 +149,20 @@ static enum outcome produce_all(struct klx_txn *t) {
     return OUT_DONE;
 }
 
+/* For a moment after a commit the coordinator is still writing its markers. Who adds partitions in that moment is sent away, and
+   librdkafka comes again only after 20 ms. */
+static void let_coordinator_settle(const struct klx_txn *t) {
+    struct klx_clock *clock = klx_clock_real();
+    int64_t left_us = t->ended_us + SETTLE_US - clock->mono_us(clock);
+    if (left_us > 0) {
+        const struct timespec wait = { .tv_nsec = left_us * 1000 };
+        nanosleep(&wait, NULL);
+    }
+}
+
 static enum outcome write_batch(struct klx_txn *t) {
     bool abort_wanted = false;
+    let_coordinator_settle(t);
     atomic_store(&t->delivered, 0);
     enum outcome o = repeat(t, begin_slice, &abort_wanted);
     if (o != OUT_DONE) {
@@ -164,6 +181,7 @@ static void run_job(void *arg) {
     struct klx_txn *t = arg;
     t->words[0] = '\0';
     t->outcome = t->initialized ? write_batch(t) : initialize(t);
+    t->ended_us = klx_clock_real()->mono_us(klx_clock_real());
 }
 
 static void say_trouble(void *arg) {

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cluster import Kafka
 from cluster.kube import write_kubeconfig
@@ -56,7 +56,14 @@ class Topics:
     def wait_watching(self, child: Child) -> None:
         """The collector has committed where its watch begins: what comes now is live."""
         state = TopicPartition(f"{self.prefix}.state", 0)
-        wait_until("the first commit", lambda: self._client.get_watermark_offsets(state, timeout=10)[1] > 0, 60, child)
+
+        def committed() -> bool:
+            try:
+                return self._client.get_watermark_offsets(state, timeout=10)[1] > 0
+            except KafkaException:  # the topic is so new that not every broker thread knows it
+                return False
+
+        wait_until("the first commit", committed, 60, child)
 
     def disk_mb(self) -> float:
         logs = (self.kafka.nodes[0].dir / "data").glob(f"{self.events}-*/*.log")
