@@ -9,10 +9,10 @@
 #include "lib/io/kafka.h"
 
 #define FIRST_WAIT_MS 100 /* for metadata; then twice as long each time, until the timeout */
+#define MARGIN_MS 1000    /* librdkafka answers itself when the timeout is over, in better words */
 
 struct klx_admin {
     rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
     int timeout_ms;
     rd_kafka_event_t *described; /* holds the values of the last describe */
     bool all_down;
@@ -75,7 +75,6 @@ int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, stru
         return rc;
     }
     a->timeout_ms = (int)timeout_ms;
-    a->queue = rd_kafka_queue_new(a->rk);
     rd_kafka_resp_err_t err = ask(a);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         char words[KLX_KAFKA_WORDS];
@@ -99,7 +98,6 @@ static void forget_described(struct klx_admin *a) {
 void klx_admin_free(struct klx_admin *a) {
     if (a != NULL) {
         forget_described(a);
-        rd_kafka_queue_destroy(a->queue);
         rd_kafka_destroy(a->rk);
         free(a);
     }
@@ -110,6 +108,22 @@ static int fail_with(struct klx_admin *a, rd_kafka_resp_err_t err, const char *w
     char text[KLX_KAFKA_WORDS];
     klx_kafka_words(a->rk, err, words, text, sizeof(text));
     return klx_fail(e, klx_kafka_errno(err), "%s", text);
+}
+
+static rd_kafka_AdminOptions_t *options_for(struct klx_admin *a, rd_kafka_admin_op_t request) {
+    char words[256];
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(a->rk, request);
+    rd_kafka_AdminOptions_set_request_timeout(options, a->timeout_ms, words, sizeof(words));
+    return options;
+}
+
+/* Takes both. A request has a queue of its own, so that an answer that comes too late is not taken for that of the next one. */
+static rd_kafka_event_t *wait_for(struct klx_admin *a, rd_kafka_queue_t *queue,
+                                  rd_kafka_AdminOptions_t *options) {
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, a->timeout_ms + MARGIN_MS);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return event;
 }
 
 static int describe_one(struct klx_admin *a, struct klx_admin_topic *t, struct klx_error *e) {
@@ -144,45 +158,48 @@ static void take_values(struct klx_admin_topic *t, const rd_kafka_ConfigResource
     }
 }
 
-static void forget_values(struct klx_admin_topic *t) {
-    for (size_t s = 0; s < t->settings_n; s++) {
-        t->settings[s].value = NULL;
+/* NULL when the broker does not answer. */
+static rd_kafka_event_t *ask_for_settings(struct klx_admin *a, rd_kafka_ConfigResource_t **wanted,
+                                          size_t n) {
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
+    rd_kafka_AdminOptions_t *options = options_for(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_DescribeConfigs(a->rk, wanted, n, options, queue);
+    return wait_for(a, queue, options);
+}
+
+/* A broker may refuse to tell them, all or those of a topic (Event Hubs does, and ACLs can): then they are not known. */
+static void take_settings(rd_kafka_event_t *described, struct klx_admin_topic *topics, size_t n) {
+    size_t got = 0;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(described), &got);
+    for (size_t r = 0; r < got; r++) {
+        for (size_t i = 0; i < n; i++) {
+            if (rd_kafka_ConfigResource_error(resources[r]) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                strcmp(rd_kafka_ConfigResource_name(resources[r]), topics[i].name) == 0) {
+                take_values(&topics[i], resources[r]);
+            }
+        }
     }
 }
 
-/* A broker may refuse to tell them (Event Hubs does, and ACLs can): then they are not known. */
 static void describe_settings(struct klx_admin *a, struct klx_admin_topic *topics, size_t n) {
     rd_kafka_ConfigResource_t **wanted = klx_alloc_n(rd_kafka_ConfigResource_t *, n);
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
+        for (size_t s = 0; s < topics[i].settings_n; s++) {
+            topics[i].settings[s].value = NULL;
+        }
         if (topics[i].exists && topics[i].settings_n > 0) {
             wanted[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].name);
         }
     }
     if (count > 0) {
-        rd_kafka_DescribeConfigs(a->rk, wanted, count, NULL, a->queue);
-        a->described = rd_kafka_queue_poll(a->queue, a->timeout_ms);
+        a->described = ask_for_settings(a, wanted, count);
         rd_kafka_ConfigResource_destroy_array(wanted, count);
     }
     free(wanted);
-    if (count == 0) {
-        return;
-    }
-    if (a->described == NULL || rd_kafka_event_error(a->described) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        for (size_t i = 0; i < n; i++) {
-            forget_values(&topics[i]);
-        }
-        return;
-    }
-    size_t got = 0;
-    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
-        rd_kafka_event_DescribeConfigs_result(a->described), &got);
-    for (size_t r = 0; r < got; r++) {
-        for (size_t i = 0; i < n; i++) {
-            if (strcmp(rd_kafka_ConfigResource_name(resources[r]), topics[i].name) == 0) {
-                take_values(&topics[i], resources[r]);
-            }
-        }
+    if (a->described != NULL && rd_kafka_event_error(a->described) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        take_settings(a->described, topics, n);
     }
 }
 
@@ -199,6 +216,26 @@ int klx_admin_describe(struct klx_admin *a, struct klx_admin_topic *topics, size
     return 0;
 }
 
+/* What the broker says of the one topic. */
+static int created(struct klx_admin *a, rd_kafka_event_t *event, struct klx_error *e) {
+    size_t n = 0;
+    if (event == NULL) {
+        return fail_with(a, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, e);
+    }
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail_with(a, rd_kafka_event_error(event), rd_kafka_event_error_string(event), e);
+    }
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+    if (n != 1) {
+        return fail_with(a, RD_KAFKA_RESP_ERR__FAIL, NULL, e);
+    }
+    rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[0]);
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : fail_with(a, err, rd_kafka_topic_result_error_string(results[0]), e);
+}
+
 int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
                      struct klx_error *e) {
     char words[256];
@@ -210,24 +247,12 @@ int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
     for (size_t i = 0; i < topic->settings_n; i++) {
         rd_kafka_NewTopic_set_config(t, topic->settings[i].name, topic->settings[i].value);
     }
-    rd_kafka_CreateTopics(a->rk, &t, 1, NULL, a->queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(a->queue, a->timeout_ms);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
+    rd_kafka_AdminOptions_t *options = options_for(a, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_CreateTopics(a->rk, &t, 1, options, queue);
+    rd_kafka_event_t *event = wait_for(a, queue, options);
     rd_kafka_NewTopic_destroy(t);
-    int rc = 0;
-    rd_kafka_resp_err_t err =
-        event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rc = fail_with(a, err, event != NULL ? rd_kafka_event_error_string(event) : NULL, e);
-    } else {
-        size_t n = 0;
-        const rd_kafka_topic_result_t **results =
-            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
-        err = n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
-        rc = err == RD_KAFKA_RESP_ERR_NO_ERROR
-                 ? 0
-                 : fail_with(a, err, n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL,
-                             e);
-    }
+    int rc = created(a, event, e);
     if (event != NULL) {
         rd_kafka_event_destroy(event);
     }

@@ -190,6 +190,12 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
     }
 }
 
+/* What concerns no partition: connections, credentials. As the other callbacks inside rd_kafka_consumer_poll. */
+static void on_client_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
+    (void)rk;
+    on_error(opaque, (rd_kafka_resp_err_t)err, NULL, reason);
+}
+
 static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *offsets, void *opaque) {
     (void)rk;
@@ -277,6 +283,7 @@ static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafk
     klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "8192");
     klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "4194304");
     klx_kafka_set_default(conf, kafka, "topic.metadata.refresh.interval.ms", "30000");
+    rd_kafka_conf_set_error_cb(conf, on_client_error);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_offset_commit_cb(conf, on_committed);
     rd_kafka_conf_set_opaque(conf, c);
@@ -397,10 +404,6 @@ void klx_consumer_free(struct klx_consumer *c) {
     if (c->owned != NULL) {
         rd_kafka_topic_partition_list_destroy(c->owned);
     }
-    if (rd_kafka_consumer_closed(c->rk)) {
-        klx_kafka_end(c->loop, c->rk);
-    } else {
-        klx_kafka_abandon(c->rk);
-    }
+    klx_kafka_end(c->loop, c->rk);
     free(c);
 }

@@ -57,8 +57,8 @@ bool klx_consumer_assigned(
    after on_stopped. */
 void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg),
                        void *arg);
-/* From any callback but never inside _new. Without a stop, or when its time was over, what is stored may not be committed, and the
-   client ends on a thread of its own, which nobody waits for. */
+/* From any callback but never inside _new. Without a stop, or when its time was over, what is stored may not be committed. The client ends
+   on klx_work, in about a second at most; nothing is called any more. */
 void klx_consumer_free(struct klx_consumer *c);
 
 struct klx_reader;

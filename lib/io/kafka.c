@@ -2,14 +2,18 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
 #define PROPERTIES_MAX 64
+#define END_SECONDS 1
 
 struct klx_kafka_config {
     struct {
@@ -210,29 +214,54 @@ int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
     return 0;
 }
 
-static void destroy(void *rk) {
-    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+/* A client that is being destroyed by a thread of its own while a worker waits a while for it. */
+struct ending {
+    rd_kafka_t *rk;
+    sem_t destroyed;
+    atomic_int holders; /* the last one frees it */
+};
+
+static void let_go(struct ending *e) {
+    if (atomic_fetch_sub(&e->holders, 1) == 1) {
+        sem_destroy(&e->destroyed);
+        free(e);
+    }
 }
 
-static void nothing_more(void *rk) {
-    (void)rk;
-}
-
-void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
-    klx_work(l, destroy, nothing_more, rk);
-}
-
-static void *destroy_alone(void *rk) {
-    destroy(rk);
+static void *destroy(void *arg) {
+    struct ending *e = arg;
+    rd_kafka_destroy_flags(e->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    sem_post(&e->destroyed);
+    let_go(e);
     return NULL;
 }
 
-void klx_kafka_abandon(rd_kafka_t *rk) {
+static void wait_until_destroyed(void *arg) {
+    struct ending *e = arg;
+    struct timespec deadline;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, destroy_alone, rk) == 0) {
-        pthread_setname_np(thread, "klx-kafka-end");
-        pthread_detach(thread);
-    } /* else it lives on until the process ends */
+    if (pthread_create(&thread, NULL, destroy, e) != 0) {
+        let_go(e); /* no thread to be had: the client lives until the process ends */
+        return;
+    }
+    pthread_setname_np(thread, "klx-kafka-end");
+    pthread_detach(thread);
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += END_SECONDS;
+    while (sem_timedwait(&e->destroyed, &deadline) != 0 && errno == EINTR) {
+    }
+}
+
+static void on_waited(void *arg) {
+    let_go(arg);
+}
+
+void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
+    struct ending *e = klx_alloc(struct ending);
+    e->rk = rk;
+    sem_init(&e->destroyed, 0, 0);
+    atomic_init(&e->holders, 2);
+    klx_work(l, wait_until_destroyed, on_waited, e);
 }
 
 static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {

@@ -26,11 +26,9 @@ const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *n
 /* Takes conf, whether it succeeds or not. -EINVAL with librdkafka's words. */
 int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
-/* Destroys a client from which nothing is held any more, and which has nothing under way, on klx_work. */
+/* Destroys a client from which nothing is held any more, on klx_work. A commit that no coordinator answers holds that for
+   session.timeout.ms (45 s), so after a second it goes on without anybody waiting for it; the process may end before. */
 void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk);
-/* Destroys one that may have something under way: a commit that no coordinator answers holds it for session.timeout.ms (45 s). So nobody
-   waits for it; when the process ends before, all is well. */
-void klx_kafka_abandon(rd_kafka_t *rk);
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);

@@ -18,7 +18,7 @@ struct klx_reader {
     struct klx_loop *loop;
     struct klx_reader_callbacks cb;
     rd_kafka_t *rk;
-    struct klx_feed *feed;   /* NULL until the look-up is done */
+    struct klx_feed *feed;   /* errors, and records once the look-up is done */
     struct klx_timer *timer; /* the next try of the look-up */
     struct klx_backoff backoff;
     char **topics;
@@ -139,28 +139,38 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
     }
 }
 
+/* What concerns no partition: connections, credentials. Runs inside rd_kafka_consumer_poll. */
+static void on_client_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
+    struct klx_reader *r = opaque;
+    char words[KLX_KAFKA_WORDS];
+    if (!klx_kafka_passes((rd_kafka_resp_err_t)err)) {
+        klx_kafka_words(rk, (rd_kafka_resp_err_t)err, reason, words, sizeof(words));
+        klx_trouble_add(&r->trouble, words);
+    }
+}
+
 static bool take(void *arg) {
     struct klx_reader *r = arg;
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, 0);
-    if (m == NULL) {
-        return false;
-    }
     r->in_callback = true;
-    on_message(r, m);
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, 0);
+    if (m != NULL && !r->freed) {
+        on_message(r, m);
+    }
     r->in_callback = false;
-    rd_kafka_message_destroy(m);
+    if (m != NULL) {
+        rd_kafka_message_destroy(m);
+    }
     if (r->freed) {
-        klx_reader_free(r); /* it was put off while a message of it was in hand */
+        klx_reader_free(r); /* it was put off while librdkafka, or a message of it, was in hand */
         return false;
     }
-    return true;
+    return m != NULL;
 }
 
 static void begin_serving(struct klx_reader *r) {
     rd_kafka_assign(r->rk, r->partitions);
     r->ends_left = r->partitions->cnt;
     r->at_end = klx_alloc_n(bool, (size_t)r->partitions->cnt);
-    r->feed = klx_feed_new(r->loop, rd_kafka_queue_get_consumer(r->rk), SERVE_EVERY_MS, take, r);
 }
 
 static void on_looked_up(void *arg) {
@@ -197,6 +207,8 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
     klx_kafka_set(conf, "isolation.level", "read_committed");
     klx_kafka_set(conf, "queued.max.messages.kbytes", "16384");
     klx_kafka_set(conf, "fetch.wait.max.ms", "100");
+    rd_kafka_conf_set_error_cb(conf, on_client_error);
+    rd_kafka_conf_set_opaque(conf, r);
     int rc = klx_kafka_new(RD_KAFKA_CONSUMER, conf, &r->rk, e);
     if (rc != 0) {
         free(r);
@@ -214,6 +226,7 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
     }
     klx_backoff_init(&r->backoff, 50, 200, 5000);
     klx_trouble_init(&r->trouble, l, say_trouble, r);
+    r->feed = klx_feed_new(l, rd_kafka_queue_get_consumer(r->rk), SERVE_EVERY_MS, take, r);
     r->timer = klx_timer_new(l, on_timer, r);
     klx_timer_start(r->timer, 0);
     *ret = r;
