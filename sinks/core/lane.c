@@ -115,6 +115,7 @@ static void find_recipients(struct klx_lane *l) {
     static const struct klx_sv nobody_in_particular = { "", 0 };
     const struct klx_sv *names = &nobody_in_particular;
     size_t n = l->o.ops->recipients != NULL ? l->o.ops->recipients(l->o.channel, &names) : 1;
+    assert(n > 0);
     l->recipients_n = n;
     l->recipients = klx_alloc_n(struct recipient, n);
     l->sent_names = klx_alloc_n(struct klx_sv, n);

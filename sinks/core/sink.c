@@ -24,7 +24,7 @@
 #define SENDS_MS 3000
 #define RECEIPTS_MS 500
 #define LEAVE_MS 700
-#define TROUBLE_US (15 * KLX_US_PER_S) /* it is told every 5 s while it lasts */
+#define TROUBLE_US (60 * KLX_US_PER_S) /* so long it counts as lasting, unless a record comes */
 
 struct process {
     const struct klx_sink_ops *ops;

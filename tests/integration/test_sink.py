@@ -270,6 +270,36 @@ def test_it_stops_in_time_with_a_send_under_way(world: World) -> None:
     assert world.wait_told("ops", 1) == ["a"]  # what had no answer was not settled
 
 
+def test_kafka_gone_and_back(binaries: Path, tmp_path: Path, slack: Slack) -> None:
+    with Kafka(tmp_path / "kafka") as own:
+        world = World(binaries, tmp_path, own, slack)
+        ids = [f"e{i}" for i in range(8)]
+        world.configure("ops")
+        world.events.put(*ids)
+        world.sink.start()
+        try:
+            world.wait_told("ops", 2)
+            own.kill()
+            told = world.wait_told("ops", 4)  # what was read goes out; its receipts wait
+            assert told == ids[:4]
+            world.sink.wait("said", lambda: "Kafka: trying again" in world.sink.log.read_text())
+            world.sink.wait("not ready", lambda: ": Kafka at" in world.sink.text("readyz").splitlines()[0])
+            assert world.sink.metric("klaxon_sink_ledger_records") >= 2
+            began = time.monotonic()
+            assert world.sink.stop(10) == 0
+            assert time.monotonic() - began < 5.5
+            own.start()
+            world.sink.start()
+            slack.messages.wait("all", lambda _: len(set(world.told("ops"))) == 8, 60)
+            assert list(dict.fromkeys(world.told("ops"))) == ids
+            world.sink.wait_settled(1)
+            assert {r["event"] for r in world.sink.receipts()} == set(ids)
+            assert world.sink.stop() == 0
+        finally:
+            world.sink.kill()
+            print(world.sink.log.read_text())
+
+
 def test_missing_topics_are_said_and_waited_for(binaries: Path, tmp_path: Path, kafka: Kafka, slack: Slack) -> None:
     world = World(binaries, tmp_path, kafka, slack)
     world.configure("ops")
