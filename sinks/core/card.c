@@ -10,6 +10,7 @@
 
 #define SUBJECT_BYTES_MAX 200
 #define ACTIONS_SHOWN_MAX 6
+#define METRICS_SHOWN_MAX 3
 #define CODE_NAME_BYTES_MAX 253 /* a DNS subdomain, as Kubernetes wants names */
 
 struct maker {
@@ -139,6 +140,60 @@ static void add_node_facts(struct maker *m) {
     }
 }
 
+/* "2–12" */
+static struct klx_sv bounds(struct maker *m, const char *min, const char *max) {
+    return klx_arena_printf(m->arena, "%lld–%lld", (long long)klx_json_int(m->data, min, 0),
+                            (long long)klx_json_int(m->data, max, 0));
+}
+
+static void add_metrics(struct maker *m) {
+    const struct klx_json *metric = klx_json_first(klx_json_get(m->data, "hpa.metrics"));
+    for (size_t i = 0; metric != NULL && i < METRICS_SHOWN_MAX;
+         metric = klx_json_next(metric), i++) {
+        struct klx_sv value = klx_json_str(metric, "value"),
+                      container = klx_json_str(metric, "container");
+        if (value.n > 0) {
+            add_fact(m, "Metric",
+                     klx_arena_printf(m->arena, "%.*s%s%.*s %.*s against %.*s (%lld %%)",
+                                      KLX_SV_FMT(klx_json_str(metric, "name")),
+                                      container.n > 0 ? " of " : "", KLX_SV_FMT(container),
+                                      KLX_SV_FMT(value), KLX_SV_FMT(klx_json_str(metric, "target")),
+                                      (long long)klx_json_int(metric, "percent", 0)));
+        }
+    }
+}
+
+static void add_hpa_facts(struct maker *m) {
+    const struct klx_json *hpa = klx_json_get(m->data, "hpa");
+    int64_t desired = klx_json_int(hpa, "desired", -1),
+            from = klx_json_int(m->data, "scaled.from", -1);
+    if (hpa == NULL) {
+        return;
+    }
+    add_fact(m, "Scales",
+             klx_arena_printf(m->arena, "%.*s %.*s", KLX_SV_FMT(klx_json_str(hpa, "target.kind")),
+                              KLX_SV_FMT(klx_json_str(hpa, "target.name"))));
+    struct klx_sv within = bounds(m, "hpa.min", "hpa.max");
+    if (from >= 0) {
+        add_fact(m, "Replicas",
+                 klx_arena_printf(m->arena, "%lld → %lld (bounds %.*s)", (long long)from,
+                                  (long long)klx_json_int(m->data, "scaled.to", 0),
+                                  KLX_SV_FMT(within)));
+    } else if (desired >= 0) {
+        add_fact(m, "Replicas",
+                 klx_arena_printf(m->arena, "%lld (bounds %.*s)", (long long)desired,
+                                  KLX_SV_FMT(within)));
+    }
+    if (klx_json_get(m->data, "bounds") != NULL) {
+        add_fact(m, "Bounds",
+                 klx_arena_printf(m->arena, "%.*s → %.*s",
+                                  KLX_SV_FMT(bounds(m, "bounds.oldMin", "bounds.oldMax")),
+                                  KLX_SV_FMT(within)));
+        add_fact(m, "Changed by", klx_json_str(m->data, "bounds.by"));
+    }
+    add_metrics(m);
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -151,6 +206,8 @@ static void add_facts(struct maker *m) {
         add_fact(m, "Seen", klx_arena_printf(m->arena, "%lld times", (long long)count));
     }
     add_node_facts(m);
+    add_hpa_facts(m);
+    add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, "From", "since");
     add_since(m, "Incident began", "incident.opened");
 }
@@ -182,8 +239,8 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv name = klx_json_str(m->data, "object.name");
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
-    if (ours || m->event->kind == KLX_KIND_NODE_REMOVED || !is_word(kind) ||
-        !is_plain_name(name, false) || !is_plain_name(ns, true)) {
+    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED;
+    if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }
     return ns.n > 0 ? klx_arena_printf(m->arena, "kubectl describe %.*s %.*s -n %.*s",

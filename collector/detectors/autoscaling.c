@@ -1,0 +1,73 @@
+/*
+ * HPAs and the containers of their pods: hpa_rules.h and pod_rules.h say what is told when. This file only leads to them.
+ */
+#include <stdlib.h>
+
+#include "collector/detectors/detector.h"
+#include "collector/detectors/hpa_rules.h"
+#include "collector/detectors/scaling.h"
+#include "lib/base/mem.h"
+
+static void *create(struct klx_sv cluster) {
+    struct klx_scaling *d = klx_alloc(struct klx_scaling);
+    d->cluster = klx_sv_dup(cluster);
+    d->next_us = KLX_TIME_NONE;
+    return d;
+}
+
+static void destroy(void *detector) {
+    struct klx_scaling *d = detector;
+    klx_hpa_forget_all(d);
+    free(d->cluster);
+    free(d);
+}
+
+/* "hpa/kube-system/ama-metrics-hpa" */
+static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
+    struct klx_sv name = object, half = klx_sv_cut(&name, '/'), namespace = klx_sv_cut(&name, '/');
+    if (klx_sv_eq(half, KLX_SV("hpa"))) {
+        return klx_hpa_restore(detector, namespace, name, value);
+    }
+    return -EBADMSG;
+}
+
+static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
+                    struct klx_outbox *out) {
+    struct klx_scaling_call c = { .d = detector, .out = out, .o = o, .now_us = now_us };
+    if (o->kind == KLX_OBSERVED_HPA) {
+        klx_hpa_observe(&c);
+    } else if (o->kind == KLX_OBSERVED_EVENT &&
+               klx_sv_eq(o->event.about_kind, KLX_SV("HorizontalPodAutoscaler"))) {
+        klx_hpa_observe_event(&c);
+    }
+}
+
+static void relisted(void *detector, enum klx_observation_kind kind,
+                     bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
+                     struct klx_outbox *out) {
+    struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
+    if (kind == KLX_OBSERVED_HPA) {
+        klx_hpa_relisted(&c, listed, arg);
+    }
+}
+
+static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
+    struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
+    struct klx_scaling *d = detector;
+    bool due = d->next_us != KLX_TIME_NONE && d->next_us <= now_us;
+    if (d->changed || due) {
+        d->next_us = klx_hpa_tick(&c);
+        d->changed = false;
+    }
+    return d->next_us;
+}
+
+const struct klx_detector_ops klx_detector_autoscaling = {
+    .name = "autoscaling",
+    .create = create,
+    .destroy = destroy,
+    .restore = restore,
+    .observe = observe,
+    .relisted = relisted,
+    .tick = tick,
+};

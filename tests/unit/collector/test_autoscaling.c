@@ -1,0 +1,154 @@
+/*
+ * The detector of HPAs and pods, by transcripts (tests/unit/support/transcript.h) in tests/golden/autoscaling/<name>.txt. Every object is
+ * JSON and goes through its source.
+ *
+ *     > 00:00 hpa NAME … [baseline|resync]               as tests/unit/support/fake_hpa.h says
+ *     > 00:00 delete-hpa NAME
+ *     > 00:00 rescale NAME SIZE REASON…                  the Event of it
+ *     > 00:00 relist-hpa NAMESPACE/NAME…
+ *     > 00:00 frame SOURCE {"type":…,"object":…}         as it came from an API server
+ */
+#include "tests/unit/support/support.h"
+
+#include <stdio.h>
+
+#include "collector/sources/source.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/time.h"
+#include "tests/unit/support/fake_hpa.h"
+#include "tests/unit/support/transcript.h"
+
+struct cluster {
+    struct fake_hpas hpas;
+};
+
+static const struct klx_json *parse(struct transcript *t, struct klx_sv text) {
+    const struct klx_json *object = NULL;
+    struct klx_error e = { 0 };
+    if (klx_json_parse(&t->arena, text, NULL, &object, &e) != 0) {
+        fail_msg("%s: %.*s", e.text, KLX_SV_FMT(text));
+    }
+    return object;
+}
+
+static void observe(struct transcript *t, const char *line, const struct klx_source_ops *source,
+                    enum klx_change change, const struct klx_json *object) {
+    struct klx_observation o = transcript_observation(t, line);
+    o.change = change;
+    o.object = object;
+    assert_int_equal(source->observe(object, &o), 0);
+    t->ops->observe(t->detector, &o, t->now_us, &t->out);
+}
+
+static void observe_hpa(struct transcript *t, const char *line, struct klx_sv rest,
+                        enum klx_change change) {
+    struct cluster *c = t->arg;
+    struct klx_sv text = fake_hpa_json(&c->hpas, t, line, klx_sv_cut(&rest, ' '));
+    observe(t, line, &klx_source_hpa, change, parse(t, text));
+}
+
+static void observe_rescale(struct transcript *t, const char *line, struct klx_sv rest) {
+    struct klx_sv name = klx_sv_cut(&rest, ' '), size = klx_sv_cut(&rest, ' ');
+    char now[KLX_TIME_TEXT_BYTES];
+    klx_time_format(t->now_us, KLX_TIME_SECONDS, now);
+    struct klx_sv text = klx_arena_printf(
+        &t->arena,
+        "{\"metadata\":{\"name\":\"e\",\"namespace\":\"kube-system\",\"uid\":\"e\","
+        "\"resourceVersion\":\"%u\"},\"involvedObject\":{\"kind\":\"HorizontalPodAutoscaler\","
+        "\"namespace\":\"kube-system\",\"name\":\"%.*s\"},\"reason\":\"SuccessfulRescale\","
+        "\"message\":\"New size: %.*s; reason: %.*s\",\"type\":\"Normal\",\"count\":1,\"source\":{"
+        "\"component\":\"horizontal-pod-autoscaler\"},\"lastTimestamp\":\"%s\"}",
+        ++t->version, KLX_SV_FMT(name), KLX_SV_FMT(size), KLX_SV_FMT(rest), now);
+    observe(t, line, &klx_source_events, KLX_CHANGE_ADDED, parse(t, text));
+}
+
+static const struct klx_source_ops *source_named(struct klx_sv name) {
+    static const struct klx_source_ops *const all[] = {
+#define KLX_SOURCE(name) &klx_source_##name,
+#include "collector/sources/list.def"
+#undef KLX_SOURCE
+    };
+    for (size_t i = 0; i < KLX_COUNT(all); i++) {
+        if (klx_sv_eq(name, klx_sv(all[i]->name))) {
+            return all[i];
+        }
+    }
+    fail_msg("no source %.*s", KLX_SV_FMT(name));
+    return NULL;
+}
+
+static void observe_frame(struct transcript *t, struct klx_sv rest) {
+    const struct klx_source_ops *source = source_named(klx_sv_cut(&rest, ' '));
+    const struct klx_json *frame = parse(t, rest);
+    struct klx_sv type = klx_json_str(frame, "type");
+    observe(t, "", source,
+            klx_sv_eq(type, KLX_SV("DELETED")) ? KLX_CHANGE_DELETED : KLX_CHANGE_MODIFIED,
+            klx_json_get(frame, "object"));
+}
+
+static void relist(struct transcript *t, const char *line, enum klx_observation_kind kind) {
+    t->ops->relisted(t->detector, kind, transcript_is_listed, (void *)(uintptr_t)line, t->now_us,
+                     &t->out);
+}
+
+static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
+                     struct klx_sv rest) {
+    if (klx_sv_eq(verb, KLX_SV("hpa"))) {
+        observe_hpa(t, line, rest, KLX_CHANGE_MODIFIED);
+    } else if (klx_sv_eq(verb, KLX_SV("delete-hpa"))) {
+        observe_hpa(t, line, rest, KLX_CHANGE_DELETED);
+    } else if (klx_sv_eq(verb, KLX_SV("rescale"))) {
+        observe_rescale(t, line, rest);
+    } else if (klx_sv_eq(verb, KLX_SV("relist-hpa"))) {
+        relist(t, line, KLX_OBSERVED_HPA);
+    } else if (klx_sv_eq(verb, KLX_SV("frame"))) {
+        observe_frame(t, rest);
+    } else {
+        fail_msg("no verb %.*s", KLX_SV_FMT(verb));
+    }
+}
+
+static void run(const char *name, bool restarting) {
+    struct cluster c = { 0 };
+    char file[200];
+    snprintf(file, sizeof(file), "autoscaling/%s.txt", name);
+    transcript_run(&klx_detector_autoscaling, file, restarting, run_line, &c);
+}
+
+static void transcript(void **state) {
+    run(*state, false);
+}
+
+static void transcript_with_restarts(void **state) {
+    run(*state, true);
+}
+
+static void a_broken_state_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = { "", "{", "[]", "{\"version\":2}" };
+    void *d = klx_detector_autoscaling.create(KLX_SV("prod"));
+    for (size_t i = 0; i < KLX_COUNT(bad); i++) {
+        assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("hpa/ns/name"), klx_sv(bad[i])),
+                         -EBADMSG);
+    }
+    assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("x/ns/name"), KLX_SV("{}")),
+                     -EBADMSG);
+    klx_detector_autoscaling.destroy(d);
+}
+
+#define TRANSCRIPT(name)                                                                           \
+    { name, transcript, NULL, NULL, (void *)(uintptr_t)name }, {                                   \
+        name " (restarting)", transcript_with_restarts, NULL, NULL, (void *)(uintptr_t)name        \
+    }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TRANSCRIPT("scale"),        TRANSCRIPT("scale-by-another"),
+        TRANSCRIPT("at-max"),       TRANSCRIPT("at-min"),
+        TRANSCRIPT("blind"),        TRANSCRIPT("bounds"),
+        TRANSCRIPT("flapping"),     TRANSCRIPT("hpa-removed"),
+        TRANSCRIPT("hpa-baseline"), TRANSCRIPT("hpa-relist"),
+        TRANSCRIPT("hpa-idle"),     cmocka_unit_test(a_broken_state_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
