@@ -136,13 +136,9 @@ void klx_mime_tokens(struct klx_buf *out, const char *name, const struct klx_sv 
     end(&h);
 }
 
-/* As a quoted-string (RFC 5322 3.2.4) when it is ASCII. */
+/* As a quoted-string (RFC 5322 3.2.4), which cannot be folded. */
 static void add_display(struct header *h, struct klx_sv display) {
     struct klx_buf quoted KLX_CLEANUP(klx_buf_release);
-    if (!is_plain(display)) {
-        add_encoded(h, display);
-        return;
-    }
     klx_buf_init(&quoted, 2 * display.n + 2);
     klx_buf_add_char(&quoted, '"');
     for (size_t i = 0; i < display.n; i++) {
@@ -152,8 +148,12 @@ static void add_display(struct header *h, struct klx_sv display) {
         klx_buf_add_char(&quoted, display.p[i]);
     }
     klx_buf_add_char(&quoted, '"');
-    gap(h, quoted.len);
-    add(h, klx_buf_sv(&quoted));
+    if (is_plain(display) && quoted.len < LINE_MAX) {
+        gap(h, quoted.len);
+        add(h, klx_buf_sv(&quoted));
+    } else {
+        add_encoded(h, display);
+    }
 }
 
 void klx_mime_mailbox(struct klx_buf *out, const char *name, struct klx_sv display,
