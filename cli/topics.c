@@ -319,6 +319,7 @@ int klx_cli_topics(int argc, char **argv) {
     int unused = 0, code = KLX_EXIT_OK;
     if (klx_options_parse(argc, argv, &help, none, &unused, &code) >= 0) {
         klx_options_help(stdout, &help, none);
+        code = KLX_EXIT_OK;
     }
     return code;
 }

@@ -8,6 +8,8 @@
 #include "lib/base/mem.h"
 #include "lib/io/kafka.h"
 
+#define KNOWN_WITHIN_MS 5000
+#define KNOWN_STEP_MS 10
 #define FIRST_WAIT_MS 100 /* for metadata; then twice as long each time, until the timeout */
 #define MARGIN_MS 1000    /* librdkafka answers itself when the timeout is over, in better words */
 
@@ -236,6 +238,18 @@ static int created(struct klx_admin *a, rd_kafka_event_t *event, struct klx_erro
                : fail_with(a, err, rd_kafka_topic_result_error_string(results[0]), e);
 }
 
+/* The controller has made it; until the broker knows, whoever comes next is told that it does not exist. */
+static void wait_until_known(struct klx_admin *a, const char *name) {
+    struct klx_admin_topic t = { .name = name };
+    struct klx_error ignored;
+    for (int i = 0; i < KNOWN_WITHIN_MS / KNOWN_STEP_MS; i++) {
+        if (describe_one(a, &t, &ignored) != 0 || t.exists) {
+            return;
+        }
+        rd_kafka_poll(a->rk, KNOWN_STEP_MS);
+    }
+}
+
 int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
                      struct klx_error *e) {
     char words[256];
@@ -255,6 +269,9 @@ int klx_admin_create(struct klx_admin *a, const struct klx_admin_topic *topic,
     int rc = created(a, event, e);
     if (event != NULL) {
         rd_kafka_event_destroy(event);
+    }
+    if (rc == 0) {
+        wait_until_known(a, topic->name);
     }
     return rc;
 }
