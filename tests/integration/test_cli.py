@@ -459,7 +459,7 @@ def test_check_of_a_good_configuration(checked: Klaxon) -> None:
     (":9465", "9465", "5:27", '"9465" is not an address to listen on'),
     ("events: {}", "evnts: {}", None, 'there is no source "evnts", did you mean "events"?'),
     ("kubeconfig: /", "kubeconfig: /nowhere/", "4:43", "clusters[0].kubeconfig: cannot read /nowhere/"),
-    ("{ file: /", "{ file: /nowhere/", "6:42", "channels.ops.slack.webhook_url: cannot read the secret in file /nowhere/"),
+    ("{ file: /", "{ file: /nowhere/", "6:42", "channels.ops.slack.webhook_url: cannot read file /nowhere/"),
     ('kafka: {', 'kafka: { ssl.ca.location: /nowhere/ca.pem,', "1:27", "kafka.ssl.ca.location: cannot read /nowhere/ca.pem"),
     ('kafka: {', 'kafka: { group.id: x,', "1:20", "group.id cannot be set: each sink has its own"),
     ('listen: "127.0.0.1:9464"', 'listen: { port: 1 }', "3:22", "collector.listen: expected a single value, found a map"),
