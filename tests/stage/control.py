@@ -114,7 +114,7 @@ def _addresses(control: Control, exchange: Exchange) -> Answer:
 
 @route("GET", "/slack/messages", "what Slack has accepted: ?since=N, and ?wait=S for the next ones")
 def _slack_messages(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.slack.messages, "messages", asdict)
+    return _since(exchange, control.stage.slack.messages, "messages", lambda message: message.to_json())
 
 
 @route("GET", "/slack/attempts", "every post to Slack with its answer: ?since=N&wait=S")

@@ -94,6 +94,9 @@ class SlackMessage:
         inner = slack_rules.texts([self.payload.get("blocks"), self.payload.get("attachments")])
         return "\n".join(own + [text for _, text in inner])
 
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number, "hook": self.hook, "at": self.at, "text": self.text(), "payload": self.payload}
+
 
 @dataclass
 class SlackAttempt:

@@ -1,0 +1,69 @@
+"""The whole way: an API server's frames reach Slack and a mailbox, through the collector, Kafka and the sinks."""
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from cluster import ApiServer, Kafka
+from cluster.objects import involved, legacy_event
+from cluster.process import wait_until
+from pipeline import Pipeline
+
+ENDED = "is ready again after reboot of auto-repair"
+
+
+@pytest.fixture
+def on_stage(binaries: Path, tmp_path: Path, kafka: Kafka) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path / "pipeline", binaries, kafka=kafka, prefix="slice-stage.") as made:
+        yield made
+
+
+@pytest.fixture
+def on_real(binaries: Path, tmp_path: Path, kafka: Kafka, api: ApiServer) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path / "pipeline", binaries, cluster="real", kubeconfig=api.kubeconfig, kafka=kafka, prefix="slice-real.") as made:
+        yield made
+
+
+def messages(pipeline: Pipeline, path: str, node: str) -> list[dict]:
+    found = requests.get(f"{pipeline.stage['control']}{path}", timeout=10).json()["messages"]
+    return [message | {"text": " ".join(message["text"].split())} for message in found if node in message["text"]]
+
+
+def wait_for_the_end(pipeline: Pipeline, node: str) -> tuple[list[dict], list[dict]]:
+    for path in ("/slack/messages", "/mail/messages"):
+        wait_until(f"the end of the repair at {path}",
+                   lambda: any(ENDED in message["text"] for message in messages(pipeline, path, node)), 60)  # noqa: B023
+    return messages(pipeline, "/slack/messages", node), messages(pipeline, "/mail/messages", node)
+
+
+def assert_one_incident(slack: list[dict], mail: list[dict]) -> None:
+    """Open, start, end, resolved: each told once, in order, on both; the mails are one thread."""
+    for told in (slack, mail):
+        texts = [message["text"] for message in told]
+        assert ["is not ready:" in texts[0], "started a reboot" in texts[1], "finished the reboot" in texts[2], ENDED in texts[3]] == [True] * 4
+        assert len(texts) == 4, texts
+    headers = [dict(message["headers"]) for message in mail]
+    assert len({one["Subject"] for one in headers}) == 1
+    assert len({one["References"].split()[0] for one in headers}) == 1
+    assert len({one["Message-ID"] for one in headers}) == 4
+
+
+def test_a_repair_on_the_stage_reaches_slack_and_a_mailbox(on_stage: Pipeline) -> None:
+    played = requests.post(f"{on_stage.stage['control']}/scenario/repair", params={"pace": 0.2}, timeout=10).json()
+    assert_one_incident(*wait_for_the_end(on_stage, played["node"]))
+
+
+def test_a_repair_on_a_real_api_server_reaches_slack_and_a_mailbox(on_real: Pipeline, api: ApiServer) -> None:
+    node = "aks-slice-12345678-vmss000001"
+    client = api.new_client()
+    client.create_node(node)
+    client.set_ready(node, "Unknown")
+    about = involved("Node", node)
+    wait_until("the first message", lambda: bool(messages(on_real, "/slack/messages", node)), 30)
+    client.create_event(legacy_event(about, "NodeRebootStart", "Node auto-repair is initiating a reboot action due to NotReady status",
+                                     "aks-auto-repair"))
+    client.create_event(legacy_event(about, "NodeRebootEnd", "Reboot action from node auto-repair is completed.", "aks-auto-repair"))
+    wait_until("the third message", lambda: len(messages(on_real, "/slack/messages", node)) >= 3, 30)
+    client.set_ready(node, "True")
+    assert_one_incident(*wait_for_the_end(on_real, node))

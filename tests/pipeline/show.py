@@ -1,0 +1,158 @@
+"""What `./dev up` shows a person: the steps, the events as they come, the messages as they arrived, and what to try next."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from .pipeline import health
+
+TERMINAL = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+WAIT_SECONDS = 90
+OWN_CLUSTER_SECONDS = 20
+WIDTH = 100
+
+
+def paint(code: str, text: str) -> str:
+    return f"\033[{code}m{text}\033[0m" if TERMINAL else text
+
+
+def step(name: str, detail: str, seconds: float) -> None:
+    print(f"  {paint('32', f'{name:<14}')} {detail:<66} {paint('2', f'{seconds:5.1f}s')}", flush=True)
+
+
+def heading(text: str) -> None:
+    print(f"\n{paint('1', text)}", flush=True)
+
+
+def failure(why: str) -> str:
+    return f"{paint('31', './dev up failed, and everything it started is stopped:')}\n{textwrap.indent(why.strip(), '  ')}"
+
+
+def verdict(told: bool) -> str:
+    if told:
+        return paint("32", "klaxon is up.") + " `./dev down` ends it."
+    return paint("31", f"klaxon is up, but the messages did not arrive within {WAIT_SECONDS} s: `./dev status` and `./dev logs` say more.")
+
+
+def _tail(now: dict[str, Any], *args: str) -> subprocess.Popen:
+    """`klaxon tail` writing straight to this terminal: what a user sees with the same command."""
+    klaxon = Path(now["binaries"]) / "klaxon"
+    return subprocess.Popen([klaxon, "tail", "-c", now["config"], "--color", "always" if TERMINAL else "never", *args],
+                            stdin=subprocess.DEVNULL)
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    process.wait()
+
+
+def _get(now: dict[str, Any], path: str, **params: Any) -> Any:
+    return requests.get(f"{now['stage']['control']}{path}", params=params, timeout=30).json()
+
+
+def repair(now: dict[str, Any]) -> bool:
+    """A node of the stage is lost and repaired; true when Slack and the mailbox were told that it is over."""
+    began = {path: _get(now, path)["next"] for path in ("/slack/messages", "/mail/messages")}
+    node = f"aks-nodepool1-12345678-vmss{random.randrange(36 ** 4):06x}"
+    heading(f"A node is lost and repaired: {node} (klaxon tail; on AKS this takes 20 minutes)")
+    tail = _tail(now, "--topic", "nodes", "--node", node, "--since", "5s")
+    try:
+        requests.post(f"{now['stage']['control']}/scenario/repair", params={"node": node}, timeout=10).raise_for_status()
+        slack, mail = (_wait_for_end(now, path, since, node) for path, since in began.items())
+    finally:
+        _end(tail)
+    heading("Slack, as it arrived")
+    for message in slack:
+        print(textwrap.indent(slack_text(message["payload"]), "  "), end="\n\n")
+    heading("Mail, as it arrived (the last one)")
+    for message in mail[-1:]:
+        print(textwrap.indent(mail_text(message), "  "))
+    return bool(slack) and bool(mail)
+
+
+def _wait_for_end(now: dict[str, Any], path: str, since: int, node: str) -> list[dict[str, Any]]:
+    """The messages about the node, once the last one says that it is over; none when that does not come."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        about = [message for message in _get(now, path, since=since)["messages"] if node in message["text"]]
+        if about and "ready again" in " ".join(about[-1]["text"].split()):
+            return about
+        time.sleep(0.2)
+    return []
+
+
+def own_cluster(now: dict[str, Any]) -> bool:
+    """What the cluster has to tell: the events that are there, then live ones for a while."""
+    heading(f"The events of cluster {now['cluster']}, live for {OWN_CLUSTER_SECONDS} s (klaxon tail)")
+    tail = _tail(now, "--since", "1h")
+    try:
+        time.sleep(OWN_CLUSTER_SECONDS)
+        return tail.poll() is None
+    finally:
+        _end(tail)
+
+
+def slack_text(payload: dict[str, Any]) -> str:
+    """A message as Slack lays it out, in letters."""
+    lines: list[str] = [payload["text"]]
+    for attachment in payload.get("attachments", []):
+        lines += [f"┃ {line}" for block in attachment["blocks"] for line in _block(block)]
+    return "\n".join(lines)
+
+
+def _texts(item: Any) -> list[str]:
+    """Every text object of a block, in order."""
+    if isinstance(item, list):
+        return [text for one in item for text in _texts(one)]
+    if isinstance(item, dict):
+        if isinstance(item.get("text"), str):
+            return [item["text"]]
+        return [text for value in item.values() for text in _texts(value)]
+    return []
+
+
+def _block(block: dict[str, Any]) -> list[str]:
+    return [line for text in _texts(block) for line in textwrap.wrap(text.replace("\n", ": ", 1), WIDTH)]
+
+
+def mail_text(message: dict[str, Any]) -> str:
+    headers = "".join(f"{name}: {value}\n" for name, value in message["headers"] if name in ("From", "To", "Subject", "Date"))
+    return f"{headers}\n{message['text']}"
+
+
+def part_state(part: dict[str, Any]) -> tuple[bool, str]:
+    if not Path(f"/proc/{part['pid']}").exists():
+        return False, "ended; `./dev logs` says why"
+    return health(part["health"]) if part["health"] else (True, "")
+
+
+def part(name: str, described: dict[str, Any], ready: bool, why: str) -> None:
+    word = paint("32", "ready    ") if ready else paint("31", "not ready")
+    print(f"  {name:<12} {word} pid {described['pid']:<8} {described['address']}")
+    if why:
+        print(textwrap.indent(why, " " * 15))
+
+
+def addresses(now: dict[str, Any]) -> None:
+    heading("Running")
+    for name, described in now["parts"].items():
+        print(f"  {name:<12} {described['address']}")
+    print(f"  {'config':<12} {_relative(now['config'])}")
+    klaxon, config = _relative(f"{now['binaries']}/klaxon"), _relative(now["config"])
+    heading("Try next")
+    print(f"  {klaxon} tail -c {config} --since 1h --severity warning\n"
+          f"  {klaxon} topics list -c {config}\n"
+          f"  curl -X POST '{now['stage']['control']}/scenario/ladder'    # a repair that takes three actions\n")
+
+
+def _relative(path: str) -> str:
+    return os.path.relpath(path)
