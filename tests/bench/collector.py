@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.support import latency
 from bench.support.frames import FrameServer, frames
-from bench.support.machine import Span, Usage, cpu_seconds, describe, memory_mb, quiet_of, tell
+from bench.support.machine import Span, Usage, cpu_seconds, describe, memory_mb, quiet_runs, tell
 from bench.support.records import bytes_of, check_exactly_once, keep, read_all
 from bench.support.world import PARTITIONS, Topics, binary, collector, kubeconfig_of
 from cluster import Kafka
@@ -30,12 +30,12 @@ COMMITS_OF = (1000, 5000)
 class Run:
     rate: float
     per_cpu: float
-    peak_mb: float
     usage: Usage
+    peak_mb: float = 0.0
 
 
-def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str) -> tuple[Run, list, float]:
-    """One run: the figures, the records that are there then, and the MB on the broker's disk."""
+def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str, kept: Path) -> Run:
+    """One run, checked. What it has written is kept for the ceiling."""
     topics = Topics(kafka, prefix)
     child = collector(directory / prefix, kafka, prefix, kubeconfig_of(server.url, directory / "kubeconfig"))
     span = Span({"broker": kafka.nodes[0].child.pid})
@@ -50,39 +50,41 @@ def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str) -> tu
         topics.close()
     records = read_all(kafka.bootstrap, topics.events, PARTITIONS)
     check_exactly_once(records, server.count)
-    return Run(server.count / seconds, server.count / cpu, peak_mb, usage), records, topics.disk_mb()
+    keep(records, kept)
+    run = Run(server.count / seconds, server.count / cpu, usage, peak_mb)
+    print(f"  {prefix}: {run.rate:,.0f} events/s, {run.per_cpu:,.0f} per CPU-second, peak {peak_mb:.1f} MB; {bytes_of(records):.0f} MB of "
+          f"records, {topics.disk_mb():.0f} MB on disk; broker {usage.seconds['broker']:.1f} CPU-s; others used {usage.others:.0%}", flush=True)
+    topics.delete()
+    return run
 
 
-def throughput(kafka: Kafka, server: FrameServer, directory: Path, args: argparse.Namespace) -> list:
+def throughput(kafka: Kafka, server: FrameServer, directory: Path, kept: Path, runs: int) -> None:
     print(f"throughput: {server.count:,} Event frames, {len(server.data) / 1e6:.0f} MB, from one watch; transactions on", flush=True)
-    runs, records, disk = [], [], 0.0
-    for number in range(args.runs + 1):
-        run, records, disk = carry(kafka, server, directory, f"run-{number}")
-        print(f"  {f'run {number}' if number else 'warm-up'}: {run.rate:,.0f} events/s, {run.per_cpu:,.0f} per CPU-second, peak "
-              f"{run.peak_mb:.1f} MB; broker {run.usage.seconds['broker']:.1f} CPU-s; others used {run.usage.others:.0%}", flush=True)
-        runs += [run] if number else []
-    told = quiet_of(runs)
+    carry(kafka, server, directory, "warm-up", kept)
+    told = quiet_runs(runs, lambda n: carry(kafka, server, directory, f"run-{n + 1}", kept))
     tell("events/s", [r.rate for r in told])
     tell("events per CPU-second", [r.per_cpu for r in told])
     tell("peak resident memory", [r.peak_mb for r in told], ".1f", "MB")
-    print(f"  keys, values and headers: {bytes_of(records):.0f} MB; on the broker's disk {disk:.0f} MB", flush=True)
-    return records
 
 
-def ceiling(kafka: Kafka, records: list, directory: Path, runs: int) -> None:
+def write_again(kafka: Kafka, kept: Path, per_commit: int, number: int) -> Run:
+    topics = Topics(kafka, f"ceiling-{per_commit}-{number}")
+    span = Span({"broker": kafka.nodes[0].child.pid})
+    command = [binary("bench-ceiling"), kafka.bootstrap, topics.events, kept, str(per_commit)]
+    words = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    records, seconds, cpu = int(words[0]), float(words[1]), float(words[2])
+    usage = span.end(beside=cpu)
+    topics.close()
+    topics.delete()
+    return Run(records / seconds, records / cpu, usage)
+
+
+def ceiling(kafka: Kafka, kept: Path, runs: int) -> None:
     print("ceiling: the same records by a bare transactional producer", flush=True)
-    keep(records, directory / "records")
     for per_commit in COMMITS_OF:
-        rates, per_cpu = [], []
-        for number in range(runs):
-            topics = Topics(kafka, f"ceiling-{per_commit}-{number}")
-            told = subprocess.run([binary("bench-ceiling"), kafka.bootstrap, topics.events, directory / "records", str(per_commit)],
-                                  stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-            topics.close()
-            rates.append(int(told[0]) / float(told[1]))
-            per_cpu.append(int(told[0]) / float(told[2]))
-        tell(f"commits of {per_commit:,}: records/s", rates)
-        tell(f"commits of {per_commit:,}: per CPU-second", per_cpu)
+        told = quiet_runs(runs, lambda n: write_again(kafka, kept, per_commit, n))
+        tell(f"commits of {per_commit:,}: records/s", [r.rate for r in told])
+        tell(f"commits of {per_commit:,}: per CPU-second", [r.per_cpu for r in told])
 
 
 def stall(kafka: Kafka, server: FrameServer, directory: Path, seconds: float) -> None:
@@ -120,10 +122,10 @@ def stall(kafka: Kafka, server: FrameServer, directory: Path, seconds: float) ->
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench collector", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--rate", type=int, default=500, help="Events a second for latency")
-    parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall")
+    parser.add_argument("--events", type=int, default=200_000, help="frames (200000)")
+    parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
+    parser.add_argument("--rate", type=int, default=500, help="Events a second for latency (500)")
+    parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall (20)")
     args = parser.parse_args()
     parts = args.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
@@ -133,9 +135,10 @@ def main() -> int:
         directory = Path(name)
         if {"throughput", "ceiling", "stall"} & set(parts):
             with FrameServer(frames(args.events), args.events) as server:
-                records = throughput(kafka, server, directory, args) if {"throughput", "ceiling"} & set(parts) else []
+                if {"throughput", "ceiling"} & set(parts):
+                    throughput(kafka, server, directory, directory / "records", args.runs)
                 if "ceiling" in parts:
-                    ceiling(kafka, records, directory, args.runs)
+                    ceiling(kafka, directory / "records", args.runs)
                 if "stall" in parts:
                     stall(kafka, server, directory, args.seconds)
         if "latency" in parts:

@@ -12,6 +12,7 @@ import ssl
 import statistics
 import threading
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 from cluster import ApiServer, Kafka
 from cluster.objects import involved, legacy_event
 
-from .machine import QUIET_SHARE, Span, cpu_seconds, tell
+from .machine import Span, Usage, memory_mb, quiet_runs, tell
 from .world import PARTITIONS, Topics, collector
 
 CONNECTIONS = 8
@@ -88,54 +89,48 @@ def _start(target, *args) -> tuple[multiprocessing.Process, Connection]:
     return process, here
 
 
-def run(kafka: Kafka, api: ApiServer, directory: Path, prefix: str, rate: int, count: int) -> tuple[list[float], str, bool]:
+@dataclass(frozen=True)
+class Run:
+    waits_ms: list[float]
+    usage: Usage
+
+    def percentile(self, percent: int) -> float:
+        return statistics.quantiles(self.waits_ms, n=100)[percent - 1]
+
+
+def run(kafka: Kafka, api: ApiServer, directory: Path, prefix: str, rate: int, count: int) -> Run:
     topics = Topics(kafka, prefix)
-    api.client.request("DELETE", "/api/v1/namespaces/default/events")  # the run before
+    api.client.request("DELETE", "/api/v1/namespaces/default/events")  # of the run before
     child = collector(directory / prefix, kafka, prefix, api.kubeconfig)
     child.start()
     try:
         topics.wait_watching(child)
-        before = topics.committed()
-        assert before == 0, f"{before} records before the first Event"
         reader, seen = _start(read, kafka.bootstrap, topics.events, count)
         seen.recv()
         generator, answered = _start(generate, api.url.removeprefix("https://"), tuple(map(str, (api.ca, *api.admin))), rate, count)
-        processes = {"generator": generator.pid, "reader": reader.pid, "broker": kafka.nodes[0].child.pid,
-                     "collector": child.pid} | {name: one.pid for name, one in api.children.items()}
-        span, began = Span(processes), cpu_seconds(child.pid)
+        span = Span({"collector": child.pid, "broker": kafka.nodes[0].child.pid, "generator": generator.pid, "reader": reader.pid}
+                    | {name: one.pid for name, one in api.children.items()})
         answers = answered.recv()
-        cpu = cpu_seconds(child.pid) - began
         usage = span.end()
         found = {name: at for at, name in seen.recv()}
+        peak_mb = memory_mb(child.pid, "VmHWM")
     finally:
         child.kill()
         topics.close()
+    topics.delete()
     if len(found) != count or 0.0 in answers:
         raise SystemExit(f"{count} Events were asked for, {sum(a > 0 for a in answers)} created, {len(found)} read")
-    waits = [found[NAME % n] - answers[n] for n in range(rate * WARM_UP_SECONDS, count)]
-    lateness = max(answers) - min(answers) - (count - 1) / rate
-    words = f"collector {cpu / count * 1e6:.0f} us of CPU an Event; creates ended {lateness * 1000:+.0f} ms off; others used {usage.others:.0%}"
-    return waits, words, usage.others <= QUIET_SHARE
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """In ms."""
-    return statistics.quantiles(values, n=100)[percent - 1] * 1000
+    told = Run([1000 * (found[NAME % n] - answers[n]) for n in range(rate * WARM_UP_SECONDS, count)], usage)
+    late_ms = 1000 * (max(answers) - min(answers) - (count - 1) / rate)
+    print(f"  {prefix}: p50 {told.percentile(50):.1f} ms, p99 {told.percentile(99):.1f} ms, most {max(told.waits_ms):.1f} ms; "
+          f"collector {usage.seconds['collector'] / count * 1e6:.0f} us of CPU an Event, peak {peak_mb:.1f} MB; "
+          f"the last create was {late_ms:+.0f} ms late; others used {usage.others:.0%}", flush=True)
+    return told
 
 
 def measure(kafka: Kafka, directory: Path, rate: int, seconds: int, runs: int) -> None:
     print(f"latency: {rate} Events/s on kube-apiserver for {seconds} s; from the create's answer to a read_committed reader", flush=True)
-    rows, quiet = [], []
     with ApiServer(directory / "api") as api:
-        for number in range(runs):
-            waits, words, is_quiet = run(kafka, api, directory, f"latency-{number}", rate, rate * seconds)
-            rows.append(waits)
-            quiet.append(is_quiet)
-            print(f"  run {number + 1}: p50 {percentile(waits, 50):.1f} ms, p99 {percentile(waits, 99):.1f} ms, "
-                  f"most {max(waits) * 1000:.1f} ms; {words}", flush=True)
-    told = [row for row, good in zip(rows, quiet) if good]
-    if len(told) < min(3, runs):
-        told = rows
-    print(f"  {sum(quiet)} of {runs} runs were quiet; {len(told)} are told")
+        told = quiet_runs(runs, lambda n: run(kafka, api, directory, f"run-{n + 1}", rate, rate * seconds))
     for percent in (50, 99):
-        tell(f"p{percent}", [percentile(row, percent) for row in told], ".1f", "ms")
+        tell(f"p{percent}", [one.percentile(percent) for one in told], ".1f", "ms")

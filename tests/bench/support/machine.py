@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_SHARE = 0.05  # of the machine's CPU time: what others may use in a run that counts as quiet
@@ -60,20 +61,31 @@ class Usage:
         return self.others <= QUIET_SHARE
 
 
+class Measured(Protocol):
+    usage: Usage
+
+
+Run = TypeVar("Run", bound=Measured)
+
+
 def tell(label: str, values: Iterable[float], form: str = ",.0f", unit: str = "") -> None:
     row = sorted(values)
     median, low, high = (f"{value:{form}}" for value in (statistics.median(row), row[0], row[-1]))
     print(f"  {label:<34} median {median:>9}   min {low:>9}   max {high:>9}  {unit}", flush=True)
 
 
-def quiet_of(runs: Sequence, least: int = 3) -> Sequence:
-    """The runs in which nobody else used the machine; all of them when these are too few. Says which."""
+def quiet_runs(wanted: int, measure: Callable[[int], Run]) -> list[Run]:
+    """Measures until `wanted` runs were quiet, at most three times as often. Gives the quiet ones, or all of them when these are too
+    few, and says which."""
+    runs: list[Run] = []
+    while sum(run.usage.quiet for run in runs) < wanted and len(runs) < 3 * wanted:
+        runs.append(measure(len(runs)))
     quiet = [run for run in runs if run.usage.quiet]
-    if len(quiet) >= min(least, len(runs)):
-        print(f"  {len(quiet)} of {len(runs)} runs were quiet (others used at most {QUIET_SHARE:.0%} of the machine); these are told")
-        return quiet
-    print(f"  only {len(quiet)} of {len(runs)} runs were quiet: all are told, and the machine was busy with other work")
-    return runs
+    if len(quiet) < wanted:
+        print(f"  BUSY MACHINE: only {len(quiet)} of {len(runs)} runs were quiet; all are told", flush=True)
+        return runs
+    print(f"  told: the {len(quiet)} of {len(runs)} runs in which others used at most {QUIET_SHARE:.0%} of the machine", flush=True)
+    return quiet
 
 
 def describe() -> str:

@@ -32,7 +32,8 @@ class Topics:
         self._client.close()
 
     def delete(self) -> None:
-        for future in self.kafka.admin().delete_topics([f"{self.prefix}.{n}" for n in ("kubernetes", "nodes", "state")]).values():
+        admin = self.kafka.admin()  # held: its futures fail when the client goes
+        for future in admin.delete_topics([f"{self.prefix}.{name}" for name in ("kubernetes", "nodes", "state")]).values():
             future.result(timeout=20)
 
     def committed(self) -> int:
