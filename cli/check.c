@@ -72,7 +72,9 @@ static void check_kafka(struct check *c) {
     }
     struct klx_kafka_config *kafka = klx_kafka_config_new();
     struct klx_error e = { 0 };
-    size_t refused = klx_kafka_config_bind(kafka, c->settings.kafka, report, c);
+    size_t refused = c->o->no_environment
+                         ? klx_kafka_config_bind_anywhere(kafka, c->settings.kafka, report, c)
+                         : klx_kafka_config_bind(kafka, c->settings.kafka, report, c);
     if (refused == 0 && !c->o->no_environment && check_kafka_files(c) == 0 &&
         klx_kafka_config_check(kafka, &e) != 0) {
         mistake(c, c->settings.kafka, &e);

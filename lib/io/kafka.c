@@ -11,6 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/secret.h"
 
 #define PROPERTIES_MAX 64
 #define END_SECONDS 1
@@ -126,23 +127,74 @@ int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct 
     return 0;
 }
 
-size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
-                             klx_config_report_fn report, void *arg) {
+/* {file: /path} or {env: NAME}; NULL when it is neither. */
+static struct klx_secret *secret_in(const struct klx_config_node *n) {
+    const struct klx_config_node *only =
+        klx_config_type(n) == KLX_CONFIG_MAP ? klx_config_first(n) : NULL;
+    if (only == NULL || klx_config_next(only) != NULL || klx_config_scalar(only).n == 0) {
+        return NULL;
+    }
+    return klx_sv_eq(klx_config_key(only), KLX_SV("file"))
+               ? klx_secret_from_file(klx_config_scalar(only))
+           : klx_sv_eq(klx_config_key(only), KLX_SV("env"))
+               ? klx_secret_from_env(klx_config_scalar(only))
+               : NULL;
+}
+
+static void set_secret(struct klx_kafka_config *c, const struct klx_config_node *n, bool anywhere,
+                       struct klx_error *e) {
+    struct klx_secret *secret = secret_in(n);
+    struct klx_error inner = { 0 };
+    struct klx_sv value;
+    if (secret == NULL) {
+        klx_config_fail(n, e, "expected a value, or {file: /path} or {env: NAME} that holds it");
+        return;
+    }
+    int rc = klx_secret_get(secret, &value, &inner);
+    if (rc == 0) {
+        rc = klx_kafka_config_set(c, klx_config_key(n), value, &inner);
+    } else if (anywhere) {
+        rc = 0;
+    }
+    if (rc != 0) {
+        klx_config_fail(n, e, "%s", inner.text);
+    }
+    klx_secret_free(secret);
+}
+
+static void set_member(struct klx_kafka_config *c, const struct klx_config_node *n, bool anywhere,
+                       struct klx_error *e) {
+    struct klx_error inner = { 0 };
+    if (klx_config_type(n) != KLX_CONFIG_SCALAR) {
+        set_secret(c, n, anywhere, e);
+    } else if (klx_kafka_config_set(c, klx_config_key(n), klx_config_scalar(n), &inner) != 0) {
+        klx_config_fail(n, e, "%s", inner.text);
+    }
+}
+
+static size_t bind_members(struct klx_kafka_config *c, const struct klx_config_node *map,
+                           bool anywhere, klx_config_report_fn report, void *arg) {
     size_t refused = 0;
     const struct klx_config_node *n = klx_config_first(map);
     for (; n != NULL; n = klx_config_next(n)) {
-        struct klx_error inner = { 0 }, e = { 0 };
-        if (klx_config_type(n) != KLX_CONFIG_SCALAR) {
-            klx_config_fail(n, &e, "expected a single value");
-        } else if (klx_kafka_config_set(c, klx_config_key(n), klx_config_scalar(n), &inner) != 0) {
-            klx_config_fail(n, &e, "%s", inner.text);
-        }
+        struct klx_error e = { 0 };
+        set_member(c, n, anywhere, &e);
         if (e.code != 0) {
             report(arg, e.text);
             refused++;
         }
     }
     return refused;
+}
+
+size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
+                             klx_config_report_fn report, void *arg) {
+    return bind_members(c, map, false, report, arg);
+}
+
+size_t klx_kafka_config_bind_anywhere(struct klx_kafka_config *c, const struct klx_config_node *map,
+                                      klx_config_report_fn report, void *arg) {
+    return bind_members(c, map, true, report, arg);
 }
 
 int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) {

@@ -16,9 +16,13 @@ struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c);
    Refused as well: what klaxon decides itself (transactional.id, enable.auto.commit, group.id, callbacks …), with the reason. */
 int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value,
                          struct klx_error *e) KLX_MUST_CHECK;
-/* Sets each member of the `kafka:` map. Those that are refused are reported with their place; the result is their number. */
+/* Sets each member of the `kafka:` map: a value, or {file: /path} or {env: NAME} that holds it, read once. Those that are refused are
+   reported with their place; the result is their number. */
 size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
                              klx_config_report_fn report, void *arg);
+/* The same where the secrets are not: such a property is left out, and no mistake. */
+size_t klx_kafka_config_bind_anywhere(struct klx_kafka_config *c, const struct klx_config_node *map,
+                                      klx_config_report_fn report, void *arg);
 /* What only shows when a client is made of all the properties: a CA file that is not there, a mechanism without its user … Connects to
    nothing. -EINVAL with librdkafka's words. */
 int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) KLX_MUST_CHECK;

@@ -145,26 +145,42 @@ static bool is_channel_name(struct klx_sv s) {
     return s.n > 0 && s.n <= CHANNEL_NAME_BYTES_MAX;
 }
 
-/* Whether all secrets and other files can be read. Those that cannot are said here, for every kind of sink in the same words. */
-static bool read_secrets(struct binder *b, const struct klx_sink_ops *ops,
-                         const struct klx_config_node *n, void *config) {
-    bool all = true;
+static struct klx_secret *secret_of(const struct klx_config_field *f, const void *config) {
+    bool is_file = f->kind == KLX_CFG_SECRET || f->kind == KLX_CFG_FILE;
+    return is_file ? *(struct klx_secret *const *)((const char *)config + f->offset) : NULL;
+}
+
+static bool is_readable(struct klx_secret *secret, struct klx_error *why) {
+    struct klx_sv value;
+    return secret == NULL || klx_secret_get(secret, &value, why) == 0;
+}
+
+/* Secrets and other files that cannot be read are said here, for every kind of sink in the same words. */
+static void read_secrets(struct binder *b, const struct klx_sink_ops *ops,
+                         const struct klx_config_node *n, const void *config) {
     for (const struct klx_config_field *f = ops->fields; f->key != NULL; f++) {
-        bool is_file = f->kind == KLX_CFG_SECRET || f->kind == KLX_CFG_FILE;
-        struct klx_secret *secret =
-            is_file ? *(struct klx_secret **)((char *)config + f->offset) : NULL;
         struct klx_error e = { 0 }, why = { 0 };
-        struct klx_sv value;
-        if (secret == NULL || klx_secret_get(secret, &value, &why) == 0) {
-            continue;
-        }
-        all = false;
-        if (!b->anywhere) {
+        if (!is_readable(secret_of(f, config), &why) && !b->anywhere) {
             klx_config_fail(klx_config_get(n, f->key), &e, "%s", why.text);
             klx_settings_report(&b->r, &e);
         }
     }
-    return all;
+}
+
+/* What the sink's own check says of such a file is said already, or not to be said. */
+static bool is_about_unreadable(const struct klx_sink_ops *ops, const struct klx_config_node *n,
+                                const void *config, const char *text) {
+    for (const struct klx_config_field *f = ops->fields; f->key != NULL; f++) {
+        struct klx_error place = { 0 }, why = { 0 };
+        if (is_readable(secret_of(f, config), &why)) {
+            continue;
+        }
+        klx_config_fail(klx_config_get(n, f->key), &place, "%s", "");
+        if (klx_sv_starts(klx_sv(text), klx_sv(place.text))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_node *n,
@@ -172,9 +188,11 @@ static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_n
     size_t before = b->r.mistakes;
     void *config = klx_new_bytes(ops->config_bytes > 0 ? ops->config_bytes : 1);
     klx_config_bind_all(n, ops->fields, config, klx_settings_report_text, &b->r);
-    bool complete = read_secrets(b, ops, n, config) && b->r.mistakes == before;
+    bool complete = b->r.mistakes == before;
+    read_secrets(b, ops, n, config);
     struct klx_error e = { 0 };
-    if (complete && ops->check != NULL && ops->check(config, n, &e) != 0) {
+    if (complete && ops->check != NULL && ops->check(config, n, &e) != 0 &&
+        !is_about_unreadable(ops, n, config, e.text)) {
         klx_settings_report(&b->r, &e);
     }
     if (b->r.mistakes != before) {

@@ -73,8 +73,7 @@ struct klx_sinks_settings {
 size_t klx_sinks_settings_bind(const struct klx_settings *s, const struct klx_sink_ops *const *ops,
                                size_t ops_n, struct klx_sinks_settings *ret,
                                void (*report)(void *arg, const char *text), void *arg);
-/* The same where the secrets are not, such as the checks of a pull request: one that cannot be read is no mistake, and what only the
-   sink's own `check` could say of its channel stays unsaid. */
+/* The same where the secrets are not, such as the checks of a pull request: one that cannot be read is no mistake. */
 size_t klx_sinks_settings_bind_anywhere(const struct klx_settings *s,
                                         const struct klx_sink_ops *const *ops, size_t ops_n,
                                         struct klx_sinks_settings *ret,

@@ -79,7 +79,8 @@ struct klx_sink_ops {
     size_t payload_bytes_max;
     int64_t min_interval_ms; /* between two sends of one channel; 0: none */
 
-    /* MAY: what the table cannot say. `at` is for the error's place. The secrets of the table can be read by then. */
+    /* MAY: what the table cannot say. `at` is for the error's place. A secret or file of the table that cannot be read is reported
+       already: what is said at its place is dropped. */
     int (*check)(const void *config, const struct klx_config_node *at, struct klx_error *e);
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
     int (*open)(const struct klx_sink_env *env, const char *name, const void *config,

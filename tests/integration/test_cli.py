@@ -156,6 +156,16 @@ def test_a_broker_that_lets_nobody_create_topics(binaries: Path, tmp_path: Path,
     assert sum(line.startswith("  g.") for line in done.stderr.splitlines()) == 10
 
 
+def test_a_password_comes_from_a_file(binaries: Path, tmp_path: Path, guarded: str) -> None:
+    klaxon = Klaxon(binaries, tmp_path, guarded, "g.")
+    klaxon.configure("", kafka=credentials(f"{{ file: {tmp_path}/password }}"))
+    assert klaxon.run("check").stdout.startswith(f"{klaxon.config}:1:")
+    assert klaxon.run("check", "--no-environment").returncode == 0
+    (tmp_path / "password").write_text("wonder\n")
+    assert klaxon.run("check").returncode == 0
+    assert klaxon.run("topics", "list").returncode == 0
+
+
 def test_credentials_that_are_not_accepted(binaries: Path, tmp_path: Path, guarded: str) -> None:
     klaxon = Klaxon(binaries, tmp_path, guarded, "g.")
     klaxon.configure("", kafka=credentials("queen-of-hearts"))
@@ -424,8 +434,8 @@ def test_options_may_stand_before_the_command(klaxon: Klaxon, tmp_path: Path) ->
 GOOD = """collector: {{ listen: "127.0.0.1:9464" }}
 clusters: [ {{ name: prod-weu, kubeconfig: {kubeconfig}, sources: {{ events: {{}}, nodes: {{}} }} }} ]
 sinks: {{ slack: {{ listen: ":9465" }} }}
-channels: {{ ops: {{ slack: {{ webhook_url: {{ file: {secret} }} }} }} }}
-subscriptions: [ {{ team: operations, topics: [nodes], match: {{ cluster: "prod-*" }}, channels: [ops] }} ]
+channels: {{ ops: {{ slack: {{ webhook_url: {{ file: {secret} }} }} }}, mail: {{ email: {{ {email} }} }} }}
+subscriptions: [ {{ team: operations, topics: [nodes], match: {{ cluster: "prod-*" }}, channels: [ops, mail] }} ]
 """
 
 
@@ -433,17 +443,18 @@ subscriptions: [ {{ team: operations, topics: [nodes], match: {{ cluster: "prod-
 def checked(klaxon: Klaxon, tmp_path: Path) -> Klaxon:
     secret = tmp_path / "secret"
     secret.write_text("https://hooks.slack.com/services/T0/B0/c2VjcmV0\n")
-    klaxon.configure(GOOD.format(kubeconfig=kubeconfig(tmp_path), secret=secret))
+    klaxon.configure(GOOD.format(kubeconfig=kubeconfig(tmp_path), secret=secret,
+                                 email="to: [ops@example.com], from: klaxon@example.com, smtp: smtp://mail.example.com"))
     return klaxon
 
 
 def test_check_of_a_good_configuration(checked: Klaxon) -> None:
     done = checked.run("check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{checked.config}: 1 cluster, 1 channel, 1 subscription: valid\n"
+    assert done.stdout == f"{checked.config}: 1 cluster, 2 channels, 1 subscription: valid\n"
     assert json.loads(checked.run("check", "-o", "json").stdout) == {
         "apiVersion": "klaxon.io/v1", "kind": "CheckResult", "file": str(checked.config), "valid": True, "mistakes": 0, "warnings": 0,
-        "clusters": 1, "channels": 1, "subscriptions": 1, "findings": []}
+        "clusters": 1, "channels": 2, "subscriptions": 1, "findings": []}
     assert checked.run("check", "-o", "github").stdout == ""
 
 
@@ -451,7 +462,7 @@ def test_check_of_a_good_configuration(checked: Klaxon) -> None:
     ("channels: { ops:", "chanels: { ops:", "6:1", 'unknown key "chanels", did you mean "channels"?'),
     ("team: operations,", "", "7:18", 'subscriptions[0]: "team" is missing'),
     ("team: operations", "team: [a]", "7:26", "subscriptions[0].team: expected the name of the team"),
-    ("channels: [ops]", "channels: [opps]", "7:96", 'subscriptions[0].channels[0]: there is no channel "opps", did you mean "ops"?'),
+    ("channels: [ops,", "channels: [opps,", "7:96", 'subscriptions[0].channels[0]: there is no channel "opps", did you mean "ops"?'),
     ("topics: [nodes]", "topics: [noodes]", "7:47", 'there is no topic "noodes", did you mean "nodes"?'),
     ("match: { cluster", "match: { clutser", "7:64", 'unknown key "clutser", did you mean "cluster"?'),
     ('"prod-*"', '"~("', "7:73", 'subscriptions[0].match.cluster: pattern "~(": missing closing parenthesis'),
@@ -460,6 +471,9 @@ def test_check_of_a_good_configuration(checked: Klaxon) -> None:
     ("events: {}", "evnts: {}", None, 'there is no source "evnts", did you mean "events"?'),
     ("kubeconfig: /", "kubeconfig: /nowhere/", "4:43", "clusters[0].kubeconfig: cannot read /nowhere/"),
     ("{ file: /", "{ file: /nowhere/", "6:42", "channels.ops.slack.webhook_url: cannot read file /nowhere/"),
+    ("to: [ops@example.com]", "to: [ops]", None, "channels.mail.email.to[0]: "),
+    ("from: klaxon@", "form: klaxon@", None, 'unknown key "form", did you mean "from"?'),
+    ("smtp: smtp:", "smtp: http:", None, "channels.mail.email.smtp: "),
     ('kafka: {', 'kafka: { ssl.ca.location: /nowhere/ca.pem,', "1:27", "kafka.ssl.ca.location: cannot read /nowhere/ca.pem"),
     ('kafka: {', 'kafka: { group.id: x,', "1:20", "group.id cannot be set: each sink has its own"),
     ('listen: "127.0.0.1:9464"', 'listen: { port: 1 }', "3:22", "collector.listen: expected a single value, found a map"),

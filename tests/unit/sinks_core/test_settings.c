@@ -31,9 +31,17 @@ static const struct klx_config_field fields[] = {
     { .key = NULL },
 };
 
+/* As the sinks' own do: what is in the configuration, then what is in its secrets. */
 static int check(const void *config, const struct klx_config_node *at, struct klx_error *e) {
     const struct config *c = config;
-    return strcmp(c->color, "none") == 0 ? klx_config_fail(at, e, "none is no color") : 0;
+    struct klx_sv url;
+    struct klx_error why = { 0 };
+    if (strcmp(c->color, "none") == 0) {
+        return klx_config_fail(at, e, "none is no color");
+    }
+    return klx_secret_get(c->webhook_url, &url, &why) == 0
+               ? 0
+               : klx_config_fail(klx_config_get(at, "webhook_url"), e, "%s", why.text);
 }
 
 static const struct klx_sink_ops slack = {
@@ -241,7 +249,7 @@ static const struct {
       "unknown key \"colour\", did you mean \"color\"?" },
     { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_URL}, color: none } } }\n",
       ".yaml:2:27: channels.ops.slack: none is no color" },
-    { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}, color: none } } }\n",
+    { "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}} } }\n",
       ".yaml:2:42: channels.ops.slack.webhook_url: environment variable KLX_TEST_NONE is not set" },
     { OPS "subscriptions: [ { topics: nodes, channels: ops } ]\n",
       ".yaml:3:18: subscriptions[0]: \"team\" is missing: who is told" },
@@ -330,6 +338,12 @@ static void without_its_secrets_the_rest_is_checked(void **state) {
               true);
     expect_none(&o);
     assert_ptr_equal(o.sinks.channels[0].ops, &slack);
+    release(&o);
+    bind_with(&o,
+              "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}, color: none } } }\n",
+              ops, 1, true);
+    assert_int_equal(o.mistakes, 1);
+    assert_non_null(strstr(klx_buf_str(&o.said), "none is no color"));
     release(&o);
     bind_with(&o, "channels: { ops: { slack: { webhook_url: {env: KLX_TEST_NONE}, colr: x } } }\n",
               ops, 1, true);
