@@ -5,6 +5,7 @@
 
 #include "collector/detectors/detector.h"
 #include "collector/detectors/hpa_rules.h"
+#include "collector/detectors/pod_rules.h"
 #include "collector/detectors/scaling.h"
 #include "lib/base/mem.h"
 
@@ -18,6 +19,7 @@ static void *create(struct klx_sv cluster) {
 static void destroy(void *detector) {
     struct klx_scaling *d = detector;
     klx_hpa_forget_all(d);
+    klx_pod_forget_all(d);
     free(d->cluster);
     free(d);
 }
@@ -28,6 +30,9 @@ static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     if (klx_sv_eq(half, KLX_SV("hpa"))) {
         return klx_hpa_restore(detector, namespace, name, value);
     }
+    if (klx_sv_eq(half, KLX_SV("pod"))) {
+        return klx_pod_restore(detector, namespace, name, value);
+    }
     return -EBADMSG;
 }
 
@@ -36,6 +41,8 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     struct klx_scaling_call c = { .d = detector, .out = out, .o = o, .now_us = now_us };
     if (o->kind == KLX_OBSERVED_HPA) {
         klx_hpa_observe(&c);
+    } else if (o->kind == KLX_OBSERVED_POD) {
+        klx_pod_observe(&c);
     } else if (o->kind == KLX_OBSERVED_EVENT &&
                klx_sv_eq(o->event.about_kind, KLX_SV("HorizontalPodAutoscaler"))) {
         klx_hpa_observe_event(&c);
@@ -48,6 +55,8 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
     if (kind == KLX_OBSERVED_HPA) {
         klx_hpa_relisted(&c, listed, arg);
+    } else if (kind == KLX_OBSERVED_POD) {
+        klx_pod_relisted(&c, listed, arg);
     }
 }
 
@@ -55,9 +64,11 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
     struct klx_scaling *d = detector;
     bool due = d->next_us != KLX_TIME_NONE && d->next_us <= now_us;
-    if (d->changed || due) {
-        d->next_us = klx_hpa_tick(&c);
-        d->changed = false;
+    if (due || d->restored) {
+        d->next_us = KLX_TIME_NONE;
+        d->restored = false;
+        klx_hpa_tick(&c);
+        klx_pod_tick(&c);
     }
     return d->next_us;
 }

@@ -42,7 +42,6 @@ static struct klx_hpa_entry *add(struct klx_scaling *d, struct klx_sv namespace,
 static void forget(struct klx_scaling *d, struct klx_hpa_entry *e) {
     HASH_DEL(d->hpas, e);
     free(e);
-    d->changed = true;
 }
 
 void klx_hpa_forget_all(struct klx_scaling *d) {
@@ -63,7 +62,7 @@ int klx_hpa_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_s
     e = e != NULL ? e : add(d, namespace, name);
     e->h = h;
     klx_scaling_mark(value, e->written);
-    d->changed = true;
+    d->restored = true;
     return 0;
 }
 
@@ -72,6 +71,7 @@ static void save(struct klx_scaling_call *c, struct klx_hpa_entry *e) {
     klx_buf_init(&value, STATE_BYTES_MAX);
     klx_hpa_state_write(&e->h, &value);
     klx_scaling_save(c, "hpa", e->h.namespace, e->h.name, klx_buf_sv(&value), e->written);
+    klx_scaling_wake(c->d, klx_hpa_next(&e->h));
 }
 
 const struct klx_hpa_state *klx_hpa_of(const struct klx_scaling *d, const char *namespace,
@@ -320,12 +320,15 @@ void klx_hpa_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, stru
     }
 }
 
-int64_t klx_hpa_tick(struct klx_scaling_call *c) {
+void klx_hpa_tick(struct klx_scaling_call *c) {
     struct klx_hpa_entry *e = NULL, *following = NULL;
-    int64_t next_us = KLX_TIME_NONE;
     HASH_ITER(hh, c->d->hpas, e, following) {
-        next_us = klx_scaling_earlier(next_us, klx_hpa_due(c, &e->h, NULL));
-        save(c, e);
+        int64_t due_us = klx_hpa_next(&e->h);
+        if (due_us != KLX_TIME_NONE && due_us <= c->now_us) {
+            klx_hpa_due(c, &e->h, NULL);
+            save(c, e);
+        } else {
+            klx_scaling_wake(c->d, due_us);
+        }
     }
-    return next_us;
 }

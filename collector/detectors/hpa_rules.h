@@ -31,8 +31,8 @@ void klx_hpa_observe(struct klx_scaling_call *c);
 void klx_hpa_observe_event(struct klx_scaling_call *c);
 void klx_hpa_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, struct klx_sv name),
                       void *arg);
-/* Fires what is due; returns when the next is. */
-int64_t klx_hpa_tick(struct klx_scaling_call *c);
+/* Fires what is due, and sets the timers for what is not yet. */
+void klx_hpa_tick(struct klx_scaling_call *c);
 int klx_hpa_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_sv name,
                     struct klx_sv value) KLX_MUST_CHECK;
 void klx_hpa_forget_all(struct klx_scaling *d);

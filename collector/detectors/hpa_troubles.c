@@ -226,23 +226,29 @@ void klx_hpa_turn(struct klx_scaling_call *c, struct klx_hpa_state *h, int direc
     }
 }
 
-int64_t klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h,
-                    const struct klx_hpa_view *v) {
+int64_t klx_hpa_next(const struct klx_hpa_state *h) {
     int64_t next_us = KLX_TIME_NONE;
+    for (size_t i = 0; i < KLX_HPA_TROUBLES_N; i++) {
+        next_us = klx_scaling_earlier(next_us, h->troubles[i].due_us);
+    }
+    return next_us;
+}
+
+void klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h,
+                 const struct klx_hpa_view *v) {
     for (size_t i = 0; i < KLX_HPA_TROUBLES_N; i++) {
         struct work w = work_on(c, h, v, (enum klx_hpa_trouble_kind)i);
         int64_t due_us = w.t->due_us;
-        if (due_us != KLX_TIME_NONE && due_us <= c->now_us) {
-            w.t->due_us = KLX_TIME_NONE;
-            if (w.kind == KLX_HPA_FLAPPING) {
-                end(&w, due_us);
-            } else {
-                open_incident(&w, due_us);
-            }
+        if (due_us == KLX_TIME_NONE || due_us > c->now_us) {
+            continue;
         }
-        next_us = klx_scaling_earlier(next_us, w.t->due_us);
+        w.t->due_us = KLX_TIME_NONE;
+        if (w.kind == KLX_HPA_FLAPPING) {
+            end(&w, due_us);
+        } else {
+            open_incident(&w, due_us);
+        }
     }
-    return next_us;
 }
 
 static void tell_removed(struct klx_scaling_call *c, struct klx_hpa_state *h,

@@ -12,8 +12,9 @@ void klx_hpa_weigh(struct klx_scaling_call *c, struct klx_hpa_state *h,
 /* The HPA scaled up (1) or down (-1). */
 void klx_hpa_turn(struct klx_scaling_call *c, struct klx_hpa_state *h, int direction, int64_t at_us,
                   const struct klx_hpa_view *v);
-/* Tells what is due, with the object when there is one; returns when the next is. */
-int64_t klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h,
-                    const struct klx_hpa_view *v);
+/* When the next of them is due; KLX_TIME_NONE: none. */
+int64_t klx_hpa_next(const struct klx_hpa_state *h);
+/* Tells what is due, with the object when there is one. */
+void klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h, const struct klx_hpa_view *v);
 /* The HPA is gone: tells it, as the end of whatever is open. */
 void klx_hpa_removed(struct klx_scaling_call *c, struct klx_hpa_state *h);

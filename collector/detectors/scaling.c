@@ -64,11 +64,14 @@ void klx_scaling_save(struct klx_scaling_call *c, const char *kind, const char *
         return;
     }
     memcpy(written, mark, sizeof(mark));
-    c->d->changed = true;
     c->out->state(c->out,
                   klx_arena_printf(c->out->arena, "%s/autoscaling/%s/%s/%s", c->d->cluster, kind,
                                    namespace, name),
                   value);
+}
+
+void klx_scaling_wake(struct klx_scaling *d, int64_t at_us) {
+    d->next_us = klx_scaling_earlier(d->next_us, at_us);
 }
 
 static void write_object(struct klx_jw *w, const struct klx_scaling_object *about) {

@@ -29,8 +29,8 @@ struct klx_scaling {
     char *cluster;
     struct klx_hpa_entry *hpas; /* uthash by "namespace/name" */
     struct klx_pod_entry *pods;
-    int64_t next_us; /* when the next timer is due; KLX_TIME_NONE: none */
-    bool changed;    /* next_us is to be found anew */
+    int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
+    bool restored;   /* timers may be set that next_us does not know of */
 };
 
 /* One call's surroundings, so that helpers need few parameters. */
@@ -73,6 +73,8 @@ void klx_scaling_tell(struct klx_scaling_call *c, const struct klx_scaling_objec
 void klx_scaling_save(struct klx_scaling_call *c, const char *kind, const char *namespace,
                       const char *name, struct klx_sv value,
                       char written[static KLX_HASH_TEXT_BYTES]);
+/* A timer is set for at_us, or none (KLX_TIME_NONE). */
+void klx_scaling_wake(struct klx_scaling *d, int64_t at_us);
 /* What `written` is for a record that was restored. */
 void klx_scaling_mark(struct klx_sv value, char written[static KLX_HASH_TEXT_BYTES]);
 

@@ -194,6 +194,26 @@ static void add_hpa_facts(struct maker *m) {
     add_metrics(m);
 }
 
+static void add_container_facts(struct maker *m) {
+    const struct klx_json *c = klx_json_get(m->data, "container");
+    struct klx_sv kind = klx_json_str(m->data, "workload.kind");
+    if (c == NULL) {
+        return;
+    }
+    add_fact(m, "Container", klx_json_str(c, "name"));
+    if (kind.n > 0) {
+        add_fact(m, "Workload",
+                 klx_arena_printf(m->arena, "%.*s %.*s", KLX_SV_FMT(kind),
+                                  KLX_SV_FMT(klx_json_str(m->data, "workload.name"))));
+    }
+    add_fact(m, "Node", klx_json_str(m->data, "node"));
+    add_fact(m, "Memory limit", klx_json_str(c, "limit"));
+    int64_t ooms = klx_json_int(m->data, "incident.oomKills", 0);
+    if (ooms > 0) {
+        add_fact(m, "OOM kills", klx_arena_printf(m->arena, "%lld", (long long)ooms));
+    }
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -207,6 +227,7 @@ static void add_facts(struct maker *m) {
     }
     add_node_facts(m);
     add_hpa_facts(m);
+    add_container_facts(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, "From", "since");
     add_since(m, "Incident began", "incident.opened");
@@ -239,7 +260,8 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv name = klx_json_str(m->data, "object.name");
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
-    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED;
+    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED ||
+                m->event->kind == KLX_KIND_POD_GONE;
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }

@@ -3,9 +3,10 @@
  * JSON and goes through its source.
  *
  *     > 00:00 hpa NAME … [baseline|resync]               as tests/unit/support/fake_hpa.h says
- *     > 00:00 delete-hpa NAME
+ *     > 00:00 pod NAME … [baseline|resync]               as tests/unit/support/fake_pod.h says
+ *     > 00:00 delete-hpa NAME          > 00:00 delete-pod NAME
  *     > 00:00 rescale NAME SIZE REASON…                  the Event of it
- *     > 00:00 relist-hpa NAMESPACE/NAME…
+ *     > 00:00 relist-hpa NAMESPACE/NAME…                 > 00:00 relist-pods NAMESPACE/NAME…
  *     > 00:00 frame SOURCE {"type":…,"object":…}         as it came from an API server
  */
 #include "tests/unit/support/support.h"
@@ -16,10 +17,12 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 #include "tests/unit/support/fake_hpa.h"
+#include "tests/unit/support/fake_pod.h"
 #include "tests/unit/support/transcript.h"
 
 struct cluster {
     struct fake_hpas hpas;
+    struct fake_pods pods;
 };
 
 static const struct klx_json *parse(struct transcript *t, struct klx_sv text) {
@@ -45,6 +48,13 @@ static void observe_hpa(struct transcript *t, const char *line, struct klx_sv re
     struct cluster *c = t->arg;
     struct klx_sv text = fake_hpa_json(&c->hpas, t, line, klx_sv_cut(&rest, ' '));
     observe(t, line, &klx_source_hpa, change, parse(t, text));
+}
+
+static void observe_pod(struct transcript *t, const char *line, struct klx_sv rest,
+                        enum klx_change change) {
+    struct cluster *c = t->arg;
+    struct klx_sv text = fake_pod_json(&c->pods, t, line, klx_sv_cut(&rest, ' '));
+    observe(t, line, &klx_source_pods, change, parse(t, text));
 }
 
 static void observe_rescale(struct transcript *t, const char *line, struct klx_sv rest) {
@@ -97,6 +107,12 @@ static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
         observe_hpa(t, line, rest, KLX_CHANGE_MODIFIED);
     } else if (klx_sv_eq(verb, KLX_SV("delete-hpa"))) {
         observe_hpa(t, line, rest, KLX_CHANGE_DELETED);
+    } else if (klx_sv_eq(verb, KLX_SV("pod"))) {
+        observe_pod(t, line, rest, KLX_CHANGE_MODIFIED);
+    } else if (klx_sv_eq(verb, KLX_SV("delete-pod"))) {
+        observe_pod(t, line, rest, KLX_CHANGE_DELETED);
+    } else if (klx_sv_eq(verb, KLX_SV("relist-pods"))) {
+        relist(t, line, KLX_OBSERVED_POD);
     } else if (klx_sv_eq(verb, KLX_SV("rescale"))) {
         observe_rescale(t, line, rest);
     } else if (klx_sv_eq(verb, KLX_SV("relist-hpa"))) {
@@ -130,25 +146,30 @@ static void a_broken_state_is_refused(void **state) {
     for (size_t i = 0; i < KLX_COUNT(bad); i++) {
         assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("hpa/ns/name"), klx_sv(bad[i])),
                          -EBADMSG);
+        assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("pod/ns/name"), klx_sv(bad[i])),
+                         -EBADMSG);
     }
     assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("x/ns/name"), KLX_SV("{}")),
                      -EBADMSG);
     klx_detector_autoscaling.destroy(d);
 }
 
-#define TRANSCRIPT(name)                                                                           \
-    { name, transcript, NULL, NULL, (void *)(uintptr_t)name }, {                                   \
-        name " (restarting)", transcript_with_restarts, NULL, NULL, (void *)(uintptr_t)name        \
-    }
+static const char *const names[] = {
+    "scale",    "scale-by-another", "at-max",       "at-min",     "blind",    "bounds",
+    "flapping", "hpa-removed",      "hpa-baseline", "hpa-relist", "hpa-idle", "oom-once",
+    "oom-loop", "oom-hpa",          "oom-shapes",   "killed",     "wave",     "crash-loop",
+    "pod-gone", "pod-baseline",     "pod-relist",   "pod-idle",
+};
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TRANSCRIPT("scale"),        TRANSCRIPT("scale-by-another"),
-        TRANSCRIPT("at-max"),       TRANSCRIPT("at-min"),
-        TRANSCRIPT("blind"),        TRANSCRIPT("bounds"),
-        TRANSCRIPT("flapping"),     TRANSCRIPT("hpa-removed"),
-        TRANSCRIPT("hpa-baseline"), TRANSCRIPT("hpa-relist"),
-        TRANSCRIPT("hpa-idle"),     cmocka_unit_test(a_broken_state_is_refused),
+    struct CMUnitTest tests[2 * KLX_COUNT(names) + 1] = {
+        cmocka_unit_test(a_broken_state_is_refused),
     };
+    for (size_t i = 0; i < KLX_COUNT(names); i++) {
+        void *name = (void *)(uintptr_t)names[i];
+        tests[2 * i + 1] = (struct CMUnitTest){ names[i], transcript, NULL, NULL, name };
+        tests[2 * i + 2] =
+            (struct CMUnitTest){ names[i], transcript_with_restarts, NULL, NULL, name };
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
