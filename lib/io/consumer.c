@@ -4,6 +4,7 @@
  */
 #include "lib/io/consumer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 
 #define SERVE_EVERY_MS 500
 #define CLOSING_EVERY_MS 20
+#define CHECK_EVERY_MS 5000
 
 struct klx_consumer {
     struct klx_loop *loop;
@@ -26,10 +28,15 @@ struct klx_consumer {
     struct klx_feed *group, *records, *closing;
     struct klx_trouble trouble;
     struct klx_backoff backoff;
-    bool working; /* the start is looked up on the pool: rk and `start` are its */
-    bool begun;   /* the start is known: it is a member, or about to be */
+    bool looking_up; /* on the pool: rk, `begun` and `start` are its */
+    bool begun;      /* the start is known: it is a member, or about to be */
     bool from_beginning;
     struct klx_group_start start;
+    struct klx_timer *check;     /* active: there was trouble, which may last */
+    bool checking;               /* on the pool: rk, `state` and `wrong` are its */
+    char doubt[KLX_KAFKA_WORDS]; /* the trouble */
+    enum klx_group_state state;
+    char wrong[KLX_KAFKA_WORDS];
     rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
     bool paused;
     bool dead;               /* fatal, or told to stop: hands out nothing more */
@@ -47,28 +54,59 @@ static void say_trouble(void *arg, const char *what) {
     }
 }
 
+/* librdkafka tells once. While what it told of lasts, it is asked for. The words are borrowed for the call. */
+static void doubt(struct klx_consumer *c, const char *words) {
+    char copy[KLX_KAFKA_WORDS];
+    if (c->dead) {
+        return;
+    }
+    snprintf(copy, sizeof(copy), "%s", words);
+    memcpy(c->doubt, copy, sizeof(copy));
+    klx_timer_start(c->check, CHECK_EVERY_MS);
+    klx_trouble_add(&c->trouble, copy); /* last: it may free c */
+}
+
+static void check(void *arg) {
+    struct klx_consumer *c = arg;
+    c->state = klx_group_check(c->rk, c->topics, c->wrong, sizeof(c->wrong));
+}
+
+static void on_checked(void *arg) {
+    struct klx_consumer *c = arg;
+    c->checking = false;
+    if (c->freed) {
+        klx_consumer_free(c);
+    } else if (c->state == KLX_GROUP_FINE) {
+        klx_trouble_clear(&c->trouble);
+    } else {
+        doubt(c, c->state == KLX_GROUP_AWAY ? c->doubt : c->wrong);
+    }
+}
+
+static void on_check_time(void *arg) {
+    struct klx_consumer *c = arg;
+    if (!c->dead && !c->checking && !c->looking_up) {
+        c->checking = true;
+        klx_work(c->loop, check, on_checked, c);
+    }
+}
+
 static void on_error(struct klx_consumer *c, rd_kafka_resp_err_t err, const char *topic,
                      const char *detail) {
     char words[KLX_KAFKA_WORDS];
-    if (klx_kafka_passes(err)) {
+    if (klx_kafka_passes(err) || c->dead) {
         return;
     }
-    switch (err) {
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        klx_kafka_words(c->rk, err, topic, words, sizeof(words));
-        klx_trouble_add(&c->trouble, words);
-        return;
-    case RD_KAFKA_RESP_ERR__FATAL:
-        if (!c->dead) {
-            rd_kafka_fatal_error(c->rk, words, sizeof(words));
-            c->dead = true;
-            c->cb.on_fatal(c->cb.arg, words);
-        }
-        return;
-    default:
+    if (err == RD_KAFKA_RESP_ERR__FATAL) {
+        rd_kafka_fatal_error(c->rk, words, sizeof(words));
+        c->dead = true;
+        c->cb.on_fatal(c->cb.arg, words);
+    } else if (topic != NULL) {
+        klx_kafka_topic_words(c->rk, err, topic, words, sizeof(words));
+        doubt(c, words);
+    } else {
         klx_kafka_words(c->rk, err, detail, words, sizeof(words));
-        klx_trouble_add(&c->trouble, words);
+        doubt(c, words);
     }
 }
 
@@ -227,7 +265,7 @@ static void look_up_start(void *arg) {
 
 static void on_looked_up(void *arg) {
     struct klx_consumer *c = arg;
-    c->working = false;
+    c->looking_up = false;
     if (c->freed) {
         klx_consumer_free(c);
     } else if (c->dead) {
@@ -245,7 +283,7 @@ static void begin(struct klx_consumer *c) {
         join(c);
         return;
     }
-    c->working = true;
+    c->looking_up = true;
     klx_work(c->loop, look_up_start, on_looked_up, c);
 }
 
@@ -320,6 +358,7 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
     c->records = klx_feed_new(l, c->read, SERVE_EVERY_MS, take_record, c);
     c->group =
         klx_feed_new(l, rd_kafka_queue_get_consumer(c->rk), SERVE_EVERY_MS, take_of_group, c);
+    c->check = klx_timer_new(l, on_check_time, c);
     c->timer = klx_timer_new(l, on_timer, c);
     klx_timer_start(c->timer, 0);
     *ret = c;
@@ -377,7 +416,7 @@ void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stoppe
     c->stop_arg = arg;
     c->dead = true;
     klx_trouble_clear(&c->trouble);
-    bool member = !c->working && c->begun;
+    bool member = !c->looking_up && c->begun;
     klx_timer_start(c->timer, member ? wait_ms : 0);
     if (member) {
         leave_group(c);
@@ -391,10 +430,12 @@ void klx_consumer_free(struct klx_consumer *c) {
     c->freed = c->dead = c->over = true;
     c->on_stopped = NULL;
     klx_timer_stop(c->timer);
-    if (c->in_callback || c->working) {
+    klx_timer_stop(c->check);
+    if (c->in_callback || c->looking_up || c->checking) {
         return; /* comes again when librdkafka, or the work, is done */
     }
     klx_timer_free(c->timer);
+    klx_timer_free(c->check);
     klx_trouble_release(&c->trouble);
     klx_feed_free(c->closing);
     klx_feed_free(c->records);

@@ -35,8 +35,10 @@ struct klx_consumer_callbacks {
     void (*on_assigned)(void *arg, const char *topic, int32_t partition);
     /* Everything about the partition that has no verdict is somebody else's now; a later store for it is ignored. */
     void (*on_revoked)(void *arg, const char *topic, int32_t partition);
-    /* "Kafka does not answer", "topic klaxon.nodes does not exist": said at most every 5 s, tried again by itself. */
+    /* "Kafka does not answer", "topic klaxon.nodes does not exist": said at most every 5 s and, as long as it lasts, about that
+       often; tried again by itself. Nothing more is said when it is over. */
     void (*on_trouble)(void *arg, const char *what);
+    /* This member is thrown out for good (another one has its group.instance.id). Stop it and begin anew. */
     void (*on_fatal)(void *arg, const char *why);
     void *arg;
 };

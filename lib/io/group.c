@@ -11,17 +11,26 @@ static bool failed(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail,
     return true;
 }
 
+static rd_kafka_resp_err_t ask_for_topic(rd_kafka_t *rk, const char *name, int wait_ms,
+                                         const struct rd_kafka_metadata **ret) {
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, topic, ret, wait_ms);
+    rd_kafka_topic_destroy(topic);
+    return err;
+}
+
+static rd_kafka_resp_err_t error_of_topic(const struct rd_kafka_metadata *md) {
+    return md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 static bool add_partitions(rd_kafka_t *rk, const char *name, rd_kafka_topic_partition_list_t *list,
                            struct klx_group_start *s) {
     const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
-    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, topic, &md, KLX_GROUP_STEP_MS);
-    rd_kafka_topic_destroy(topic);
-    if (failed(rk, err, NULL, s)) {
+    if (failed(rk, ask_for_topic(rk, name, KLX_GROUP_STEP_MS, &md), NULL, s)) {
         return false;
     }
     /* A topic with an error of its own is the subscription's to tell. */
-    bool there = md->topic_cnt == 1 && md->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool there = error_of_topic(md) == RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int i = 0; there && i < md->topics[0].partition_cnt; i++) {
         rd_kafka_topic_partition_list_add(list, name, md->topics[0].partitions[i].id);
     }
@@ -143,4 +152,22 @@ void klx_group_start_release(struct klx_group_start *s) {
         rd_kafka_topic_partition_list_destroy(s->at_end);
         s->at_end = NULL;
     }
+}
+
+enum klx_group_state klx_group_check(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topics,
+                                     char *words, size_t n) {
+    for (int i = 0; i < topics->cnt; i++) {
+        const struct rd_kafka_metadata *md = NULL;
+        const char *name = topics->elems[i].topic;
+        if (ask_for_topic(rk, name, KLX_GROUP_CHECK_MS, &md) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return KLX_GROUP_AWAY;
+        }
+        rd_kafka_resp_err_t err = error_of_topic(md);
+        rd_kafka_metadata_destroy(md);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            klx_kafka_topic_words(rk, err, name, words, n);
+            return KLX_GROUP_WRONG;
+        }
+    }
+    return KLX_GROUP_FINE;
 }

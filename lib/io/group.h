@@ -1,5 +1,5 @@
 /*
- * Inside lib/io only: where a group begins in a topic that is new to it.
+ * Inside lib/io only: what a member asks of Kafka before it joins, and when it has heard of trouble. All of it BLOCKS: for klx_work.
  */
 #pragma once
 
@@ -8,6 +8,7 @@
 #include "lib/io/kafka.h"
 
 #define KLX_GROUP_STEP_MS 2000
+#define KLX_GROUP_CHECK_MS 1000
 
 struct klx_group_start {
     /* New topics whose end could not be committed, since members of the group are running: the first partitions of them that this member
@@ -21,8 +22,18 @@ struct klx_group_start {
  * now or later, begins there and loses nothing that comes after. Topics that do not exist are left out: when they appear, all that is in
  * them is new.
  *
- * BLOCKS, a few steps of at most KLX_GROUP_STEP_MS: for klx_work. False: try again. Ask it again only after klx_group_start_release.
+ * A few steps of at most KLX_GROUP_STEP_MS. False: try again. Ask it again only after klx_group_start_release.
  */
 bool klx_group_begin(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topics,
                      struct klx_group_start *ret) KLX_MUST_CHECK;
 void klx_group_start_release(struct klx_group_start *s);
+
+enum klx_group_state {
+    KLX_GROUP_FINE,
+    KLX_GROUP_AWAY,  /* Kafka does not answer */
+    KLX_GROUP_WRONG, /* it does, but a topic is not to be had: *words says which */
+};
+
+/* Stops at the first thing that is wrong, so that KLX_GROUP_CHECK_MS is the longest wait when Kafka is away. */
+enum klx_group_state klx_group_check(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topics,
+                                     char *words, size_t n) KLX_MUST_CHECK;

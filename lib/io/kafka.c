@@ -14,7 +14,7 @@
 #include "lib/base/secret.h"
 
 #define PROPERTIES_MAX 64
-#define END_SECONDS 1
+#define END_MS 300
 
 struct klx_kafka_config {
     struct {
@@ -299,7 +299,9 @@ static void wait_until_destroyed(void *arg) {
     pthread_setname_np(thread, "klx-kafka-end");
     pthread_detach(thread);
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += END_SECONDS;
+    deadline.tv_nsec += END_MS * 1000000;
+    deadline.tv_sec += deadline.tv_nsec / 1000000000;
+    deadline.tv_nsec %= 1000000000;
     while (sem_timedwait(&e->destroyed, &deadline) != 0 && errno == EINTR) {
     }
 }
@@ -347,6 +349,15 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
         snprintf(out, n, "Kafka at %s: %s", brokers,
                  detail != NULL ? detail : rd_kafka_err2str(err));
     }
+}
+
+void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
+                           size_t n) {
+    char detail[KLX_KAFKA_WORDS];
+    bool missing =
+        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    snprintf(detail, sizeof(detail), "topic %s: %s", topic, rd_kafka_err2str(err));
+    klx_kafka_words(rk, err, missing ? topic : detail, out, n);
 }
 
 bool klx_kafka_passes(rd_kafka_resp_err_t err) {

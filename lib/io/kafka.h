@@ -27,11 +27,14 @@ const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *n
 int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
 /* Destroys a client from which nothing is held any more, on klx_work. A commit that no coordinator answers holds that for
-   session.timeout.ms (45 s), so after a second it goes on without anybody waiting for it; the process may end before. */
+   session.timeout.ms (45 s), so after 0.3 s it goes on without anybody waiting for it; the process may end before. */
 void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk);
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);
+/* As klx_kafka_words, for an error that concerns a topic. */
+void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
+                           size_t n);
 /* One broker of several went away, or closed an idle connection: librdkafka goes on, and that all are down is an error of its own. */
 bool klx_kafka_passes(rd_kafka_resp_err_t err);
 /* The negative errno of an error that concerns one record, topic or request. */

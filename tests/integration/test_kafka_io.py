@@ -59,6 +59,11 @@ class Member:
             came = self._came.wait_for(lambda: bool(self.matching(pattern)), seconds)
         assert not came, f"{pattern}: {self.matching(pattern)}"
 
+    def wait_time(self, seconds: float) -> None:
+        """The time is what is tested: what is said in it is counted afterwards."""
+        with self._came:
+            self._came.wait_for(lambda: self.process.poll() is not None, seconds)
+
     def owned(self) -> set[tuple[str, int]]:
         owned: set[tuple[str, int]] = set()
         for line in list(self.lines):
@@ -347,7 +352,7 @@ def test_a_broker_that_dies_and_returns(mortal: Kafka, member: Callable[..., Mem
     one.tell("send mortal k 10")
     one.expect("record", 1)
     mortal.kill()
-    one.expect(f"trouble Kafka at {mortal.bootstrap} does not answer")
+    one.expect(f"trouble Kafka at {mortal.bootstrap} does not answer", 3, timeout=30)  # again while it lasts
     one.tell("send mortal k 10 2")
     one.tell("pending?")
     one.expect("pending 2")
@@ -357,7 +362,10 @@ def test_a_broker_that_dies_and_returns(mortal: Kafka, member: Callable[..., Mem
     assert offsets(records[:3]) == [0, 1, 2]
     partition = int(records[0].split()[2])
     one.own(2)
+    said = len(one.matching("trouble"))
     one.tell(f"store mortal {partition} 3")
+    one.wait_time(12)
+    assert len(one.matching("trouble")) <= said + 1  # and not when it is over, but for a check that was under way
     one.leave()
     one.quit()
     assert committed(mortal, "mortal", "mortal", partition) == 3
