@@ -48,10 +48,6 @@ void mock_kafka_hide_topic(struct mock_kafka *m, const char *name) {
     rd_kafka_mock_topic_set_error(m->cluster, name, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
 }
 
-void mock_kafka_show_topic(struct mock_kafka *m, const char *name) {
-    rd_kafka_mock_topic_set_error(m->cluster, name, RD_KAFKA_RESP_ERR_NO_ERROR);
-}
-
 void mock_kafka_fail(struct mock_kafka *m, enum mock_kafka_request request, int code, size_t n) {
     for (size_t i = 0; i < n; i++) {
         rd_kafka_mock_push_request_errors(m->cluster, (int16_t)request, 1,

@@ -17,7 +17,6 @@ void mock_kafka_free(struct mock_kafka *m);
 void mock_kafka_topic(struct mock_kafka *m, const char *name, int partitions);
 /* A topic that nobody made is made when a client asks for it; this one says that it does not exist. */
 void mock_kafka_hide_topic(struct mock_kafka *m, const char *name);
-void mock_kafka_show_topic(struct mock_kafka *m, const char *name);
 /* The next `n` requests of the kind fail with Kafka's error `code`. */
 void mock_kafka_fail(struct mock_kafka *m, enum mock_kafka_request request, int code, size_t n);
 void mock_kafka_down(struct mock_kafka *m);
