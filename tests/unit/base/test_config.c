@@ -14,7 +14,7 @@ struct target {
     bool on;
     int64_t every_ms;
     int64_t size;
-    struct klx_secret *secret;
+    struct klx_secret *secret, *file;
     const struct klx_config_node *rest;
 };
 
@@ -41,6 +41,7 @@ static const struct klx_config_field fields[] = {
       .otherwise = "30s" },
     { .key = "size", .kind = KLX_CFG_BYTES, .offset = offsetof(struct target, size) },
     { .key = "secret", .kind = KLX_CFG_SECRET, .offset = offsetof(struct target, secret) },
+    { .key = "file", .kind = KLX_CFG_FILE, .offset = offsetof(struct target, file) },
     { .key = "rest", .kind = KLX_CFG_NODE, .offset = offsetof(struct target, rest) },
     { .key = NULL },
 };
@@ -50,7 +51,7 @@ static void binds_values_and_defaults(void **state) {
     struct klx_config *c = NULL;
     struct klx_error e = { 0 };
     const char *text = "name: \"x: y\"\nlist: [a, b]\nevery: 1m30s\nsize: 4MiB\nsecret: {file: "
-                       "/run/s}\nrest:\n  deep: [1, {k: v}]\n";
+                       "/run/s}\nfile: /run/f\nrest:\n  deep: [1, {k: v}]\n";
     assert_int_equal(klx_config_parse(klx_sv(text), "t.yaml", &c, &e), 0);
     struct target t = { 0 };
     assert_int_equal(klx_config_bind(klx_config_root(c), fields, &t, &e), 0);
@@ -62,10 +63,11 @@ static void binds_values_and_defaults(void **state) {
     assert_int_equal(t.every_ms, 90000);
     assert_int_equal(t.size, 4 << 20);
     assert_string_equal(klx_secret_where(t.secret), "file /run/s");
+    assert_string_equal(klx_secret_where(t.file), "file /run/f");
     const struct klx_config_node *deep = klx_config_get(t.rest, "deep");
     const struct klx_config_node *map = klx_config_next(klx_config_first(deep));
     assert_sv(klx_config_scalar(klx_config_get(map, "k")), "v");
-    assert_int_equal(klx_config_line(map), 7);
+    assert_int_equal(klx_config_line(map), 8);
     klx_config_unbind(fields, &t);
     klx_config_free(c);
 }
@@ -106,6 +108,8 @@ static void every_mistake_has_its_place_and_remedy(void **state) {
           "and write {file: /path}" },
         { "name: x\nsecret: {path: a}\n",
           "t.yaml:2:9: secret: expected {file: /path} or {env: NAME}" },
+        { "name: x\nfile: \"\"\n", "t.yaml:2:7: file: expected the path of a file" },
+        { "name: x\nfile: {file: a}\n", "t.yaml:2:7: file: expected a single value, found a map" },
         { "name: x\nname: y\n", "t.yaml:1:1: \"name\" is written twice, in lines 1 and 2" },
         { "name: &a x\nlist: [*a]\n",
           "t.yaml:2:8: aliases (*name) are not supported: write the value out" },
