@@ -197,6 +197,17 @@ class Kafka:
         topic = NewTopic(name, partitions, 3 if len(self.nodes) > 1 else 1, config=config or {})
         admin = self.admin()  # held: its futures fail when the client goes
         admin.create_topics([topic], operation_timeout=20)[name].result(timeout=30)
+        self.wait_topic(name, partitions)
+
+    def wait_topic(self, name: str, partitions: int) -> None:
+        """Until the brokers know the topic: the controller answers a creation before they have heard of it."""
+        admin = self.admin()
+
+        def known() -> bool:
+            found = admin.list_topics(name, timeout=5).topics[name]
+            return found.error is None and len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values())
+
+        wait_until(f"topic {name} with {partitions} partitions", known, 20)
 
     def remove_data(self) -> None:
         shutil.rmtree(self.dir, ignore_errors=True)
