@@ -243,6 +243,9 @@ static void on_reply(struct klx_smtp_dialogue *d) {
 }
 
 void klx_smtp_dialogue_sent(struct klx_smtp_dialogue *d, size_t n) {
+    if (n == 0) {
+        return; /* at END there is nothing pending */
+    }
     d->pending = klx_sv_n(d->pending.p + n, d->pending.n - n);
     if (d->step == KLX_SMTP_STEP_BODY && d->pending.n == 0) {
         d->step = KLX_SMTP_STEP_FINAL;
