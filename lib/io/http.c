@@ -215,8 +215,8 @@ static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode 
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PROXY:
         return KLX_HTTP_CONNECT;
-    default:
-        return KLX_HTTP_BROKEN;
+    default: /* a proxy's refusal is no answer of the other side */
+        return connected ? KLX_HTTP_BROKEN : KLX_HTTP_CONNECT;
     }
 }
 
@@ -234,7 +234,8 @@ static void on_transfer_done(void *arg, CURLcode code) {
     curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
     struct klx_http_result r = {
         .failure = failure_of(c, code, pretransfer_us > 0),
-        .request_sent = request_bytes > 0 && uploaded >= (curl_off_t)c->request_body_bytes,
+        .request_sent = pretransfer_us > 0 && request_bytes > 0 &&
+                        uploaded >= (curl_off_t)c->request_body_bytes,
         .status = (int)status,
         .retry_after_ms = c->retry_after_ms,
         .body = c->on_body == NULL ? klx_buf_sv(&c->body) : klx_sv(NULL),

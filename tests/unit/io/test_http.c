@@ -284,6 +284,30 @@ static void refused_connections_and_bad_input(void **state) {
     close_client(&c);
 }
 
+static void a_proxy_that_refuses_is_no_connection(void **state) {
+    (void)state;
+    struct server s = { 0 };
+    struct client c;
+    char proxy[64];
+    open_client(&c);
+    start(&s, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", s.port);
+    struct klx_http_request r = { .method = "GET",
+                                  .url = "https://127.0.0.1:1/",
+                                  .proxy = proxy,
+                                  .on_status = on_status,
+                                  .on_done = on_done,
+                                  .arg = &c };
+    assert_int_equal(klx_http_start(c.http, &r, &c.call, NULL), 0);
+    klx_loop_run(c.loop);
+    assert_int_equal(c.result.failure, KLX_HTTP_CONNECT);
+    assert_false(c.result.request_sent);
+    assert_int_equal(c.status, 0);
+    assert_non_null(strstr(c.error, "407"));
+    close_client(&c);
+    stop(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_body),
@@ -291,6 +315,7 @@ int main(void) {
         cmocka_unit_test(the_status_comes_with_the_head),
         cmocka_unit_test(cancelled_inside_its_callback),
         cmocka_unit_test(ends_that_are_no_answer),
+        cmocka_unit_test(a_proxy_that_refuses_is_no_connection),
         cmocka_unit_test(refused_connections_and_bad_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
