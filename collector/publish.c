@@ -17,6 +17,7 @@
 #define ARENA_BYTES_MAX (128u << 20) /* a batch and a page of a list */
 #define GATHER_MS 20
 #define LAZY_MS 60000
+#define LAST_CALL_MS 1000
 
 struct batch {
     struct klx_arena arena;
@@ -43,6 +44,7 @@ struct klx_publisher {
     struct klx_timer *lazy;
     struct klx_timer *gather; /* active: what has gathered goes when it fires */
     int64_t committed_us;
+    struct klx_timer *last_call; /* stopping: until when a commit is waited for */
     struct klx_arena scratch;
     struct batch batches[2];
     unsigned filling; /* the other one is on its way, when the transaction is busy */
@@ -51,6 +53,7 @@ struct klx_publisher {
     bool full;
     bool ready;
     bool stopping;
+    bool dead; /* no transaction can be made any more */
     void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
     struct {
@@ -190,6 +193,13 @@ static void on_committed(void *arg, int64_t took_us) {
     klx_arena_reset(&sent->arena);
     sent->n = 0;
     p->committed_us = klx_loop_now_us(p->loop);
+    if (p->stopping) {
+        flush(p);
+        if (klx_txn_idle(p->txn)) {
+            klx_timer_start(p->last_call, 0); /* not from inside the transaction's callback */
+        }
+        return;
+    }
     flush_soon(p);
     check_full(p);
 }
@@ -216,7 +226,12 @@ static void on_reader_trouble(void *arg, const char *what) {
 }
 
 static void on_fatal(void *arg, const char *why) {
-    fatal(arg, why);
+    struct klx_publisher *p = arg;
+    p->dead = true;
+    if (p->stopping) {
+        klx_timer_start(p->last_call, 0);
+    }
+    fatal(p, why);
 }
 
 /* The predecessor is fenced and its open transaction ended: what is committed now stays the truth. */
@@ -249,6 +264,13 @@ static void make_metrics(struct klx_publisher *p) {
                       labels, klx_latency_bounds, KLX_COUNT(klx_latency_bounds));
     p->metrics.queue_records =
         klx_gauge("klaxon_batch_records", "Records of the last transaction.", labels);
+}
+
+/* Stopping: everything is committed, or the time is up. */
+static void on_last_call(void *arg) {
+    struct klx_publisher *p = arg;
+    klx_timer_stop(p->last_call);
+    klx_txn_stop(p->txn, LAST_CALL_MS, on_txn_stopped, p);
 }
 
 int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
@@ -285,6 +307,7 @@ int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
     p->gather = klx_timer_new(l, on_gathered, p);
+    p->last_call = klx_timer_new(l, on_last_call, p);
     klx_arena_init(&p->scratch, 16384, SCRATCH_BYTES_MAX);
     for (int i = 0; i < 2; i++) {
         klx_arena_init(&p->batches[i].arena, ARENA_CHUNK_BYTES, ARENA_BYTES_MAX);
@@ -325,8 +348,15 @@ void klx_publisher_stop(struct klx_publisher *p, int64_t wait_ms,
     p->stopping = true;
     p->on_stopped = on_stopped;
     p->stop_arg = arg;
+    for (size_t i = 0; i < KLX_WATCHES_MAX; i++) {
+        p->wanted = p->wanted || p->slots[i].dirty; /* a bookmark that waits for company */
+    }
     flush(p);
-    klx_txn_stop(p->txn, wait_ms, on_txn_stopped, p);
+    if (!p->ready || p->dead || klx_txn_idle(p->txn)) {
+        klx_txn_stop(p->txn, wait_ms, on_txn_stopped, p);
+    } else { /* what gathers behind the commit that is under way goes with the next one */
+        klx_timer_start(p->last_call, wait_ms > LAST_CALL_MS ? wait_ms - LAST_CALL_MS : 1);
+    }
 }
 
 void klx_publisher_free(struct klx_publisher *p) {
@@ -337,6 +367,7 @@ void klx_publisher_free(struct klx_publisher *p) {
     klx_reader_free(p->reader);
     klx_timer_free(p->lazy);
     klx_timer_free(p->gather);
+    klx_timer_free(p->last_call);
     klx_kafka_config_free(p->kafka);
     klx_arena_release(&p->scratch);
     for (int i = 0; i < 2; i++) {
