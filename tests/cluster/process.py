@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _ports_given: set[int] = set()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Runs in the child. The kernel then kills it when the thread that started it ends, however it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -82,7 +82,7 @@ class Child:
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=die_with_parent)
 
     def _signal(self, number: int) -> None:
         if self.alive():

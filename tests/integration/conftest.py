@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from cluster import ApiServer, Kafka  # noqa: E402  (needs the path above)
 
-from cluster.process import free_port  # noqa: E402
+from cluster.process import die_with_parent, free_port  # noqa: E402
 
 from stage import Keys, Slack, Smtp  # noqa: E402
 
@@ -62,7 +62,8 @@ def smtp(keys: Keys) -> Iterator[Smtp]:
 class Collector:
     """A klaxon-collector of one cluster, with topics of its own."""
 
-    def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str):
+    def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str, cluster: str = ""):
+        """`cluster`: more settings of the cluster, as YAML that ends in a comma."""
         self.prefix, self.name = f"{name}.", name
         self.config = directory / "klaxon.yaml"
         self.log = directory / "collector.log"
@@ -71,7 +72,7 @@ class Collector:
             f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\n'
             f"topics: {{ prefix: {self.prefix} }}\n"
             f'collector: {{ listen: "{self.url.removeprefix("http://")}" }}\n'
-            f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, sources: {{ events: {{}}, nodes: {{}} }} }}\n")
+            f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, {cluster} sources: {{ events: {{}}, nodes: {{}} }} }}\n")
         self._command = [binaries / "klaxon-collector", "--config", self.config]
         self.process: subprocess.Popen | None = None
 
@@ -80,7 +81,8 @@ class Collector:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self._command, stderr=log, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                            preexec_fn=die_with_parent)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -95,13 +97,16 @@ class Collector:
         self.process = None
         return code
 
+    def topics(self, kafka: Kafka) -> None:
+        for topic in TOPICS:
+            kafka.create_topic(self.topic(topic), 1 if topic == "state" else 4)
+
 
 @pytest.fixture
 def collector(binaries: Path, tmp_path: Path, kafka: Kafka, api: ApiServer, request: pytest.FixtureRequest) -> Iterator[Collector]:
     name = request.node.name.replace("_", "-")[:40]
     made = Collector(binaries, tmp_path, kafka, api.kubeconfig, name)
-    for topic in TOPICS:
-        kafka.create_topic(made.topic(topic), 1 if topic == "state" else 4)
+    made.topics(kafka)
     yield made
     made.kill()
     print(made.log.read_text() if made.log.exists() else "no log")

@@ -7,6 +7,7 @@ from .scenarios import Scenario
 from .slack import Slack, SlackMessage
 from .smtp import Smtp
 from .mail import Mail
+from .proxy import Proxy
 from .world import Stage
 
-__all__ = ["Keys", "Kube", "Life", "Mail", "Scenario", "Slack", "SlackMessage", "Smtp", "Stage"]
+__all__ = ["Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "Slack", "SlackMessage", "Smtp", "Stage"]

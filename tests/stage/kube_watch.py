@@ -13,6 +13,7 @@ from .kube_status import WATCH_EXPIRED, Status, status
 from .kube_store import Change, Object, Resource, Store
 from .web import Exchange
 
+WRITE_BYTES = 128 << 10
 Encode = Callable[[str, Object], bytes]  # key, object → JSON as the server writes it
 
 
@@ -57,6 +58,8 @@ class Stream:
         self._split, self._delay = 0, 0.0
         self._cut_at = 0  # of the next frame: so many bytes, and then the end
         self._over = False
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
 
     # told by others, under store.changed
 
@@ -153,18 +156,20 @@ class Stream:
 
     # writing
 
-    _pending = b""
-
     def _frame(self, data: bytes) -> None:
         if self._cut_at and not self._over:
             self._flush()
             self._write(data[:self._cut_at])
             self._close()
         elif not self._over:
-            self._pending += data
+            self._pending.append(data)
+            self._pending_bytes += len(data)
+            if self._pending_bytes >= WRITE_BYTES:
+                self._flush()
 
     def _flush(self) -> None:
-        data, self._pending = self._pending, b""
+        """Frames that are ready together come in one write, as from the real server."""
+        data, self._pending, self._pending_bytes = b"".join(self._pending), [], 0
         if not self._over:
             self._write(data)
 

@@ -44,7 +44,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send(400, f"{problem}\n")
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = route
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = route
 
     def _read_body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
