@@ -22,6 +22,7 @@ static const struct klx_detector_ops *const all_detectors[] = {
 };
 
 #define DETECTORS_N KLX_COUNT(all_detectors)
+#define LIST_PLACE_BYTES_MAX 8192
 
 /* A name that a list has shown, "namespace/name" where there is a namespace. */
 struct listed {
@@ -35,9 +36,12 @@ struct source_watch {
     size_t slot;
     struct klx_rv resume;
     int64_t checkpoint_us;
+    struct klx_list_place resume_list;
+    bool list_under_way; /* when the process before us ended */
     struct klx_watch *watch;
     struct listed *listed;
     bool connected;
+    bool troubled; /* said, and not yet over */
     struct {
         struct klx_counter *objects, *bad_objects, *relists, *gaps, *disconnects;
         struct klx_gauge *connected, *lag_seconds;
@@ -54,7 +58,7 @@ struct klx_cluster {
     size_t watches_n;
     struct klx_timer *ticks;
     bool tick_soon; /* the timer fires in a moment: frames that come meanwhile do not put it off */
-    bool started; /* the watches run */
+    bool started;   /* the watches run */
 };
 
 static int64_t now_us(const struct klx_cluster *c) {
@@ -120,6 +124,23 @@ static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookma
     if (!bookmark && !c->tick_soon) {
         c->tick_soon = true;
         klx_timer_start(c->ticks, 1); /* what was seen may have set a detector's timer */
+    }
+}
+
+/* "cluster/events/list", written in the transaction of the page's objects, and removed in that of the list's checkpoint. */
+static void on_list_place(void *arg, const struct klx_list_place *place) {
+    struct source_watch *w = arg;
+    struct klx_cluster *c = w->cluster;
+    struct klx_outbox *out = klx_publisher_outbox(c->publisher);
+    struct klx_buf value KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&value, LIST_PLACE_BYTES_MAX);
+    if (place != NULL) {
+        klx_list_place_write(place, &value);
+    }
+    out->state(out, klx_arena_printf(out->arena, "%s/%s/list", c->settings->name, w->ops->name),
+               klx_buf_sv(&value));
+    if (place != NULL) {
+        klx_publisher_end_turn(c->publisher);
     }
 }
 
@@ -231,6 +252,12 @@ static void on_connected(void *arg, bool connected) {
     klx_counter_add(w->metrics.disconnects, w->connected && !connected);
     klx_gauge_set(w->metrics.connected, connected);
     w->connected = connected;
+    if (connected && w->troubled) {
+        w->troubled = false;
+        klx_log_info("the watch is connected again",
+                     KLX_F_STR("cluster", w->cluster->settings->name),
+                     KLX_F_STR("source", w->ops->name));
+    }
 }
 
 static void make_metrics(struct source_watch *w) {
@@ -252,10 +279,12 @@ static void make_metrics(struct source_watch *w) {
         "klaxon_watch_lag_seconds", "From the last Event's own time to its arrival here.", labels);
 }
 
-static void on_watch_trouble(void *arg, const char *what, int64_t retry_ms) {
-    const struct source_watch *w = arg;
+static void on_watch_trouble(void *arg, const char *what, const char *detail, int64_t retry_ms) {
+    struct source_watch *w = arg;
+    w->troubled = true;
     klx_log_warn(what, KLX_F_STR("cluster", w->cluster->settings->name),
-                 KLX_F_STR("source", w->ops->name), KLX_F_INT("retry_ms", retry_ms));
+                 KLX_F_STR("source", w->ops->name), KLX_F_STR("detail", detail),
+                 KLX_F_INT("retry_ms", retry_ms));
 }
 
 static void start_watch(struct source_watch *w) {
@@ -263,18 +292,23 @@ static void start_watch(struct source_watch *w) {
     const struct klx_watch_options o = { .path = w->ops->path,
                                          .bookmarks = w->ops->bookmarks,
                                          .resume = w->resume,
-                                         .checkpoint_us = w->checkpoint_us };
+                                         .checkpoint_us = w->checkpoint_us,
+                                         .list = w->list_under_way ? &w->resume_list : NULL,
+                                         .dead_after_ms = c->settings->dead_after_ms };
     const struct klx_watch_callbacks cb = {
         .on_object = on_object,
         .on_listed = on_listed,
         .on_checkpoint = on_checkpoint,
+        .on_list_place = on_list_place,
         .on_list = on_list,
         .on_gap = on_gap,
         .on_connected = on_connected,
         .on_trouble = on_watch_trouble,
         .arg = w,
     };
-    klx_log_info(w->resume.text[0] != '\0' ? "watch resumes" : "watch begins with a list",
+    klx_log_info(w->list_under_way           ? "watch goes on with its list"
+                 : w->resume.text[0] != '\0' ? "watch resumes"
+                                             : "watch begins with a list",
                  KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
                  KLX_F_STR("resourceVersion", w->resume.text));
     w->watch = klx_watch_new(c->client, c->env.clock, &o, &cb);
@@ -302,13 +336,19 @@ static void restore_checkpoint(struct source_watch *w, struct klx_sv value) {
     }
 }
 
-/* "events" → a watch's checkpoint; "node_repair/aks-1" → a detector's state. A removed state needs nothing: a later one counts. */
+/* "events" → a watch's checkpoint; "events/list" → the place of its list; "node_repair/aks-1" → a detector's state. */
 static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
     struct klx_cluster *c = arg;
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
-    for (size_t i = 0; i < c->watches_n && object.n == 0; i++) {
-        if (klx_sv_eq(owner, klx_sv(c->watches[i].ops->name))) {
-            restore_checkpoint(&c->watches[i], value);
+    for (size_t i = 0; i < c->watches_n; i++) {
+        struct source_watch *w = &c->watches[i];
+        if (!klx_sv_eq(owner, klx_sv(w->ops->name))) {
+            continue;
+        }
+        if (object.n == 0) {
+            restore_checkpoint(w, value);
+        } else if (klx_sv_eq(object, KLX_SV("list"))) {
+            w->list_under_way = value.n > 0 && klx_list_place_read(&w->resume_list, value) == 0;
         }
     }
     for (size_t i = 0; i < DETECTORS_N && object.n > 0; i++) {

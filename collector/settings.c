@@ -8,6 +8,8 @@
 #include "lib/base/mem.h"
 
 #define NAME_BYTES_MAX 63
+#define DEAD_AFTER_MIN_MS 2000
+#define DEAD_AFTER_MAX_MS (60 * 60 * 1000)
 
 static const struct klx_source_ops *const all_sources[] = {
 #define KLX_SOURCE(name) &klx_source_##name,
@@ -17,6 +19,7 @@ static const struct klx_source_ops *const all_sources[] = {
 
 struct cluster {
     char *name, *kubeconfig, *context;
+    int64_t dead_after_ms;
     const struct klx_config_node *sources;
 };
 
@@ -28,6 +31,13 @@ static const struct klx_config_field cluster_fields[] = {
       .help = "it stands in every key" },
     { .key = "kubeconfig", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, kubeconfig) },
     { .key = "context", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, context) },
+    { .key = "dead_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct cluster, dead_after_ms),
+      .min = DEAD_AFTER_MIN_MS,
+      .max = DEAD_AFTER_MAX_MS,
+      .help = "a watch that died in silence is noticed at the latest after this; default 5m15s, "
+              "with bookmarks 10m15s" },
     { .key = "sources",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct cluster, sources),
@@ -130,7 +140,11 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         klx_grow_array(s->clusters, s->clusters_n, s->clusters_n + 1, sizeof(*s->clusters));
     struct klx_cluster_settings *to = &s->clusters[s->clusters_n++];
     *to = (struct klx_cluster_settings){
-        .name = c.name, .kubeconfig = c.kubeconfig, .context = c.context, .at = n
+        .name = c.name,
+        .kubeconfig = c.kubeconfig,
+        .context = c.context,
+        .dead_after_ms = c.dead_after_ms,
+        .at = n,
     };
     if (c.name != NULL) {
         check_name(b, n, c.name);

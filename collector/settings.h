@@ -6,6 +6,7 @@
  *       - name: prod-weu              # in every key and id: do not change it later
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
  *         context: prod-weu           # default: current-context
+ *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         sources: { events: {}, nodes: {} }
  */
 #pragma once
@@ -25,6 +26,7 @@ struct klx_cluster_settings {
     char *name; /* [a-z0-9.-], at most 63 */
     char *kubeconfig;
     char *context;
+    int64_t dead_after_ms; /* 0: the watch's own */
     const struct klx_source_ops *sources[KLX_SOURCES_MAX];
     size_t sources_n;
     const struct klx_config_node *at; /* where it stands, for messages */

@@ -8,7 +8,9 @@
  */
 #pragma once
 
+#include "lib/base/arena.h"
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 
 #define KLX_FRAME_BYTES_MAX (16u << 20)
 
@@ -30,3 +32,8 @@ int klx_framer_next(struct klx_framer *f, struct klx_sv *ret) KLX_MUST_CHECK;
 static inline struct klx_sv klx_framer_rest(const struct klx_framer *f) {
     return f->chunk;
 }
+
+/* Parses a frame or a list. The escape \u0000, which JSON may hold, klx_json refuses and whoever may write an Event can put into its
+   message, is read as U+FFFD: one object must not stop a watch. */
+int klx_frame_parse(struct klx_arena *a, struct klx_sv text, const struct klx_json_limits *limits,
+                    const struct klx_json **ret) KLX_MUST_CHECK;

@@ -15,8 +15,12 @@
 #define PAGE_OBJECTS 500
 #define PAGE_BYTES_MAX (64u << 20)
 #define PAGE_TREE_BYTES_MAX (512u << 20)
-#define SHORT_REQUEST_MS 60000
-#define SILENCE_MS 15000
+#define SHORT_REQUEST_MS 60000 /* a list's page, and the head of a stream */
+#define GRACE_MS 15000         /* for the server's own end of a stream to arrive */
+#define DETAIL_BYTES 300
+#define STATUS_BYTES_MAX 16384 /* of an answer that is not 200 */
+#define DEAD_AFTER_MS 315000
+#define DEAD_AFTER_WITH_BOOKMARKS_MS 615000
 
 struct klx_watch {
     struct klx_kube_client *client;
@@ -24,6 +28,7 @@ struct klx_watch {
     struct klx_watch_options o;
     struct klx_watch_callbacks cb;
     char *path, *selectors;
+    struct klx_list_place resume_list;
     struct klx_watch_state state;
     enum klx_watch_phase next; /* what the timer starts */
     struct klx_timer *timer;   /* the wait before the next step, or the stream's deadline */
@@ -33,14 +38,20 @@ struct klx_watch {
     struct klx_arena frame_arena;
     struct klx_arena page_arena;
     char continue_token[4096];
-    int status; /* of the stream; an answer that is not 200 is collected in `held` */
+    char last_key[KLX_LIST_KEY_BYTES]; /* of this pass of the list */
+    bool unordered;        /* the list is not in the order of its keys: it has no place */
+    bool place_stored;     /* on_list_place was told one */
+    unsigned page_objects; /* halved when a page is too large */
+    int status;            /* of the stream */
     int64_t retry_after_ms;
     int64_t whole_since_us; /* wall time the connection was last known to be whole */
-    bool listing;           /* on_list(true) was said */
+    int64_t stream_ms;      /* how long the stream may take in all */
     bool paused;
-    bool page_waits;  /* the next page is asked for when resumed */
+    bool waits;       /* the next step begins when resumed */
     bool failed;      /* this stream is over for us: what still comes of it is ignored */
     const char *said; /* the trouble that was said last */
+    char detail
+        [DETAIL_BYTES]; /* of the trouble under way: libcurl's words, or those of the server's Status */
 };
 
 static void start_step(struct klx_watch *w);
@@ -49,9 +60,23 @@ static void say(struct klx_watch *w, const char *what, int64_t retry_ms) {
     if (what != w->said) { /* literals: the same kind of trouble is the same pointer */
         w->said = what;
         if (what != NULL) {
-            w->cb.on_trouble(w->cb.arg, what, retry_ms);
+            w->cb.on_trouble(w->cb.arg, what, w->detail, retry_ms);
         }
     }
+}
+
+static void set_detail(struct klx_watch *w, struct klx_sv text) {
+    struct klx_sv cut = klx_sv_utf8_prefix(text, sizeof(w->detail) - 1);
+    snprintf(w->detail, sizeof(w->detail), "%.*s", KLX_SV_FMT(cut));
+}
+
+/* What the server says of its refusal: the message of a Status, or the line of its limiter. */
+static void set_detail_from_body(struct klx_watch *w, struct klx_sv body) {
+    const struct klx_json *status = NULL;
+    const struct klx_json_limits limits = { .bytes_max = STATUS_BYTES_MAX, .depth_max = 16 };
+    klx_arena_reset(&w->frame_arena);
+    bool read = klx_frame_parse(&w->frame_arena, body, &limits, &status) == 0;
+    set_detail(w, klx_json_str(read ? status : NULL, "message"));
 }
 
 static void end_call(struct klx_watch *w) {
@@ -61,14 +86,20 @@ static void end_call(struct klx_watch *w) {
     }
 }
 
+static void store_place(struct klx_watch *w) {
+    w->place_stored = true;
+    w->cb.on_list_place(w->cb.arg, &w->state.list);
+}
+
 static void perform(struct klx_watch *w, struct klx_watch_action a) {
     if (a.none) {
         return;
     }
     end_call(w);
     w->failed = true;
-    w->cb.on_connected(w->cb.arg,
-                       a.next == KLX_WATCH_STREAM && a.wait_ms == 0 && a.trouble == NULL);
+    if (a.next == KLX_WATCH_LIST || a.wait_ms > 0 || a.trouble != NULL) {
+        w->cb.on_connected(w->cb.arg, false); /* else it is a renewal */
+    }
     if (a.refresh) {
         klx_kube_client_refresh(w->client);
     }
@@ -80,12 +111,16 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
             .why = a.gap,
         };
         w->cb.on_gap(w->cb.arg, &gap);
+        store_place(w);
     }
     if (a.trouble != NULL) {
         say(w, a.trouble, a.wait_ms);
     }
+    w->detail[0] = '\0';
     w->next = a.next;
-    w->continue_token[0] = '\0';
+    if (a.from_start || a.next != KLX_WATCH_LIST) {
+        w->continue_token[0] = '\0';
+    }
     klx_timer_start(w->timer, a.wait_ms);
 }
 
@@ -116,59 +151,85 @@ static const char *words_of(enum klx_http_failure f) {
 }
 
 static void hand_up_listed(struct klx_watch *w, const struct klx_json *item) {
-    struct klx_sv rv = klx_json_str(item, "metadata.resourceVersion");
-    struct klx_sv filter = klx_rv_sv(&w->state.filter);
+    char key[KLX_LIST_KEY_BYTES];
+    klx_list_key(item, key);
+    w->unordered = w->unordered || strcmp(key, w->last_key) <= 0;
+    memcpy(w->last_key, key, sizeof(key));
     if (w->cb.on_listed != NULL) {
         w->cb.on_listed(w->cb.arg, item);
     }
-    if (w->state.origin == KLX_ORIGIN_BASELINE || filter.n == 0 || klx_rv_cmp(rv, filter) > 0) {
-        w->cb.on_object(w->cb.arg, KLX_CHANGE_ADDED, w->state.origin, item);
+    if (klx_list_place_is_news(&w->state.list, key,
+                               klx_json_str(item, "metadata.resourceVersion"))) {
+        w->cb.on_object(w->cb.arg, KLX_CHANGE_ADDED, w->state.list.origin, item);
     }
+}
+
+/* More pages follow: what has come so far may be committed, and is not repeated whatever happens. */
+static void on_page_of_more(struct klx_watch *w, struct klx_sv rv, struct klx_sv more) {
+    snprintf(w->continue_token, sizeof(w->continue_token), "%.*s", KLX_SV_FMT(more));
+    if (w->unordered) {
+        w->state.list.steps_n = 0;
+    } else if (w->last_key[0] != '\0') {
+        klx_list_place_advance(&w->state.list, w->last_key, rv);
+    }
+    store_place(w);
+    klx_timer_start(w->timer, 0);
+}
+
+static void on_whole_list(struct klx_watch *w, struct klx_sv rv) {
+    struct klx_rv list_rv;
+    klx_rv_set(&list_rv, rv);
+    w->cb.on_list(w->cb.arg, false, w->state.list.origin);
+    if (w->place_stored) {
+        w->place_stored = false;
+        w->cb.on_list_place(w->cb.arg, NULL);
+    }
+    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_LISTED, .rv = klx_rv_sv(&list_rv) });
+    w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&list_rv), false);
 }
 
 static void on_page(struct klx_watch *w, const struct klx_json *list) {
     struct klx_sv rv = klx_json_str(list, "metadata.resourceVersion");
+    struct klx_sv more = klx_json_str(list, "metadata.continue");
     if (w->next == KLX_WATCH_PROBE) {
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = rv });
         return;
+    }
+    if (w->continue_token[0] == '\0') {
+        klx_list_place_begin(&w->state.list, rv);
     }
     for (const struct klx_json *i = klx_json_first(klx_json_get(list, "items")); i != NULL;
          i = klx_json_next(i)) {
         hand_up_listed(w, i);
     }
-    struct klx_sv more = klx_json_str(list, "metadata.continue");
     if (more.n > 0 && more.n < sizeof(w->continue_token)) {
-        snprintf(w->continue_token, sizeof(w->continue_token), "%.*s", KLX_SV_FMT(more));
-        w->page_waits = w->paused;
-        if (!w->paused) {
-            klx_timer_start(w->timer, 0);
-        }
-        return;
+        on_page_of_more(w, rv, more);
+    } else {
+        on_whole_list(w, rv);
     }
-    w->listing = false;
-    w->cb.on_list(w->cb.arg, false, w->state.origin);
-    struct klx_rv list_rv;
-    klx_rv_set(&list_rv, rv);
-    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_LISTED, .rv = klx_rv_sv(&list_rv) });
-    w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&list_rv), false);
 }
 
 static void on_short_done(void *arg, const struct klx_http_result *r) {
     struct klx_watch *w = arg;
     const struct klx_json *list = NULL;
     w->call = NULL;
+    if (r->failure == KLX_HTTP_TOO_LARGE && w->page_objects > 1) {
+        w->page_objects /= 2;
+    }
     if (r->failure != KLX_HTTP_OK) {
+        set_detail(w, klx_sv(r->error));
         broken(w, words_of(r->failure));
         return;
     }
     if (r->status != 200) {
+        set_detail_from_body(w, r->body);
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
                                            .code = r->status,
                                            .retry_after_ms = r->retry_after_ms });
         return;
     }
     const struct klx_json_limits limits = { .bytes_max = PAGE_BYTES_MAX, .depth_max = 64 };
-    if (klx_json_parse(&w->page_arena, r->body, &limits, &list, NULL) != 0 ||
+    if (klx_frame_parse(&w->page_arena, r->body, &limits, &list) != 0 ||
         !klx_rv_valid(klx_json_str(list, "metadata.resourceVersion"))) {
         broken(w, "the API server's list cannot be read");
     } else {
@@ -203,27 +264,41 @@ static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_requ
     klx_buf_release(query);
     if (rc != 0) {
         w->call = NULL;
+        set_detail(w, klx_sv(e.text));
         broken(w, "the request cannot be made: the credentials cannot be read");
     }
+}
+
+static int64_t dead_after_ms(const struct klx_watch *w) {
+    return w->o.dead_after_ms > 0 ? w->o.dead_after_ms
+           : w->o.bookmarks       ? DEAD_AFTER_WITH_BOOKMARKS_MS
+                                  : DEAD_AFTER_MS;
+}
+
+static int64_t short_ms(const struct klx_watch *w) {
+    int64_t dead_ms = dead_after_ms(w);
+    return dead_ms < SHORT_REQUEST_MS ? dead_ms : SHORT_REQUEST_MS;
 }
 
 static void ask_for_list(struct klx_watch *w) {
     struct klx_buf query;
     klx_buf_init(&query, 16384);
-    klx_buf_printf(&query, "limit=%d", w->next == KLX_WATCH_PROBE ? 1 : PAGE_OBJECTS);
+    klx_buf_printf(&query, "limit=%u", w->next == KLX_WATCH_PROBE ? 1 : w->page_objects);
     if (w->continue_token[0] != '\0') {
         add_query(&query, "continue", klx_sv(w->continue_token));
     } else if (w->next == KLX_WATCH_LIST) {
-        w->listing = true;
-        w->cb.on_list(w->cb.arg, true, w->state.origin);
+        w->last_key[0] = '\0';
+        w->unordered = false;
+        w->cb.on_list(w->cb.arg, true, w->state.list.origin);
     }
     struct klx_http_request r = { .on_done = on_short_done,
-                                  .deadline_ms = SHORT_REQUEST_MS,
+                                  .deadline_ms = short_ms(w),
                                   .body_bytes_max = PAGE_BYTES_MAX };
     get(w, &query, &r);
 }
 
 static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
+    set_detail(w, klx_json_str(status, "message"));
     int64_t seconds = klx_json_int(status, "details.retryAfterSeconds", -1);
     int code = (int)klx_json_int(status, "code", 500);
     struct klx_sv reason = klx_json_str(status, "reason");
@@ -253,7 +328,7 @@ static void on_frame(struct klx_watch *w, struct klx_sv text) {
     const struct klx_json *frame = NULL;
     const struct klx_json_limits limits = { .bytes_max = KLX_FRAME_BYTES_MAX, .depth_max = 64 };
     klx_arena_reset(&w->frame_arena);
-    bool read = klx_json_parse(&w->frame_arena, text, &limits, &frame, NULL) == 0;
+    bool read = klx_frame_parse(&w->frame_arena, text, &limits, &frame) == 0;
     struct klx_sv type = klx_json_str(frame, "type");
     const struct klx_json *object = klx_json_get(frame, "object");
     if (read && klx_sv_eq(type, KLX_SV("ERROR"))) {
@@ -295,12 +370,18 @@ static void on_stream_status(void *arg, int status, int64_t retry_after_ms) {
     w->retry_after_ms = retry_after_ms;
     if (status == 200) {
         w->cb.on_connected(w->cb.arg, true);
+        klx_timer_start(w->timer, w->stream_ms);
     }
 }
 
 static void on_stream_body(void *arg, struct klx_sv chunk) {
     struct klx_watch *w = arg;
-    if (w->failed || w->status != 200) {
+    if (w->failed) {
+        return;
+    }
+    if (w->status != 200) {
+        size_t room = STATUS_BYTES_MAX - w->held.len;
+        klx_buf_add(&w->held, chunk.p, chunk.n < room ? chunk.n : room);
         return;
     }
     if (w->paused) {
@@ -322,6 +403,7 @@ static void on_stream_done(void *arg, const struct klx_http_result *r) {
         return;
     }
     if (r->failure == KLX_HTTP_OK && r->status != 200) {
+        set_detail_from_body(w, klx_buf_sv(&w->held));
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
                                            .code = r->status,
                                            .retry_after_ms = r->retry_after_ms });
@@ -329,15 +411,18 @@ static void on_stream_done(void *arg, const struct klx_http_result *r) {
         w->whole_since_us = w->clock->wall_us(w->clock);
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ENDED });
     } else {
+        set_detail(w, klx_sv(r->error));
         broken(w, words_of(r->failure));
     }
 }
 
 static void ask_for_stream(struct klx_watch *w) {
     struct klx_buf query;
-    int64_t low = w->o.timeout_min_s > 0 ? w->o.timeout_min_s : w->o.bookmarks ? 300 : 240;
-    int64_t high = w->o.timeout_max_s > 0 ? w->o.timeout_max_s : w->o.bookmarks ? 600 : 300;
-    int64_t timeout_s = low + (int64_t)(w->clock->random(w->clock) % (uint64_t)(high - low + 1));
+    int64_t dead_ms = dead_after_ms(w);
+    int64_t grace_ms = dead_ms / 4 < GRACE_MS ? dead_ms / 4 : GRACE_MS;
+    int64_t most_s = (dead_ms - grace_ms) / 1000 > 0 ? (dead_ms - grace_ms) / 1000 : 1;
+    /* Not all watches of a fleet at the same time. */
+    int64_t timeout_s = most_s - (int64_t)(w->clock->random(w->clock) % ((uint64_t)most_s / 4 + 1));
     klx_buf_init(&query, 16384);
     klx_buf_printf(&query, "watch=1&timeoutSeconds=%lld&resourceVersion=%s", (long long)timeout_s,
                    w->state.rv.text);
@@ -352,10 +437,10 @@ static void ask_for_stream(struct klx_watch *w) {
                                   .on_done = on_stream_done,
                                   .own_connection = true };
     get(w, &query, &r);
+    /* A peer that is gone without a word is found by its silence: by then the server would have answered, or ended the stream itself. */
+    w->stream_ms = timeout_s * 1000 + grace_ms;
     if (w->call != NULL) {
-        /* A peer that is gone without a word is found here: by then the server would have ended the stream itself. */
-        klx_timer_start(w->timer,
-                        timeout_s * 1000 + (w->o.silence_ms > 0 ? w->o.silence_ms : SILENCE_MS));
+        klx_timer_start(w->timer, short_ms(w));
     }
 }
 
@@ -373,10 +458,12 @@ static void start_step(struct klx_watch *w) {
 
 static void on_timer(void *arg) {
     struct klx_watch *w = arg;
-    if (w->call == NULL) {
+    if (w->call == NULL && w->paused) {
+        w->waits = true;
+    } else if (w->call == NULL) {
         start_step(w);
     } else if (w->paused) {
-        klx_timer_start(w->timer, SILENCE_MS); /* it is we who do not read */
+        klx_timer_start(w->timer, GRACE_MS); /* it is we who do not read */
     } else {
         broken(w, "the watch went silent");
     }
@@ -393,6 +480,11 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
     w->path = klx_strdup(o->path);
     w->selectors = o->selectors != NULL ? klx_strdup(o->selectors) : NULL;
     w->whole_since_us = o->checkpoint_us;
+    w->page_objects = PAGE_OBJECTS;
+    w->place_stored = o->list != NULL;
+    if (o->list != NULL) {
+        w->resume_list = *o->list;
+    }
     w->timer = klx_timer_new(klx_kube_client_loop(client), on_timer, w);
     klx_framer_init(&w->framer);
     klx_buf_init(&w->held, KLX_FRAME_BYTES_MAX + (1u << 20));
@@ -402,7 +494,8 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
 }
 
 void klx_watch_start(struct klx_watch *w) {
-    w->next = klx_watch_begin(&w->state, &w->o.resume).next;
+    w->next =
+        klx_watch_begin(&w->state, &w->o.resume, w->place_stored ? &w->resume_list : NULL).next;
     klx_timer_start(w->timer, 0);
 }
 
@@ -418,11 +511,11 @@ void klx_watch_resume(struct klx_watch *w) {
         return;
     }
     w->paused = false;
-    if (w->page_waits) {
-        w->page_waits = false;
+    if (w->waits) {
+        w->waits = false;
         klx_timer_start(w->timer, 0);
     }
-    if (w->held.len > 0 && !w->failed) {
+    if (w->held.len > 0 && !w->failed && w->status == 200) {
         struct klx_buf bytes = w->held;
         klx_buf_init(&w->held, bytes.max);
         on_stream_body(w, klx_buf_sv(&bytes));

@@ -3,7 +3,8 @@
  * function (watch_state.h), the transport is beside it (watch.c).
  *
  * Frames are handed up in order. After a 410 a paged relist hands up what is newer than the last resourceVersion seen, between
- * on_relist(true) and on_relist(false), and the gap is reported with its bounds. Errors are said once when the kind of trouble changes.
+ * on_list(true) and on_list(false), and the gap is reported with its bounds. A list that is broken off, even by the end of the process,
+ * goes on without repeating an object, given its place back. Errors are said once when the kind of trouble changes.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "collector/kube/client.h"
+#include "collector/kube/list_place.h"
 #include "collector/kube/resource_version.h"
 #include "collector/observation.h"
 #include "lib/base/clock.h"
@@ -35,12 +37,16 @@ struct klx_watch_callbacks {
     void (*on_listed)(void *arg, const struct klx_json *object);
     /* Everything up to here has been handed up; a commit may now name this resourceVersion as the place to resume. */
     void (*on_checkpoint)(void *arg, struct klx_sv resource_version, bool bookmark);
+    /* A page, or the gap before a list, has been handed up: the place to go on from, to be committed with it. NULL, in the same turn as
+       on_list(false) and on_checkpoint: the list is complete. */
+    void (*on_list_place)(void *arg, const struct klx_list_place *place);
     /* A full list begins (true) or is complete (false): objects that were not in it do not exist any more. */
     void (*on_list)(void *arg, bool begins, enum klx_origin origin);
     void (*on_gap)(void *arg, const struct klx_watch_gap *gap);
     void (*on_connected)(void *arg, bool connected); /* for readiness and metrics */
-    /* For the log: what happened and when it is tried again (ms; 0: at once). Said when it changes. */
-    void (*on_trouble)(void *arg, const char *what, int64_t retry_ms);
+    /* For the log: what happened, the words of who knows more ("" when nobody does), and when it is tried again (ms; 0: at once).
+       Said when it changes. */
+    void (*on_trouble)(void *arg, const char *what, const char *detail, int64_t retry_ms);
     void *arg;
 };
 
@@ -50,8 +56,10 @@ struct klx_watch_options {
     bool bookmarks;
     struct klx_rv resume;  /* empty: start with a baseline list */
     int64_t checkpoint_us; /* wall time of `resume`, for a gap's bounds; KLX_TIME_NONE: unknown */
-    int64_t timeout_min_s, timeout_max_s; /* 0: 240–300 without bookmarks, 300–600 with */
-    int64_t silence_ms; /* dead if no byte comes for this long beyond timeoutSeconds; 0: 15 s */
+    const struct klx_list_place *list; /* a list was under way; copied. NULL: none */
+    /* A connection that has died in silence is noticed at the latest after this; the server is asked to end each stream a little sooner.
+       0: 5 min, or 10 with bookmarks. */
+    int64_t dead_after_ms;
 };
 
 struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock *clock,

@@ -2,12 +2,16 @@
  * The decisions of a watch, pure: (state, what happened, time) → what to do next. No I/O, no clock but the one given.
  *
  *               resume given                          server's RV ≥ ours
- *   START ────────────────────▶ PROBE ─────────────────────────────────────▶ WATCH ◀─┐ clean end: at once
- *     │                           │ ours is ahead: gap                        │  │ └───┘
- *     │ none                      ▼                                           │  │ broken, silent, 429, 5xx: after a wait, same RV
- *     └──── baseline ─────────▶ LIST ──────── whole list: its RV ─────────────▶  │
- *                                 ▲                                              │
- *                                 └───── 410, unreadable twice, oversize: gap ───┘
+ *   START ────────────────────▶ PROBE ─────────────────────────────────────▶ WATCH ◀─┐ clean end after frames: at once
+ *     │                         ▲ │ ours is ahead: gap                        │ │ └──┘ 429, ERROR 5xx: after a wait, same RV
+ *     │ none, or a list was     │ ▼                                           │ │
+ *     │ under way ────────────▶ LIST ──────── whole list: its RV ───────────▶ │ │
+ *                               │ ▲                                             │ │
+ *                               │ └───── 410, unreadable twice, oversize: gap ──┘ │
+ *                               └──────── broken, silent, 5xx, nothing heard ─────┘
+ *
+ * A watch whose RV is ahead of the server hears nothing for ever, and no error says so: after every doubt (the connection broke, an
+ * internal error, a whole stream without a frame) the server's RV is asked for first.
  *
  * Every failed step is tried again after a wait: what the server asked for (Retry-After), 60 s for 403 and other refusals, 30 s for a
  * resource that is not there, else exponential backoff with full jitter (0.8 s … 30 s), which starts over after 120 s of health.
@@ -17,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "collector/kube/list_place.h"
 #include "collector/kube/resource_version.h"
 #include "collector/observation.h"
 #include "lib/base/backoff.h"
@@ -26,14 +31,14 @@ enum klx_watch_phase { KLX_WATCH_PROBE, KLX_WATCH_LIST, KLX_WATCH_STREAM };
 
 struct klx_watch_state {
     enum klx_watch_phase phase;
-    struct klx_rv rv;     /* everything up to here has been handed up */
-    struct klx_rv filter; /* of a relist: only what is newer is news; empty: all of it */
-    enum klx_origin origin;
+    struct klx_rv rv; /* everything up to here has been handed up */
+    struct klx_list_place list;
     struct klx_backoff backoff;
     int64_t began_us;          /* the request or stream that is under way */
     bool any_frame;            /* on this stream */
     bool unauthorized;         /* the last answer was 401: one immediate retry was given */
     int64_t internal_since_us; /* the first of a row of 500 frames; KLX_TIME_NONE: none */
+    int64_t relisted_us;       /* the last gap: a second one soon after it waits */
     bool unreadable;           /* a frame after `rv` could not be read once already */
 };
 
@@ -61,13 +66,15 @@ struct klx_watch_action {
     bool none; /* go on as you are */
     enum klx_watch_phase next;
     int64_t wait_ms;     /* before it; 0: at once */
+    bool from_start;     /* LIST: from its first page, not from the one that failed */
     const char *gap;     /* not NULL: record a gap, and why */
     bool refresh;        /* read the credentials again first */
     const char *trouble; /* not NULL: say so */
 };
 
-/* The first action. */
-struct klx_watch_action klx_watch_begin(struct klx_watch_state *s, const struct klx_rv *resume);
+/* The first action. `list`: the place of a list that was under way when the process ended; NULL: none was. */
+struct klx_watch_action klx_watch_begin(struct klx_watch_state *s, const struct klx_rv *resume,
+                                        const struct klx_list_place *list);
 /* The transport says when it begins what it was told to do. */
 void klx_watch_began(struct klx_watch_state *s, int64_t now_us);
 struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct klx_watch_input *in,

@@ -1,6 +1,7 @@
 #include <stdint.h>
 
 #include "collector/kube/frame.h"
+#include "collector/kube/list_place.h"
 #include "collector/sources/source.h"
 #include "lib/base/json.h"
 
@@ -16,13 +17,19 @@ static void take(struct klx_sv frame, struct klx_arena *arena) {
     const struct klx_json *root = NULL;
     struct klx_outbox out = { .event = ignore_event, .arena = arena };
     klx_arena_reset(arena);
-    if (klx_json_parse(arena, frame, NULL, &root, NULL) != 0) {
+    if (klx_frame_parse(arena, frame, NULL, &root) != 0) {
         return;
     }
     const struct klx_json *object = klx_json_get(root, "object");
     struct klx_observation o = { .change = KLX_CHANGE_ADDED, .cluster = KLX_SV("fuzz") };
     if (klx_source_events.observe(object, &o) == 0) {
         klx_source_events.publish(&o, object, &out);
+    }
+    char key[KLX_LIST_KEY_BYTES];
+    struct klx_list_place place;
+    klx_list_key(object, key);
+    if (klx_list_place_read(&place, frame) == 0) {
+        klx_list_place_advance(&place, key, KLX_SV("1"));
     }
     if (klx_source_nodes.observe(object, &o) == 0 && o.name.n == 0) {
         __builtin_trap();

@@ -60,9 +60,38 @@ static void a_frame_over_the_limit_is_refused_and_memory_stays_bounded(void **st
     klx_framer_release(&f);
 }
 
+static void a_nul_escape_is_read_as_a_replacement(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *value;
+        int rc;
+    } cases[] = {
+        { "{\"m\":\"a\\u0000b\"}",
+          "a\xef\xbf\xbd"
+          "b",
+          0 },
+        { "{\"m\":\"\\u0000\\u0000\"}", "\xef\xbf\xbd\xef\xbf\xbd", 0 },
+        { "{\"m\":\"a\\\\u0000b\"}", "a\\u0000b", 0 }, /* an escaped backslash */
+        { "{\"m\":\"\\\\\\u0000\"}", "\\\xef\xbf\xbd", 0 },
+        { "{\"m\":\"\\u0000\"", "", -EINVAL },
+        { "{\"m\":\"\\u000", "", -EINVAL },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct klx_arena arena;
+        const struct klx_json *o = NULL;
+        klx_arena_init(&arena, 4096, 65536);
+        assert_int_equal(klx_frame_parse(&arena, klx_sv(cases[i].text), NULL, &o), cases[i].rc);
+        if (cases[i].rc == 0) {
+            assert_sv(klx_json_str(o, "m"), cases[i].value);
+        }
+        klx_arena_release(&arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_cut_anywhere_are_the_same_frames),
+        cmocka_unit_test(a_nul_escape_is_read_as_a_replacement),
         cmocka_unit_test(a_frame_over_the_limit_is_refused_and_memory_stays_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
