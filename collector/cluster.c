@@ -5,7 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "collector/detectors/detector.h"
+#include "collector/detector_settings.h"
 #include "collector/kube/watch.h"
 #include "collector/publish.h"
 #include "collector/sources/source.h"
@@ -15,13 +15,6 @@
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
 
-static const struct klx_detector_ops *const all_detectors[] = {
-#define KLX_DETECTOR(name) &klx_detector_##name,
-#include "collector/detectors/list.def"
-#undef KLX_DETECTOR
-};
-
-#define DETECTORS_N KLX_COUNT(all_detectors)
 #define LIST_PLACE_BYTES_MAX 8192
 
 /* A name that a list has shown, "namespace/name" where there is a namespace. */
@@ -53,7 +46,7 @@ struct klx_cluster {
     const struct klx_cluster_settings *settings;
     struct klx_kube_client *client;
     struct klx_publisher *publisher;
-    void *detectors[DETECTORS_N];
+    void *detectors[KLX_DETECTORS_N];
     struct source_watch watches[KLX_SOURCES_MAX];
     size_t watches_n;
     struct klx_timer *ticks;
@@ -69,9 +62,9 @@ static void tick(void *arg) {
     struct klx_cluster *c = arg;
     int64_t next_us = KLX_TIME_NONE;
     c->tick_soon = false;
-    for (size_t i = 0; i < DETECTORS_N; i++) {
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
         int64_t due_us =
-            all_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
+            klx_detectors[i]->tick(c->detectors[i], now_us(c), klx_publisher_outbox(c->publisher));
         next_us = next_us == KLX_TIME_NONE || (due_us != KLX_TIME_NONE && due_us < next_us)
                       ? due_us
                       : next_us;
@@ -111,8 +104,8 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
     if (w->ops->publish != NULL) {
         w->ops->publish(&o, object, out);
     }
-    for (size_t i = 0; i < DETECTORS_N; i++) {
-        all_detectors[i]->observe(c->detectors[i], &o, now_us(c), out);
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        klx_detectors[i]->observe(c->detectors[i], &o, now_us(c), out);
     }
 }
 
@@ -184,9 +177,9 @@ static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct klx_cluster *c = w->cluster;
     klx_counter_add(w->metrics.relists, begins);
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
-        for (size_t i = 0; i < DETECTORS_N; i++) {
-            if (all_detectors[i]->relisted != NULL) {
-                all_detectors[i]->relisted(c->detectors[i], w->ops->observed, is_listed, w,
+        for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+            if (klx_detectors[i]->relisted != NULL) {
+                klx_detectors[i]->relisted(c->detectors[i], w->ops->observed, is_listed, w,
                                            now_us(c), klx_publisher_outbox(c->publisher));
             }
         }
@@ -351,9 +344,9 @@ static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
             w->list_under_way = value.n > 0 && klx_list_place_read(&w->resume_list, value) == 0;
         }
     }
-    for (size_t i = 0; i < DETECTORS_N && object.n > 0; i++) {
-        if (klx_sv_eq(owner, klx_sv(all_detectors[i]->name)) &&
-            all_detectors[i]->restore(c->detectors[i], object, value) != 0) {
+    for (size_t i = 0; i < KLX_DETECTORS_N && object.n > 0; i++) {
+        if (klx_sv_eq(owner, klx_sv(klx_detectors[i]->name)) &&
+            klx_detectors[i]->restore(c->detectors[i], object, value) != 0) {
             klx_log_warn("a stored state cannot be read, skipped",
                          KLX_F_STR("cluster", c->settings->name), KLX_F_SV("key", key));
         }
@@ -423,8 +416,8 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
         klx_cluster_free(c);
         return rc;
     }
-    for (size_t i = 0; i < DETECTORS_N; i++) {
-        c->detectors[i] = all_detectors[i]->create(klx_sv(s->name));
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        c->detectors[i] = klx_detectors[i]->create(klx_sv(s->name), s->detectors.of[i]);
     }
     for (size_t i = 0; i < s->sources_n; i++) {
         c->watches[c->watches_n++] = (struct source_watch){
@@ -475,9 +468,9 @@ void klx_cluster_free(struct klx_cluster *c) {
     }
     stop_watches(c);
     klx_timer_free(c->ticks);
-    for (size_t i = 0; i < DETECTORS_N; i++) {
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
         if (c->detectors[i] != NULL) {
-            all_detectors[i]->destroy(c->detectors[i]);
+            klx_detectors[i]->destroy(c->detectors[i]);
         }
     }
     klx_publisher_free(c->publisher);

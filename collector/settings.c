@@ -20,7 +20,7 @@ static const struct klx_source_ops *const all_sources[] = {
 struct cluster {
     char *name, *kubeconfig, *context;
     int64_t dead_after_ms;
-    const struct klx_config_node *sources;
+    const struct klx_config_node *sources, *detectors;
 };
 
 static const struct klx_config_field cluster_fields[] = {
@@ -43,6 +43,7 @@ static const struct klx_config_field cluster_fields[] = {
       .offset = offsetof(struct cluster, sources),
       .required = true,
       .help = "for example {events: {}, nodes: {}}" },
+    { .key = "detectors", .kind = KLX_CFG_NODE, .offset = offsetof(struct cluster, detectors) },
     { .key = NULL },
 };
 
@@ -146,6 +147,7 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         .dead_after_ms = c.dead_after_ms,
         .at = n,
     };
+    klx_detector_settings_bind(c.detectors, &to->detectors, take_report, b);
     if (c.name != NULL) {
         check_name(b, n, c.name);
     }
@@ -203,6 +205,7 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
         free(c->clusters[i].name);
         free(c->clusters[i].kubeconfig);
         free(c->clusters[i].context);
+        klx_detector_settings_release(&c->clusters[i].detectors);
     }
     free(c->clusters);
     free(c->listen);

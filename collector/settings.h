@@ -8,12 +8,14 @@
  *         context: prod-weu           # default: current-context
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         sources: { events: {}, nodes: {} }
+ *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collector/detector_settings.h"
 #include "lib/base/error.h"
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
@@ -29,6 +31,7 @@ struct klx_cluster_settings {
     int64_t dead_after_ms; /* 0: the watch's own */
     const struct klx_source_ops *sources[KLX_SOURCES_MAX];
     size_t sources_n;
+    struct klx_detector_settings detectors;
     const struct klx_config_node *at; /* where it stands, for messages */
 };
 

@@ -1,6 +1,9 @@
 /*
- * HPAs and the containers of their pods: hpa_rules.h and pod_rules.h say what is told when. This file only leads to them.
+ * HPAs and the containers of their pods: hpa_rules.h and pod_rules.h say what is told when. This file only leads to them, and reads
+ *
+ *     detectors: { autoscaling: { at_max_after: 10m, blind_after: 2m, recovered_after: 10m } }
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "collector/detectors/detector.h"
@@ -9,8 +12,46 @@
 #include "collector/detectors/scaling.h"
 #include "lib/base/mem.h"
 
-static void *create(struct klx_sv cluster) {
+#define SETTING_MIN_MS 1000
+#define SETTING_MAX_MS (24 * 60 * 60 * 1000)
+
+struct settings {
+    int64_t at_max_after_ms, blind_after_ms, recovered_after_ms; /* 0: the default */
+};
+
+static const struct klx_config_field fields[] = {
+    { .key = "at_max_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct settings, at_max_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "an HPA at its maximum, or held at its minimum, is told after this; default 10m" },
+    { .key = "blind_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct settings, blind_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "an HPA that cannot scale is told after this; default 2m" },
+    { .key = "recovered_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct settings, recovered_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "a container that has run for so long is well again; default 10m" },
+    { .key = NULL },
+};
+
+static int64_t set_or(int64_t set_ms, int64_t otherwise_us) {
+    return set_ms > 0 ? set_ms * KLX_US_PER_MS : otherwise_us;
+}
+
+static void *create(struct klx_sv cluster, const void *settings) {
+    static const struct settings defaults;
+    const struct settings *s = settings != NULL ? settings : &defaults;
     struct klx_scaling *d = klx_alloc(struct klx_scaling);
+    d->at_max_after_us = set_or(s->at_max_after_ms, KLX_HPA_LIMITED_US);
+    d->blind_after_us = set_or(s->blind_after_ms, KLX_HPA_BLIND_US);
+    d->recovered_after_us = set_or(s->recovered_after_ms, KLX_POD_STABLE_US);
     d->cluster = klx_sv_dup(cluster);
     d->next_us = KLX_TIME_NONE;
     return d;
@@ -75,6 +116,8 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
 
 const struct klx_detector_ops klx_detector_autoscaling = {
     .name = "autoscaling",
+    .settings = fields,
+    .settings_bytes = sizeof(struct settings),
     .create = create,
     .destroy = destroy,
     .restore = restore,

@@ -11,11 +11,15 @@
 
 #include "collector/observation.h"
 #include "collector/outbox.h"
+#include "lib/base/config.h"
 
 struct klx_detector_ops {
     const char *name; /* "node_repair": in state keys */
-    /* One per cluster. */
-    void *(*create)(struct klx_sv cluster);
+    /* MAY: what an operator may set under `detectors: { <name>: {…} }` of a cluster, the table of a struct of settings_bytes. */
+    const struct klx_config_field *settings;
+    size_t settings_bytes;
+    /* One per cluster. `settings` is that struct, valid for the call; NULL: nothing is set. */
+    void *(*create)(struct klx_sv cluster, const void *settings);
     void (*destroy)(void *detector);
     /* A state record as it was written: object is the last part of its key. A value that cannot be read is -EBADMSG: reported, skipped. */
     int (*restore)(void *detector, struct klx_sv object, struct klx_sv value);

@@ -151,7 +151,8 @@ static void weigh_max(const struct work *w) {
     bool calm = !wants_more && (v->pressing != NULL ? v->pressing->ratio <= CALM_RATIO
                                                     : v->active.status == KLX_HPA_CONDITION_TRUE);
     if (w->t->since_us == KLX_TIME_NONE && at_max && pressed) {
-        begin(w, since_of(w, wants_more ? v->limited.since_us : v->scaled_us), KLX_HPA_LIMITED_US,
+        begin(w, since_of(w, wants_more ? v->limited.since_us : v->scaled_us),
+              w->c->d->at_max_after_us,
               wants_more ? KLX_SV("TooManyReplicas") : KLX_SV("MaxReplicasUnderPressure"));
     } else if (w->t->since_us != KLX_TIME_NONE && (!at_max || calm)) {
         end(w, w->c->now_us);
@@ -166,7 +167,7 @@ static void weigh_min(const struct work *w) {
     double ratio = v->pressing != NULL ? v->pressing->ratio : -1;
     bool at_min = v->desired == v->min && v->desired < v->max && v->desired > 0;
     if (w->t->since_us == KLX_TIME_NONE && at_min && ratio > 1 + v->up_tolerance) {
-        begin(w, w->c->now_us, KLX_HPA_LIMITED_US + v->up_window_us,
+        begin(w, w->c->now_us, w->c->d->at_max_after_us + v->up_window_us,
               v->up_disabled ? KLX_SV("ScaleUpDisabled") : KLX_SV("MinReplicasUnderPressure"));
     } else if (w->t->since_us != KLX_TIME_NONE && (!at_min || (ratio >= 0 && ratio <= 1))) {
         end(w, w->c->now_us);
@@ -184,8 +185,8 @@ static void weigh_blind(const struct work *w) {
     const struct klx_hpa_condition *why = no_metrics ? &v->active : &v->able;
     bool blind = no_metrics || unable;
     if (blind && w->t->since_us == KLX_TIME_NONE) {
-        begin(w, why->since_us != KLX_TIME_NONE ? why->since_us : w->c->now_us, KLX_HPA_BLIND_US,
-              why->reason);
+        begin(w, why->since_us != KLX_TIME_NONE ? why->since_us : w->c->now_us,
+              w->c->d->blind_after_us, why->reason);
         klx_scaling_copy(w->t->detail, sizeof(w->t->detail), why->message);
     } else if (!blind && w->t->since_us != KLX_TIME_NONE) {
         end(w, w->c->now_us);

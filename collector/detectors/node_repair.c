@@ -46,7 +46,8 @@ struct context {
     int64_t now_us;
 };
 
-static void *create(struct klx_sv cluster) {
+static void *create(struct klx_sv cluster, const void *settings) {
+    (void)settings;
     struct detector *d = klx_alloc(struct detector);
     d->cluster = klx_sv_dup(cluster);
     return d;

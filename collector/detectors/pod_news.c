@@ -262,7 +262,7 @@ void klx_pod_tell_recovered(struct klx_scaling_call *call, const struct klx_pod_
              .summary = klx_arena_printf(
                  a, "Container %s of pod %s/%s has run for %s again; the trouble lasted %s%.*s",
                  n->k->name, n->p->namespace, n->p->name,
-                 klx_scaling_words(call, 0, KLX_POD_STABLE_US),
+                 klx_scaling_words(call, 0, call->d->recovered_after_us),
                  klx_scaling_words(call, n->k->incident.opened_us, at_us),
                  KLX_SV_FMT(kills_words(a, n->k))),
              .phase = KLX_PHASE_RESOLVED });

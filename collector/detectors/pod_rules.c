@@ -154,8 +154,8 @@ static void on_standing(struct sight *s) {
     if (!c->running) {
         k->stable_us = KLX_TIME_NONE;
     } else if (!k->settled && k->stable_us == KLX_TIME_NONE) {
-        k->stable_us =
-            (c->running_us != KLX_TIME_NONE ? c->running_us : s->call->now_us) + KLX_POD_STABLE_US;
+        k->stable_us = (c->running_us != KLX_TIME_NONE ? c->running_us : s->call->now_us) +
+                       s->call->d->recovered_after_us;
     }
 }
 

@@ -22,7 +22,7 @@
 #include "collector/detectors/scaling.h"
 #include "lib/base/error.h"
 
-#define KLX_POD_STABLE_US (10 * KLX_SCALING_MINUTE_US)
+#define KLX_POD_STABLE_US (10 * KLX_SCALING_MINUTE_US) /* unless set */
 #define KLX_POD_REOPEN_US (60 * KLX_SCALING_MINUTE_US)
 #define KLX_POD_WAVE_US KLX_SCALING_MINUTE_US
 #define KLX_POD_WAVE_MAX_US (5 * KLX_SCALING_MINUTE_US) /* a wave that rolls on is told at last */

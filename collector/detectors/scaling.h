@@ -30,7 +30,9 @@ struct klx_scaling {
     struct klx_hpa_entry *hpas; /* uthash by "namespace/name" */
     struct klx_pod_entry *pods;
     int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
-    bool restored;   /* timers may be set that next_us does not know of */
+    /* Settings, in us. */
+    int64_t at_max_after_us, blind_after_us, recovered_after_us;
+    bool restored; /* timers may be set that next_us does not know of */
 };
 
 /* One call's surroundings, so that helpers need few parameters. */

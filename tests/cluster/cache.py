@@ -1,7 +1,7 @@
 """Where the built servers are, and building them when they are not there.
 
 The cache lies outside the tree and is keyed by what the build reads, so that a second checkout shares it and a changed version
-is built anew. `python -m cluster.cache kafka|kubernetes` prints the directory, building it first when it is missing.
+is built anew. `python -m cluster.cache kafka|kubernetes|kwok` prints the directory, building it first when it is missing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -102,10 +103,31 @@ def kubernetes_binaries() -> Path:
     return _built(root() / f"kubernetes-{_key(module / 'go.mod', module / 'go.sum')}", _build_kubernetes)
 
 
+_KWOK_FILES = ("stage/pod/fast/pod-*.yaml", "stage/node/fast/node-*.yaml", "stage/node/heartbeat-with-lease/node-*.yaml",
+               "metrics/usage/usage-from-annotation.yaml", "metrics/resource/metrics-resource.yaml")
+
+
+def _build_kwok_stages(into: Path) -> None:
+    """The module's own stages, one after the other. Not stage/node/heartbeat: it drops the addresses that metrics-server needs."""
+    module = HERE / "kubernetes"
+    found = subprocess.run([_go(), "mod", "download", "-json", "sigs.k8s.io/kwok"], cwd=module, check=True, stdout=subprocess.PIPE)
+    kustomize = Path(json.loads(found.stdout)["Dir"]) / "kustomize"
+    files = [file for pattern in _KWOK_FILES for file in sorted(kustomize.glob(pattern))]
+    if len(files) < len(_KWOK_FILES):
+        raise RuntimeError(f"{kustomize} lacks some of {', '.join(_KWOK_FILES)}")
+    (into / "kwok.yaml").write_text("".join(f"---\n{file.read_text()}\n" for file in files))
+
+
+def kwok_stages() -> Path:
+    """The directory of kwok.yaml, what kwok does with nodes and pods and how it measures them."""
+    module = HERE / "kubernetes"
+    return _built(root() / f"kwok-{_key(module / 'go.mod', module / 'go.sum')}", _build_kwok_stages)
+
+
 def main(argv: list[str]) -> int:
-    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries}
+    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages}
     if len(argv) != 2 or argv[1] not in builders:
-        print("usage: python -m cluster.cache kafka|kubernetes", file=sys.stderr)
+        print("usage: python -m cluster.cache kafka|kubernetes|kwok", file=sys.stderr)
         return 2
     print(builders[argv[1]]())
     return 0

@@ -142,7 +142,7 @@ static void transcript_with_restarts(void **state) {
 static void a_broken_state_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = { "", "{", "[]", "{\"version\":2}" };
-    void *d = klx_detector_autoscaling.create(KLX_SV("prod"));
+    void *d = klx_detector_autoscaling.create(KLX_SV("prod"), NULL);
     for (size_t i = 0; i < KLX_COUNT(bad); i++) {
         assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("hpa/ns/name"), klx_sv(bad[i])),
                          -EBADMSG);

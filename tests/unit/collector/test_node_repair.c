@@ -86,7 +86,7 @@ static void a_broken_state_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = { "", "{", "[]", "{\"version\":2}",
                                        "{\"version\":1,\"labels\":3}" };
-    void *d = klx_detector_node_repair.create(KLX_SV("prod"));
+    void *d = klx_detector_node_repair.create(KLX_SV("prod"), NULL);
     for (size_t i = 0; i < KLX_COUNT(bad); i++) {
         assert_int_equal(klx_detector_node_repair.restore(d, KLX_SV("n"), klx_sv(bad[i])),
                          -EBADMSG);

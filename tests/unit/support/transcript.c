@@ -77,7 +77,7 @@ static struct klx_sv object_of(const struct transcript_state *s) {
 
 static void restart(struct transcript *t) {
     t->ops->destroy(t->detector);
-    t->detector = t->ops->create(KLX_SV("prod"));
+    t->detector = t->ops->create(KLX_SV("prod"), NULL);
     for (size_t i = 0; i < t->states_n; i++) {
         struct transcript_state *s = &t->states[i];
         if (s->value.len > 0 &&
@@ -177,7 +177,7 @@ void transcript_run(const struct klx_detector_ops *ops, const char *file, bool r
     klx_arena_init(&t.arena, 65536, 4 << 20);
     t.out.arena = &t.arena;
     klx_buf_init(&t.text, 4 << 20);
-    t.detector = ops->create(KLX_SV("prod"));
+    t.detector = ops->create(KLX_SV("prod"), NULL);
     char *text = test_read_file(path), *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line != NULL;
          line = strtok_r(NULL, "\n", &save)) {
