@@ -74,7 +74,10 @@ class Member:
         return owned
 
     def own(self, count: int, timeout: float = 30) -> set[tuple[str, int]]:
-        self.wait(f"{count} partitions", lambda: len(self.owned()) == count, timeout)
+        """Waits until that many are given; while they are taken away, line by line, the number passes others."""
+        def settled() -> bool:
+            return len(self.owned()) == count and self.matching("assigned|revoked")[-1].startswith("assigned")
+        self.wait(f"{count} partitions", settled, timeout)
         return self.owned()
 
     def leave(self, wait_ms: int = 10000) -> None:
