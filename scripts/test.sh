@@ -45,24 +45,30 @@ suite_lint() {
     count_junit "$junit"
 }
 
-# The real binaries between a real Kafka and a real kube-apiserver.
+# The real binaries between a real Kafka and a real kube-apiserver. They mostly wait, so four run at a time, each with its own servers.
 suite_integration() {
     local preset=$1 junit="$run_dir/integration-$1.xml"
     install_servers
     step "build $preset" build "$preset" || { count 0 1 0; return; }
     rm -f "$junit"
     step "integration tests ($preset)" env KLAXON_BIN="$root/build/$preset" "$python" -m pytest -q -rs -p no:cacheprovider \
-        --timeout 180 --junitxml "$junit" "$root/tests/integration"
+        -n 4 --dist worksteal --timeout 240 --junitxml "$junit" "$root/tests/integration"
     count_junit "$junit"
 }
 
-# A short run of the long proof; its last line says what was lost and repeated.
+# Short runs of the long proofs; each ends in a line that says what it found.
 suite_prove() {
     install_servers
-    step "build release" build release || { count 0 1 0; return; }
-    if step "prove exactly-once, 15 kills" env PYTHONPATH="$root/tests" KLAXON_BIN="$root/build/release" \
-        "$python" "$root/tests/prove/exactly_once.py" --kills 15 --seed 2; then count 1 0 0; else count 0 1 0; fi
-    tail -n 1 "$run_dir/logs/prove-exactly-once--15-kills.log"
+    step "build release" build release programs || { count 0 1 0; return; }
+    prove "exactly-once" --kills 15 --seed 2
+    prove "repair" --nodes 3
+}
+
+prove() {
+    local name="prove $*"
+    if step "$name" env PYTHONPATH="$root/tests" KLAXON_BIN="$root/build/release" \
+        "$python" "$root/tests/prove/${1//-/_}.py" "${@:2}"; then count 1 0 0; else count 0 1 0; fi
+    tail -n 1 "$run_dir/logs/${name//[^a-zA-Z0-9]/-}.log"
 }
 
 run_suites() {
