@@ -43,6 +43,7 @@ Usage: ./dev test [SUITE…]
 Builds and runs the tests, all suites by default; ends in `N passed, N failed, N skipped`.
 
   lint               include directions, banned functions, sizes, headers that compile alone
+  clang              builds without a warning of clang
   unit, asan         unit tests and corpora: release build; with ASan and UBSan
   integration        the real binaries with a real Kafka and a real kube-apiserver
   integration-asan   the same under ASan and UBSan
@@ -60,7 +61,7 @@ TXT
     build) cat <<'TXT'
 Usage: ./dev build [PRESET]
 
-Builds into build/PRESET: dev, release (default), asan, tsan, fuzz.
+Builds into build/PRESET: dev, release (default), asan, clang, tsan, fuzz.
 TXT
         ;;
     fuzz) cat <<TXT

@@ -608,8 +608,7 @@ static void addresses(void **state) {
         "a@[]",
         "a@[x>]",
         "j\xc3\xb6rg@x",
-        "a@b\xc3\xbc"
-        "cher.example",
+        "a@\xc3\xbc.example",
         "a@x(comment)",
         "a@x;b",
         "a:b@x",
