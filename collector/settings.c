@@ -23,14 +23,20 @@ struct cluster {
     const struct klx_config_node *sources, *detectors;
 };
 
-static const struct klx_config_field cluster_fields[] = {
+const struct klx_config_field klx_cluster_fields[] = {
     { .key = "name",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct cluster, name),
       .required = true,
       .help = "it stands in every key" },
-    { .key = "kubeconfig", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, kubeconfig) },
-    { .key = "context", .kind = KLX_CFG_STR, .offset = offsetof(struct cluster, context) },
+    { .key = "kubeconfig",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct cluster, kubeconfig),
+      .help = "a file as kubectl has it; left out: $KUBECONFIG, ~/.kube/config" },
+    { .key = "context",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct cluster, context),
+      .help = "of the kubeconfig; left out: its current-context" },
     { .key = "dead_after",
       .kind = KLX_CFG_DURATION,
       .offset = offsetof(struct cluster, dead_after_ms),
@@ -47,10 +53,11 @@ static const struct klx_config_field cluster_fields[] = {
     { .key = NULL },
 };
 
-static const struct klx_config_field collector_fields[] = {
+const struct klx_config_field klx_collector_fields[] = {
     { .key = "listen",
       .kind = KLX_CFG_STR,
-      .offset = offsetof(struct klx_collector_settings, listen) },
+      .offset = offsetof(struct klx_collector_settings, listen),
+      .help = "host:port of /metrics, /healthz and /readyz; left out: no server" },
     { .key = NULL },
 };
 
@@ -136,7 +143,7 @@ static void add_sources(struct binder *b, struct klx_cluster_settings *c,
 static void add_cluster(struct binder *b, const struct klx_config_node *n) {
     struct klx_collector_settings *s = b->out;
     struct cluster c = { 0 };
-    klx_config_bind_all(n, cluster_fields, &c, take_report, b);
+    klx_config_bind_all(n, klx_cluster_fields, &c, take_report, b);
     s->clusters =
         klx_grow_array(s->clusters, s->clusters_n, s->clusters_n + 1, sizeof(*s->clusters));
     struct klx_cluster_settings *to = &s->clusters[s->clusters_n++];
@@ -159,7 +166,7 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
 static void bind_all(struct binder *b, const struct klx_settings *s) {
     const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;
     if (s->collector != NULL) {
-        klx_config_bind_all(s->collector, collector_fields, b->out, take_report, b);
+        klx_config_bind_all(s->collector, klx_collector_fields, b->out, take_report, b);
     }
     for (; n != NULL; n = klx_config_next(n)) {
         add_cluster(b, n);

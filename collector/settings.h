@@ -24,6 +24,10 @@
 
 struct klx_source_ops;
 
+/* The keys of `collector:` and of an item of `clusters:`. */
+extern const struct klx_config_field klx_collector_fields[];
+extern const struct klx_config_field klx_cluster_fields[];
+
 struct klx_cluster_settings {
     char *name; /* [a-z0-9.-], at most 63 */
     char *kubeconfig;

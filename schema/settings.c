@@ -16,19 +16,40 @@ struct top {
         *subscriptions, *log;
 };
 
-static const struct klx_config_field top_fields[] = {
+const struct klx_config_field klx_settings_fields[] = {
     { .key = "kafka",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct top, kafka),
       .required = true,
       .help = "a map with at least bootstrap.servers" },
-    { .key = "topics", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, topics) },
-    { .key = "collector", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, collector) },
-    { .key = "clusters", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, clusters) },
-    { .key = "sinks", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, sinks) },
-    { .key = "channels", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, channels) },
-    { .key = "subscriptions", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, subscriptions) },
-    { .key = "log", .kind = KLX_CFG_NODE, .offset = offsetof(struct top, log) },
+    { .key = "topics",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, topics),
+      .help = "names and settings of the ten topics" },
+    { .key = "collector",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, collector),
+      .help = "the process klaxon-collector" },
+    { .key = "clusters",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, clusters),
+      .help = "the clusters that klaxon-collector watches" },
+    { .key = "sinks",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, sinks),
+      .help = "the processes klaxon-sink-…, by kind" },
+    { .key = "channels",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, channels),
+      .help = "where messages go, by name; also in channels.d/*.yaml" },
+    { .key = "subscriptions",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, subscriptions),
+      .help = "who is told of what; also in subscriptions.d/*.yaml" },
+    { .key = "log",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, log),
+      .help = "what the processes log, on stderr" },
     { .key = NULL },
 };
 
@@ -38,24 +59,30 @@ struct topics {
     const struct klx_config_node *retention;
 };
 
-static const struct klx_config_field topics_fields[] = {
+const struct klx_config_field klx_settings_topics_fields[] = {
     { .key = "prefix",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct topics, prefix),
-      .otherwise = "klaxon." },
+      .otherwise = "klaxon.",
+      .help = "stands in front of the name of every topic" },
     { .key = "replication",
       .kind = KLX_CFG_INT,
       .offset = offsetof(struct topics, replication),
       .otherwise = "-1",
       .min = -1,
-      .max = 10 },
+      .max = 10,
+      .help = "copies of each topic; -1: the default of the broker" },
     { .key = "partitions",
       .kind = KLX_CFG_INT,
       .offset = offsetof(struct topics, partitions),
       .otherwise = "0",
       .min = 0,
-      .max = 1000 },
-    { .key = "retention", .kind = KLX_CFG_NODE, .offset = offsetof(struct topics, retention) },
+      .max = 1000,
+      .help = "of each topic that is not compacted; 0: its own number" },
+    { .key = "retention",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct topics, retention),
+      .help = "how long records are kept, by topic" },
     { .key = NULL },
 };
 
@@ -63,15 +90,17 @@ struct log {
     char *level, *format;
 };
 
-static const struct klx_config_field log_fields[] = {
+const struct klx_config_field klx_settings_log_fields[] = {
     { .key = "level",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct log, level),
-      .otherwise = "info" },
+      .otherwise = "info",
+      .help = "debug, info, warn or error" },
     { .key = "format",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct log, format),
-      .otherwise = "auto" },
+      .otherwise = "auto",
+      .help = "json, text, or auto: text on a terminal" },
     { .key = NULL },
 };
 
@@ -120,7 +149,7 @@ static void read_topics(struct loader *l, const struct klx_config_node *n) {
     struct topics t = { 0 };
     struct klx_error e, inner = { 0 };
     size_t before = l->mistakes;
-    klx_config_bind_all(n, topics_fields, &t, take_report, l);
+    klx_config_bind_all(n, klx_settings_topics_fields, &t, take_report, l);
     if (l->mistakes == before && t.replication == 0) {
         klx_config_fail(klx_config_get(n, "replication"), &e,
                         "at least 1, or -1 for the broker's default");
@@ -135,14 +164,14 @@ static void read_topics(struct loader *l, const struct klx_config_node *n) {
     if (t.retention != NULL) {
         read_retention(l, t.retention);
     }
-    klx_config_unbind(topics_fields, &t);
+    klx_config_unbind(klx_settings_topics_fields, &t);
 }
 
 static void read_log(struct loader *l, const struct klx_config_node *n) {
     static const char *const formats[] = { "auto", "json", "text" };
     struct log log = { 0 };
     struct klx_error e;
-    klx_config_bind_all(n, log_fields, &log, take_report, l);
+    klx_config_bind_all(n, klx_settings_log_fields, &log, take_report, l);
     if (log.level != NULL && klx_log_parse_level(klx_sv(log.level), &l->s->log_level) != 0) {
         klx_config_fail(klx_config_get(n, "level"), &e,
                         "expected debug, info, warn or error, found \"%s\"", log.level);
@@ -158,7 +187,7 @@ static void read_log(struct loader *l, const struct klx_config_node *n) {
                         "expected auto, json or text, found \"%s\"", log.format);
         mistake(l, &e);
     }
-    klx_config_unbind(log_fields, &log);
+    klx_config_unbind(klx_settings_log_fields, &log);
 }
 
 /* n, or NULL when it is not there or not what is expected. */
@@ -336,7 +365,7 @@ static void load(struct loader *l, const char *path) {
     }
     const struct klx_config_node *root = open_file(l, file);
     if (root != NULL) {
-        klx_config_bind_all(root, top_fields, &top, take_report, l);
+        klx_config_bind_all(root, klx_settings_fields, &top, take_report, l);
         read_top(l, &top);
         read_folder(l, file, "channels");
         read_folder(l, file, "subscriptions");

@@ -21,6 +21,11 @@
 
 #define KLX_SETTINGS_FILES_MAX 1024
 
+/* The keys: of the file, of `topics:` and of `log:`. */
+extern const struct klx_config_field klx_settings_fields[];
+extern const struct klx_config_field klx_settings_topics_fields[];
+extern const struct klx_config_field klx_settings_log_fields[];
+
 struct klx_settings {
     struct klx_topic_names topics;
     int64_t replication;                /* -1: the broker's default */

@@ -17,7 +17,7 @@ static const char *const kinds[] = {
 #undef KLX_SINK
 };
 
-static const struct klx_config_field process_fields[] = {
+const struct klx_config_field klx_sink_process_fields[] = {
     { .key = "listen",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct klx_sink_process_settings, listen),
@@ -101,7 +101,9 @@ static void bind_process_defaults(struct binder *b) {
     struct klx_config *none = NULL;
     struct klx_error e = { 0 };
     int rc = klx_config_parse(KLX_SV("{}"), "defaults", &none, &e);
-    rc = rc == 0 ? klx_config_bind(klx_config_root(none), process_fields, &b->out.process, &e) : rc;
+    rc = rc == 0
+             ? klx_config_bind(klx_config_root(none), klx_sink_process_fields, &b->out.process, &e)
+             : rc;
     if (rc != 0) {
         klx_settings_report(&b->r, &e);
     }
@@ -120,12 +122,12 @@ static void bind_processes(struct binder *b) {
             continue;
         }
         struct klx_sink_process_settings p = { 0 };
-        klx_config_bind_all(n, process_fields, &p, klx_settings_report_text, &b->r);
+        klx_config_bind_all(n, klx_sink_process_fields, &p, klx_settings_report_text, &b->r);
         if (ops == b->ops[0]) {
             b->out.process = p;
             bound = true;
         } else {
-            klx_config_unbind(process_fields, &p);
+            klx_config_unbind(klx_sink_process_fields, &p);
         }
     }
     if (!bound) {
@@ -298,7 +300,7 @@ size_t klx_sinks_settings_bind_anywhere(const struct klx_settings *s,
 }
 
 void klx_sinks_settings_release(struct klx_sinks_settings *s) {
-    klx_config_unbind(process_fields, &s->process);
+    klx_config_unbind(klx_sink_process_fields, &s->process);
     for (size_t i = 0; i < s->channels_n; i++) {
         struct klx_channel_settings *c = &s->channels[i];
         if (c->config != NULL) {

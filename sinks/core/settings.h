@@ -29,6 +29,11 @@
 #include "schema/settings.h"
 #include "sinks/core/sink.h"
 
+/* The keys: under a kind of `sinks:`, of a subscription, of its `match`. */
+extern const struct klx_config_field klx_sink_process_fields[];
+extern const struct klx_config_field klx_subscription_fields[];
+extern const struct klx_config_field klx_match_fields[];
+
 struct klx_channel_settings {
     const char *name;
     const char *sink;               /* "slack" */

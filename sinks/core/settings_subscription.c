@@ -12,7 +12,7 @@ struct item {
     bool history;
 };
 
-static const struct klx_config_field item_fields[] = {
+const struct klx_config_field klx_subscription_fields[] = {
     { .key = "team",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct item, team),
@@ -23,7 +23,10 @@ static const struct klx_config_field item_fields[] = {
       .offset = offsetof(struct item, topics),
       .required = true,
       .help = "for example [nodes]" },
-    { .key = "match", .kind = KLX_CFG_NODE, .offset = offsetof(struct item, match) },
+    { .key = "match",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct item, match),
+      .help = "which of their events; left out: all" },
     { .key = "channels",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct item, channels),
@@ -32,7 +35,8 @@ static const struct klx_config_field item_fields[] = {
     { .key = "history",
       .kind = KLX_CFG_BOOL,
       .offset = offsetof(struct item, history),
-      .otherwise = "false" },
+      .otherwise = "false",
+      .help = "also what a relist found and that belongs to no incident" },
     { .key = NULL },
 };
 
@@ -40,12 +44,18 @@ struct match {
     const struct klx_config_node *cluster, *severity, *namespace, *name, *kind, *reason, *labels;
 };
 
-#define MATCH_FIELD(key_)                                                                          \
-    { .key = #key_, .kind = KLX_CFG_NODE, .offset = offsetof(struct match, key_) }
+#define MATCH_FIELD(key_, help_)                                                                   \
+    { .key = #key_, .kind = KLX_CFG_NODE, .offset = offsetof(struct match, key_), .help = help_ }
 
-static const struct klx_config_field match_fields[] = {
-    MATCH_FIELD(cluster), MATCH_FIELD(severity), MATCH_FIELD(namespace), MATCH_FIELD(name),
-    MATCH_FIELD(kind),    MATCH_FIELD(reason),   MATCH_FIELD(labels),    { .key = NULL },
+const struct klx_config_field klx_match_fields[] = {
+    MATCH_FIELD(cluster, "the cluster's name"),
+    MATCH_FIELD(severity, "info, warning, critical"),
+    MATCH_FIELD(namespace, "of the object that the event is about"),
+    MATCH_FIELD(name, "of that object"),
+    MATCH_FIELD(kind, "of that object, for example Node or Pod"),
+    MATCH_FIELD(reason, "of the event, for example NodeRebootStart"),
+    MATCH_FIELD(labels, "of that object, by label"),
+    { .key = NULL },
 };
 
 /* What all of the steps below need. */
@@ -190,7 +200,7 @@ static void bind_labels(const struct klx_config_node *n, struct binder *b) {
 static void bind_match(const struct klx_config_node *n, struct binder *b) {
     struct match m = { 0 };
     if (n != NULL) {
-        klx_config_bind_all(n, match_fields, &m, klx_settings_report_text, b->r);
+        klx_config_bind_all(n, klx_match_fields, &m, klx_settings_report_text, b->r);
     }
     const struct {
         const struct klx_config_node *from;
@@ -286,7 +296,7 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
         .topics = topics, .channels = channels, .channels_n = channels_n, .out = ret, .r = r
     };
     struct item item = { 0 };
-    klx_config_bind_all(n, item_fields, &item, klx_settings_report_text, r);
+    klx_config_bind_all(n, klx_subscription_fields, &item, klx_settings_report_text, r);
     if (item.team != NULL) {
         bind_team(item.team, &b);
     }

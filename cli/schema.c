@@ -1,0 +1,347 @@
+#include "cli/schema.h"
+
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "collector/settings.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/json.h"
+#include "lib/base/options.h"
+#include "sinks/core/settings.h"
+
+#define COMMAND "klaxon schema"
+#define DOCUMENT_BYTES_MAX (1u << 20)
+#define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|[smhdwy]))+$\"}"
+
+static const struct klx_sink_ops *const sinks[] = {
+#define KLX_SINK(name) &klx_sink_##name,
+#include "sinks/core/list.def"
+#undef KLX_SINK
+};
+
+static const char *const sources[] = {
+#define KLX_SOURCE(name) #name,
+#include "collector/sources/list.def"
+#undef KLX_SOURCE
+};
+
+/* What stands in a property, when the table's kind does not say it: it calls itself for what lies below. */
+typedef void (*property_fn)(struct klx_jw *w, const char *key);
+
+static void write_map(struct klx_jw *w, const struct klx_config_field *fields, property_fn inner);
+
+static void write_ref(struct klx_jw *w, const char *name) {
+    char ref[64];
+    snprintf(ref, sizeof(ref), "#/definitions/%s", name);
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "$ref", ref);
+    klx_jw_end_object(w);
+}
+
+static void begin_map(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "type", "object");
+}
+
+static void any_map_of(struct klx_jw *w, const char *definition) {
+    begin_map(w);
+    klx_jw_key(w, "additionalProperties");
+    write_ref(w, definition);
+    klx_jw_end_object(w);
+}
+
+static void list_of(struct klx_jw *w, const char *definition) {
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "type", "array");
+    klx_jw_key(w, "items");
+    write_ref(w, definition);
+    klx_jw_end_object(w);
+}
+
+static void write_number(struct klx_jw *w, const struct klx_config_field *f) {
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "type", "integer");
+    if (f->min != 0 || f->max != 0) {
+        klx_jw_member_int(w, "minimum", f->min);
+        klx_jw_member_int(w, "maximum", f->max);
+    }
+    klx_jw_end_object(w);
+}
+
+static void write_type(struct klx_jw *w, const struct klx_config_field *f, property_fn inner) {
+    static const char *const types[] = {
+        [KLX_CFG_STR] = "{\"type\":\"string\"}",
+        [KLX_CFG_FILE] = "{\"type\":\"string\"}",
+        [KLX_CFG_BOOL] = "{\"type\":\"boolean\"}",
+        [KLX_CFG_DURATION] = DURATION,
+        [KLX_CFG_BYTES] = "{\"type\":[\"string\",\"integer\"]}",
+    };
+    switch (f->kind) {
+    case KLX_CFG_INT:
+        write_number(w, f);
+        return;
+    case KLX_CFG_SECRET:
+        write_ref(w, "secret");
+        return;
+    case KLX_CFG_STR_LIST:
+        write_ref(w, "texts");
+        return;
+    case KLX_CFG_NODE:
+        inner(w, f->key);
+        return;
+    default:
+        klx_jw_raw(w, klx_sv(types[f->kind]));
+    }
+}
+
+static void write_default(struct klx_jw *w, const struct klx_config_field *f) {
+    if (f->kind == KLX_CFG_INT || f->kind == KLX_CFG_BOOL) {
+        klx_jw_raw(w, klx_sv(f->otherwise));
+    } else {
+        klx_jw_str(w, f->otherwise);
+    }
+}
+
+/* In draft-07 nothing may stand beside a $ref, so help and default are around it. */
+static void write_property(struct klx_jw *w, const struct klx_config_field *f, property_fn inner) {
+    klx_jw_begin_object(w);
+    klx_jw_member_sv_opt(w, "description", klx_sv(f->help));
+    if (f->otherwise != NULL) {
+        klx_jw_key(w, "default");
+        write_default(w, f);
+    }
+    klx_jw_key(w, "allOf");
+    klx_jw_begin_array(w);
+    write_type(w, f, inner);
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+}
+
+static void write_map(struct klx_jw *w, const struct klx_config_field *fields, property_fn inner) {
+    begin_map(w);
+    klx_jw_member_bool(w, "additionalProperties", false);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (const struct klx_config_field *f = fields; f->key != NULL; f++) {
+        klx_jw_key(w, f->key);
+        write_property(w, f, inner);
+    }
+    klx_jw_end_object(w);
+    bool any = false;
+    for (const struct klx_config_field *f = fields; f->key != NULL; f++) {
+        if (f->required && fields != klx_settings_fields) {
+            if (!any) {
+                klx_jw_key(w, "required");
+                klx_jw_begin_array(w);
+            }
+            klx_jw_str(w, f->key);
+            any = true;
+        }
+    }
+    if (any) {
+        klx_jw_end_array(w);
+    }
+    klx_jw_end_object(w);
+}
+
+static void in_topics(struct klx_jw *w, const char *key) {
+    (void)key; /* retention is the only one */
+    begin_map(w);
+    klx_jw_member_bool(w, "additionalProperties", false);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        if (klx_topic_specs[i].retention_ms > 0) {
+            klx_jw_key(w, klx_topic_specs[i].short_name);
+            klx_jw_raw(w, KLX_SV(DURATION));
+        }
+    }
+    klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void in_cluster(struct klx_jw *w, const char *key) {
+    (void)key; /* sources is the only one */
+    begin_map(w);
+    klx_jw_member_bool(w, "additionalProperties", false);
+    klx_jw_member_int(w, "minProperties", 1);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (size_t i = 0; i < KLX_COUNT(sources); i++) {
+        klx_jw_key(w, sources[i]);
+        klx_jw_raw(w, KLX_SV("{\"type\":[\"object\",\"null\"],\"maxProperties\":0}"));
+    }
+    klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void in_match(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("labels"))) {
+        any_map_of(w, "texts");
+    } else {
+        write_ref(w, "texts");
+    }
+}
+
+static void in_subscription(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("match"))) {
+        write_map(w, klx_match_fields, in_match);
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("team"))) {
+        klx_jw_raw(w, KLX_SV("{\"type\":\"string\",\"minLength\":1}"));
+    } else {
+        write_ref(w, "texts");
+    }
+}
+
+/* A map with one property for each kind of sink. */
+static void write_kinds(struct klx_jw *w, bool channel) {
+    begin_map(w);
+    klx_jw_member_bool(w, "additionalProperties", false);
+    if (channel) {
+        klx_jw_member_int(w, "minProperties", 1);
+        klx_jw_member_int(w, "maxProperties", 1);
+    }
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (size_t i = 0; i < KLX_COUNT(sinks); i++) {
+        klx_jw_key(w, sinks[i]->name);
+        write_map(w, channel ? sinks[i]->fields : klx_sink_process_fields, NULL);
+    }
+    klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void in_file(struct klx_jw *w, const char *key) {
+    struct klx_sv k = klx_sv(key);
+    if (klx_sv_eq(k, KLX_SV("kafka"))) {
+        any_map_of(w, "kafkaProperty");
+    } else if (klx_sv_eq(k, KLX_SV("topics"))) {
+        write_map(w, klx_settings_topics_fields, in_topics);
+    } else if (klx_sv_eq(k, KLX_SV("collector"))) {
+        write_map(w, klx_collector_fields, NULL);
+    } else if (klx_sv_eq(k, KLX_SV("clusters"))) {
+        list_of(w, "cluster");
+    } else if (klx_sv_eq(k, KLX_SV("sinks"))) {
+        write_kinds(w, false);
+    } else if (klx_sv_eq(k, KLX_SV("channels"))) {
+        any_map_of(w, "channel");
+    } else if (klx_sv_eq(k, KLX_SV("subscriptions"))) {
+        list_of(w, "subscription");
+    } else {
+        write_map(w, klx_settings_log_fields, NULL);
+    }
+}
+
+static void write_definitions(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "texts");
+    klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":\"string\"},"
+                         "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}}]}"));
+    klx_jw_key(w, "secret");
+    klx_jw_raw(w, KLX_SV("{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,"
+                         "\"additionalProperties\":false,\"properties\":{"
+                         "\"file\":{\"type\":\"string\"},\"env\":{\"type\":\"string\"}}}"));
+    klx_jw_key(w, "kafkaProperty");
+    klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\"]},"
+                         "{\"$ref\":\"#/definitions/secret\"}]}"));
+    klx_jw_key(w, "cluster");
+    write_map(w, klx_cluster_fields, in_cluster);
+    klx_jw_key(w, "channel");
+    write_kinds(w, true);
+    klx_jw_key(w, "subscription");
+    write_map(w, klx_subscription_fields, in_subscription);
+    klx_jw_end_object(w);
+}
+
+static void new_line(struct klx_buf *out, unsigned depth) {
+    klx_buf_add_char(out, '\n');
+    for (unsigned i = 0; i < depth; i++) {
+        klx_buf_add_str(out, "  ");
+    }
+}
+
+static bool opens(char c) {
+    return c == '{' || c == '[';
+}
+
+static bool closes(char c) {
+    return c == '}' || c == ']';
+}
+
+/* Of what klx_jw wrote: no white space outside of strings. */
+static void indent(struct klx_buf *out, struct klx_sv json) {
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i], next = i + 1 < json.n ? json.p[i + 1] : '\0';
+        klx_buf_add_char(out, c);
+        in_string = c == '"' ? !in_string : in_string;
+        if (in_string && c == '\\') {
+            klx_buf_add_char(out, next);
+            i++;
+        } else if (!in_string && opens(c) && !closes(next)) {
+            new_line(out, ++depth);
+        } else if (!in_string && c == ',') {
+            new_line(out, depth);
+        } else if (!in_string && c == ':') {
+            klx_buf_add_char(out, ' ');
+        }
+        if (!in_string && !opens(c) && closes(next)) {
+            new_line(out, --depth);
+        }
+    }
+    klx_buf_add_char(out, '\n');
+}
+
+void klx_schema_write(struct klx_buf *out) {
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    struct klx_jw w;
+    klx_buf_init(&text, out->max);
+    klx_jw_init(&w, &text);
+    klx_jw_begin_object(&w);
+    klx_jw_member_str(&w, "$schema", "http://json-schema.org/draft-07/schema#");
+    klx_jw_member_str(&w, "title", "klaxon.yaml");
+    klx_jw_member_str(&w, "type", "object");
+    klx_jw_member_bool(&w, "additionalProperties", false);
+    klx_jw_key(&w, "properties");
+    klx_jw_begin_object(&w);
+    for (const struct klx_config_field *f = klx_settings_fields; f->key != NULL; f++) {
+        klx_jw_key(&w, f->key);
+        write_property(&w, f, in_file);
+    }
+    klx_jw_end_object(&w);
+    klx_jw_key(&w, "definitions");
+    write_definitions(&w);
+    klx_jw_end_object(&w);
+    indent(out, klx_buf_sv(&text));
+    out->failed = out->failed || text.failed;
+}
+
+struct options {
+    char unused;
+};
+
+static const struct klx_option table[] = { { .name = NULL } };
+
+static const struct klx_command_help help = {
+    .name = COMMAND,
+    .operands = "",
+    .summary = "Print the JSON Schema of klaxon.yaml, for editors.",
+    .examples = "  klaxon schema > klaxon.schema.json\n"
+                "\nIn the first line of klaxon.yaml:\n"
+                "# yaml-language-server: $schema=./klaxon.schema.json\n",
+};
+
+int klx_cli_schema(int argc, char **argv) {
+    struct options o = { 0 };
+    int code = KLX_EXIT_OK;
+    int first = klx_options_parse(argc, argv, &help, table, &o, &code);
+    code = first < 0 ? code : klx_cli_no_operands(COMMAND, argc, argv, first);
+    if (first < 0 || code != KLX_EXIT_OK) {
+        return code;
+    }
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, DOCUMENT_BYTES_MAX);
+    klx_schema_write(&out);
+    return klx_cli_print(COMMAND, klx_buf_sv(&out), KLX_EXIT_OK);
+}
