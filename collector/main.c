@@ -132,6 +132,8 @@ static int run(struct process *p) {
     /* The commit of each cluster, and reading the state or ending a client beside it. */
     klx_work_threads((unsigned)p->collector.clusters_n + 1);
     p->loop = klx_loop_new();
+    /* Before anything can be seen of the process: whoever then ends it finds it in order. */
+    klx_loop_on_signal(p->loop, on_signal, p);
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
     if (open_clusters(p, &e) != 0 || open_server(p, &e) != 0) {
@@ -139,7 +141,6 @@ static int run(struct process *p) {
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
-    klx_loop_on_signal(p->loop, on_signal, p);
     for (size_t i = 0; i < p->clusters_n; i++) {
         klx_cluster_start(p->clusters[i]);
     }

@@ -225,6 +225,8 @@ static void close_all(struct process *p) {
 static int run(struct process *p) {
     struct klx_error e = { 0 };
     p->loop = klx_loop_new();
+    /* Before anything can be seen of the process: whoever then ends it finds it in order. */
+    klx_loop_on_signal(p->loop, on_signal, p);
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
     if (klx_producer_new(p->loop, p->kafka, &p->producer, &e) != 0 || open_dispatch(p, &e) != 0 ||
@@ -233,7 +235,6 @@ static int run(struct process *p) {
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
-    klx_loop_on_signal(p->loop, on_signal, p);
     klx_loop_run(p->loop);
     close_all(p);
     klx_log_info("stopped");

@@ -1,0 +1,188 @@
+"""What is written down is so: examples of every --help, the example configuration, the JSON Schema, what is installed."""
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from cli_world import Event, Klaxon, kubeconfig
+from cluster import Kafka
+from conftest import ROOT
+from test_cli import GOOD
+
+SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
+PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email"]
+
+
+@pytest.fixture(scope="module")
+def world(binaries: Path, tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Klaxon:
+    """A folder with a good klaxon.yaml, topics, and an event that every example of tail shows."""
+    directory = tmp_path_factory.mktemp("examples")
+    made = Klaxon(binaries, directory, kafka.bootstrap, "examples.")
+    (directory / "secret").write_text("https://hooks.slack.com/services/T0/B0/c2VjcmV0\n")
+    made.configure(GOOD.format(kubeconfig=kubeconfig(directory), secret=directory / "secret",
+                               email="to: ops@example.com, from: klaxon@example.com, smtp: smtp://127.0.0.1:1, tls: none")
+                   .replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
+    assert made.run("topics", "apply").returncode == 0
+    made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
+    return made
+
+
+def section(text: str, name: str) -> list[str]:
+    """The indented lines below "Name:"."""
+    lines = text.split("\n")
+    if f"{name}:" not in lines:
+        return []
+    start = lines.index(f"{name}:") + 1
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("  ")), len(lines))
+    return [line.strip() for line in lines[start:end]]
+
+
+def helps(world: Klaxon, *command: str) -> dict[str, list[str]]:
+    """The examples of a command and of all commands below it."""
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20, env=world.env, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[2].startswith(f"Usage: {' '.join(command)} [OPTIONS]")
+    assert all(len(line) <= 132 for line in done.stdout.split("\n"))
+    found = {" ".join(command): section(done.stdout, "Examples")}
+    for line in section(done.stdout, "Commands"):
+        found |= helps(world, *command, line.split()[0])
+    return found
+
+
+def runs_for_ever(example: str) -> bool:
+    words = example.split()
+    if words[0] != "klaxon":
+        return "--check" not in words
+    until_past = "--until today" in example
+    return words[1] == "tail" and "--no-follow" not in words and not until_past
+
+
+def run_example(world: Klaxon, example: str) -> None:
+    """An example that runs for ever is ended as soon as it has shown that it works."""
+    with subprocess.Popen(["bash", "-c", f"exec {example}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=world.dir, env=world.env,
+                          stdin=subprocess.DEVNULL) as process:
+        if not runs_for_ever(example):
+            out, err = process.communicate(timeout=30)
+            assert process.returncode == 0, f"{example}\n{out.decode()}{err.decode()}"
+            return
+        is_tail = example.startswith("klaxon tail")
+        deadline = time.monotonic() + 30
+        shown = False
+        while not shown:
+            assert process.poll() is None and time.monotonic() < deadline, f"{example}: shows nothing"
+            if is_tail:
+                world.put(Event(time.time(), node="aks-system-1", severity="critical"))
+            shown = bool(select.select([process.stdout if is_tail else process.stderr], [], [], 0.3)[0])
+        process.send_signal(signal.SIGINT if is_tail else signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == (130 if is_tail else 0), f"{example}\n{err.decode()}"
+
+
+def test_every_example_runs_as_printed(world: Klaxon) -> None:
+    examples = {}
+    for program in PROGRAMS:
+        examples |= helps(world, program)
+    assert {"klaxon", "klaxon check", "klaxon topics apply", "klaxon topics list", "klaxon tail", "klaxon schema", "klaxon version"} <= set(examples)
+    for command, lines in examples.items():
+        assert len(lines) >= 1, f"{command} has no example"
+        for example in lines:
+            run_example(world, example)
+
+
+# The configuration
+
+def errors(document) -> list[str]:
+    return [error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(document)]
+
+
+def test_the_example_has_every_key_and_is_valid(binaries: Path, tmp_path: Path) -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    path = ROOT / "docs/klaxon.example.yaml"
+    document = yaml.safe_load(path.read_text())
+    assert errors(document) == []
+    klaxon = Klaxon(binaries, tmp_path, "x", "")
+    done = klaxon.run("check", "-c", path, "--no-environment", "--strict")
+    assert done.returncode == 0, done.stdout
+
+    def keys(node) -> set[str]:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+        return (set(node) if isinstance(node, dict) else set()).union(*map(keys, inner))
+    assert schema_keys() - keys(document) - OPTIONAL_KEYS == set()
+
+
+def schema_keys() -> set[str]:
+    found: set[str] = set()
+
+    def walk(node) -> None:
+        if isinstance(node, dict):
+            found.update(node.get("properties", {}))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+    walk(SCHEMA)
+    return found
+
+
+# The ten topics and the sources are sets: an example need not have them all. A secret's place is one of two.
+OPTIONAL_KEYS = {"env"} | {"kubernetes", "nodes", "scaling", "gitops", "metrics", "deliveries", "retry", "dlq"} | set(
+    SCHEMA["definitions"]["cluster"]["properties"]["sources"]["allOf"][0]["properties"])
+
+
+def test_the_reference_names_every_key() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    missing = {key for key in schema_keys() if not re.search(rf"`[^`]*\b{key}\b[^`]*`|^## {key}$", text, re.M)}
+    assert missing == set()
+
+
+def test_the_pieces_of_the_reference_fit_the_schema() -> None:
+    pieces = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/configuration.md").read_text(), re.M | re.S)
+    assert len(pieces) >= 6
+    for piece in pieces:
+        assert errors(yaml.safe_load(piece)) == [], piece
+
+
+@pytest.mark.parametrize("text", [
+    "chanels: {}",
+    "kafka: [a]",
+    "topics: { partitions: many }",
+    "topics: { retention: { nodes: soon } }",
+    "clusters: [ { sources: { nodes: {} } } ]",
+    "clusters: [ { name: a, sources: { evnts: {} } } ]",
+    "sinks: { slack: { qeue: 1 } }",
+    "sinks: { slack: { queue: 0 } }",
+    "channels: { a: { slack: { webhook_url: http://x } } }",
+    "channels: { a: { slack: { webhook_url: { file: x } }, email: { to: a, from: b, smtp: c } } }",
+    "channels: { a: {} }",
+    "channels: { a: { email: { to: a } } }",
+    "subscriptions: [ { topics: [nodes], channels: [a] } ]",
+    "subscriptions: [ { team: a, topics: [nodes], channels: [] } ]",
+    "subscriptions: [ { team: a, topics: [nodes], channels: [a], match: { clutser: x } } ]",
+    "subscriptions: [ { team: a, topics: [nodes], channels: [a], history: maybe } ]",
+])
+def test_the_schema_refuses_what_check_refuses(binaries: Path, tmp_path: Path, text: str) -> None:
+    assert errors(yaml.safe_load(text)) != []
+    klaxon = Klaxon(binaries, tmp_path, "x", "p")
+    klaxon.config.write_text(f"kafka: {{ bootstrap.servers: x }}\n{text}\n" if not text.startswith("kafka") else text)
+    assert klaxon.run("check", "--no-environment").returncode == 1
+
+
+# What is installed
+
+def test_what_is_installed(binaries: Path, tmp_path: Path) -> None:
+    subprocess.run(["cmake", "--install", binaries, "--prefix", tmp_path / "usr"], check=True, capture_output=True, timeout=60)
+    files = {str(path.relative_to(tmp_path / "usr")) for path in (tmp_path / "usr").rglob("*") if path.is_file()}
+    assert files == {f"bin/{program}" for program in PROGRAMS} | {"share/klaxon/klaxon.schema.json", "share/doc/klaxon/klaxon.example.yaml"}
+    for program in PROGRAMS:
+        done = subprocess.run([tmp_path / "usr/bin" / program, "--version"], capture_output=True, text=True, timeout=20, check=False,
+                              env={k: v for k, v in os.environ.items() if k != "KLAXON_CONFIG"})
+        assert re.fullmatch(rf"{program} \d+\.\d+\.\d+ \(\w+(-dirty)?\)\n", done.stdout), done
