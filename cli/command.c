@@ -70,7 +70,8 @@ const struct klx_cli_command *klx_cli_command_find(const char *program,
 }
 
 int klx_cli_print(const char *command, struct klx_sv text, int code) {
-    bool written = fwrite(text.p, 1, text.n, stdout) == text.n && fflush(stdout) == 0;
+    bool written =
+        (text.n == 0 || fwrite(text.p, 1, text.n, stdout) == text.n) && fflush(stdout) == 0;
     if (written || errno == EPIPE) {
         return code;
     }
