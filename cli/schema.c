@@ -160,8 +160,7 @@ static void in_topics(struct klx_jw *w, const char *key) {
     klx_jw_end_object(w);
 }
 
-static void in_cluster(struct klx_jw *w, const char *key) {
-    (void)key; /* sources is the only one */
+static void write_sources(struct klx_jw *w) {
     begin_map(w);
     klx_jw_member_bool(w, "additionalProperties", false);
     klx_jw_member_int(w, "minProperties", 1);
@@ -173,6 +172,29 @@ static void in_cluster(struct klx_jw *w, const char *key) {
     }
     klx_jw_end_object(w);
     klx_jw_end_object(w);
+}
+
+static void write_detectors(struct klx_jw *w) {
+    static const struct klx_config_field none[] = { { .key = NULL } };
+    begin_map(w);
+    klx_jw_member_bool(w, "additionalProperties", false);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        const struct klx_detector_ops *ops = klx_detectors[i];
+        klx_jw_key(w, ops->name);
+        write_map(w, ops->settings != NULL ? ops->settings : none, NULL);
+    }
+    klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void in_cluster(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("sources"))) {
+        write_sources(w);
+    } else {
+        write_detectors(w);
+    }
 }
 
 static void in_match(struct klx_jw *w, const char *key) {

@@ -49,7 +49,10 @@ const struct klx_config_field klx_cluster_fields[] = {
       .offset = offsetof(struct cluster, sources),
       .required = true,
       .help = "for example {events: {}, nodes: {}}" },
-    { .key = "detectors", .kind = KLX_CFG_NODE, .offset = offsetof(struct cluster, detectors) },
+    { .key = "detectors",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct cluster, detectors),
+      .help = "what they tell when, for example {autoscaling: {at_max_after: 5m}}" },
     { .key = NULL },
 };
 
