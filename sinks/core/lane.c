@@ -49,7 +49,7 @@ struct klx_lane {
     struct recipient *recipients;
     size_t recipients_n, recipients_left;
 
-    /* Of the send under way, and when the last one began. */
+    /* Of the send under way, and when the last one began or ended: the other side counts from when it took a message. */
     struct klx_sv *sent_names;
     size_t *sent_to;
     size_t sent_n;
@@ -294,6 +294,7 @@ static void on_sent(void *arg, const struct klx_verdict *verdicts, size_t n) {
     struct klx_lane *l = arg;
     assert(l->state == LANE_SENDING && n == l->sent_n);
     l->state = LANE_WAITING;
+    l->sent_us = mono_us(l);
     klx_gauge_set(l->metrics.in_flight, 0);
     klx_health_judge(&l->health, verdicts, n, n == l->recipients_n);
     klx_gauge_set(l->metrics.broken, l->health.state == KLX_HEALTH_BROKEN);

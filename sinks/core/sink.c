@@ -22,7 +22,7 @@
 
 /* Together, and with what librdkafka needs to end, below the five seconds that an ordered stop may take. */
 #define SENDS_MS 3000
-#define RECEIPTS_MS 500
+#define RECEIPTS_MS 1000
 #define LEAVE_MS 700
 #define TROUBLE_US (60 * KLX_US_PER_S) /* so long it counts as lasting, unless a record comes */
 

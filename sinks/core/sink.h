@@ -77,7 +77,7 @@ struct klx_sink_ops {
     size_t config_bytes;
     /* Limits, and what the runtime keeps to. */
     size_t payload_bytes_max;
-    int64_t min_interval_ms; /* between two sends of one channel; 0: none */
+    int64_t min_interval_ms; /* from a send's answer to the next send of the channel; 0: none */
 
     /* MAY: what the table cannot say. `at` is for the error's place. A secret or file of the table that cannot be read is reported
        already: what is said at its place is dropped. */
