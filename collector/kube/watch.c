@@ -15,8 +15,9 @@
 #define PAGE_OBJECTS 500
 #define PAGE_BYTES_MAX (64u << 20)
 #define PAGE_TREE_BYTES_MAX (512u << 20)
-#define SHORT_REQUEST_MS 60000 /* a list's page, and the head of a stream */
-#define GRACE_MS 15000         /* for the server's own end of a stream to arrive */
+#define SHORT_REQUEST_MS 60000  /* a list's page, and the head of a stream */
+#define GRACE_MS 15000          /* for the server's own end of a stream to arrive */
+#define MARK_BEFORE_END_MS 1000 /* at least: what was written before the mark has arrived by then */
 #define DETAIL_BYTES 300
 #define STATUS_BYTES_MAX 16384 /* of an answer that is not 200 */
 #define DEAD_AFTER_MS 315000
@@ -33,6 +34,9 @@ struct klx_watch {
     enum klx_watch_phase next; /* what the timer starts */
     struct klx_timer *timer;   /* the wait before the next step, or the stream's deadline */
     struct klx_http_call *call;
+    struct klx_timer *mark_timer;
+    struct klx_http_call *mark_call; /* asks for the server's version while a stream is quiet */
+    struct klx_rv mark;              /* and the answer; see ask_for_mark */
     struct klx_framer framer;
     struct klx_buf held; /* bytes of the stream that came before a pause took effect */
     struct klx_arena frame_arena;
@@ -41,11 +45,12 @@ struct klx_watch {
     char last_key[KLX_LIST_KEY_BYTES]; /* of this pass of the list */
     bool unordered;        /* the list is not in the order of its keys: it has no place */
     bool place_stored;     /* on_list_place was told one */
-    unsigned page_objects; /* halved when a page is too large */
+    unsigned page_objects; /* an eighth when a page is too large */
     int status;            /* of the stream */
     int64_t retry_after_ms;
     int64_t whole_since_us; /* wall time the connection was last known to be whole */
-    int64_t stream_ms;      /* how long the stream may take in all */
+    int64_t timeout_ms;     /* when the server is to end the stream */
+    int64_t stream_ms;      /* how long it may take in all */
     bool paused;
     bool waits;       /* the next step begins when resumed */
     bool failed;      /* this stream is over for us: what still comes of it is ignored */
@@ -79,10 +84,10 @@ static void set_detail_from_body(struct klx_watch *w, struct klx_sv body) {
     set_detail(w, klx_json_str(read ? status : NULL, "message"));
 }
 
-static void end_call(struct klx_watch *w) {
-    if (w->call != NULL) {
-        klx_http_cancel(w->call);
-        w->call = NULL;
+static void cancel(struct klx_http_call **call) {
+    if (*call != NULL) {
+        klx_http_cancel(*call);
+        *call = NULL;
     }
 }
 
@@ -95,7 +100,11 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     if (a.none) {
         return;
     }
-    end_call(w);
+    cancel(&w->call);
+    cancel(&w->mark_call);
+    klx_timer_stop(w->mark_timer);
+    w->mark.text[0] = '\0';
+    klx_buf_reset(&w->held);
     w->failed = true;
     if (a.next == KLX_WATCH_LIST || a.wait_ms > 0 || a.trouble != NULL) {
         w->cb.on_connected(w->cb.arg, false); /* else it is a renewal */
@@ -209,12 +218,20 @@ static void on_page(struct klx_watch *w, const struct klx_json *list) {
     }
 }
 
+/* NULL: it cannot be read. */
+static const struct klx_json *parse_list(struct klx_watch *w, struct klx_sv body) {
+    const struct klx_json_limits limits = { .bytes_max = PAGE_BYTES_MAX, .depth_max = 64 };
+    const struct klx_json *list = NULL;
+    bool read = klx_frame_parse(&w->page_arena, body, &limits, &list) == 0;
+    return read && klx_rv_valid(klx_json_str(list, "metadata.resourceVersion")) ? list : NULL;
+}
+
 static void on_short_done(void *arg, const struct klx_http_result *r) {
     struct klx_watch *w = arg;
     const struct klx_json *list = NULL;
     w->call = NULL;
     if (r->failure == KLX_HTTP_TOO_LARGE && w->page_objects > 1) {
-        w->page_objects /= 2;
+        w->page_objects = w->page_objects / 8 > 0 ? w->page_objects / 8 : 1;
     }
     if (r->failure != KLX_HTTP_OK) {
         set_detail(w, klx_sv(r->error));
@@ -228,9 +245,8 @@ static void on_short_done(void *arg, const struct klx_http_result *r) {
                                            .retry_after_ms = r->retry_after_ms });
         return;
     }
-    const struct klx_json_limits limits = { .bytes_max = PAGE_BYTES_MAX, .depth_max = 64 };
-    if (klx_frame_parse(&w->page_arena, r->body, &limits, &list) != 0 ||
-        !klx_rv_valid(klx_json_str(list, "metadata.resourceVersion"))) {
+    list = parse_list(w, r->body);
+    if (list == NULL) {
         broken(w, "the API server's list cannot be read");
     } else {
         w->whole_since_us = w->clock->wall_us(w->clock);
@@ -254,15 +270,21 @@ static void add_query(struct klx_buf *q, const char *key, struct klx_sv value) {
     }
 }
 
-static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_request *r) {
-    struct klx_error e = { 0 };
+/* Starts the request; the query is released. */
+static int try_get(struct klx_watch *w, struct klx_buf *query, struct klx_http_request *r,
+                   struct klx_http_call **ret, struct klx_error *e) {
     if (w->selectors != NULL) {
         klx_buf_printf(query, "&%s", w->selectors);
     }
     r->arg = w;
-    int rc = klx_kube_client_get(w->client, w->path, klx_buf_str(query), r, &w->call, &e);
+    int rc = klx_kube_client_get(w->client, w->path, klx_buf_str(query), r, ret, e);
     klx_buf_release(query);
-    if (rc != 0) {
+    return rc;
+}
+
+static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_request *r) {
+    struct klx_error e = { 0 };
+    if (try_get(w, query, r, &w->call, &e) != 0) {
         w->call = NULL;
         set_detail(w, klx_sv(e.text));
         broken(w, "the request cannot be made: the credentials cannot be read");
@@ -297,6 +319,45 @@ static void ask_for_list(struct klx_watch *w) {
     get(w, &query, &r);
 }
 
+static void on_mark_done(void *arg, const struct klx_http_result *r) {
+    struct klx_watch *w = arg;
+    w->mark_call = NULL;
+    if (r->failure == KLX_HTTP_OK && r->status == 200) {
+        const struct klx_json *list = parse_list(w, r->body);
+        klx_rv_set(&w->mark, klx_json_str(list, "metadata.resourceVersion"));
+        klx_arena_release(&w->page_arena);
+    }
+}
+
+/* Without bookmarks and without news a resourceVersion grows old, until a compaction makes a gap of a quiet hour. So the server's version
+   is noted when three quarters of a quiet stream have passed: when the stream then ends as it should, and has brought nothing since,
+   everything up to the mark has been seen. A stream that has died in silence never ends as it should. */
+static void ask_for_mark(void *arg) {
+    struct klx_watch *w = arg;
+    struct klx_error e = { 0 };
+    struct klx_buf query;
+    if (w->paused || w->mark_call != NULL) {
+        return;
+    }
+    klx_buf_init(&query, 16384);
+    klx_buf_add_str(&query, "limit=1");
+    struct klx_http_request r = { .on_done = on_mark_done,
+                                  .deadline_ms = short_ms(w),
+                                  .body_bytes_max = PAGE_BYTES_MAX };
+    if (try_get(w, &query, &r, &w->mark_call, &e) != 0) {
+        w->mark_call = NULL;
+    }
+}
+
+/* The stream has ended as it should. */
+static void take_mark(struct klx_watch *w) {
+    struct klx_rv mark = w->mark;
+    if (mark.text[0] != '\0' && klx_rv_cmp(klx_rv_sv(&mark), klx_rv_sv(&w->state.rv)) > 0) {
+        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = klx_rv_sv(&mark) });
+        w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&mark), true);
+    }
+}
+
 static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
     set_detail(w, klx_json_str(status, "message"));
     int64_t seconds = klx_json_int(status, "details.retryAfterSeconds", -1);
@@ -312,6 +373,7 @@ static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
 
 static void progress(struct klx_watch *w, struct klx_sv rv, bool bookmark) {
     w->whole_since_us = w->clock->wall_us(w->clock);
+    w->mark.text[0] = '\0';
     say(w, NULL, 0);
     input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = rv });
     w->cb.on_checkpoint(w->cb.arg, rv, bookmark);
@@ -371,6 +433,9 @@ static void on_stream_status(void *arg, int status, int64_t retry_after_ms) {
     if (status == 200) {
         w->cb.on_connected(w->cb.arg, true);
         klx_timer_start(w->timer, w->stream_ms);
+        if (!w->o.bookmarks && w->timeout_ms >= 4 * MARK_BEFORE_END_MS) {
+            klx_timer_start(w->mark_timer, w->timeout_ms * 3 / 4);
+        }
     }
 }
 
@@ -409,6 +474,7 @@ static void on_stream_done(void *arg, const struct klx_http_result *r) {
                                            .retry_after_ms = r->retry_after_ms });
     } else if (r->failure == KLX_HTTP_OK && w->framer.partial.len == 0) {
         w->whole_since_us = w->clock->wall_us(w->clock);
+        take_mark(w);
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ENDED });
     } else {
         set_detail(w, klx_sv(r->error));
@@ -438,7 +504,8 @@ static void ask_for_stream(struct klx_watch *w) {
                                   .own_connection = true };
     get(w, &query, &r);
     /* A peer that is gone without a word is found by its silence: by then the server would have answered, or ended the stream itself. */
-    w->stream_ms = timeout_s * 1000 + grace_ms;
+    w->timeout_ms = timeout_s * 1000;
+    w->stream_ms = w->timeout_ms + grace_ms;
     if (w->call != NULL) {
         klx_timer_start(w->timer, short_ms(w));
     }
@@ -486,6 +553,7 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
         w->resume_list = *o->list;
     }
     w->timer = klx_timer_new(klx_kube_client_loop(client), on_timer, w);
+    w->mark_timer = klx_timer_new(klx_kube_client_loop(client), ask_for_mark, w);
     klx_framer_init(&w->framer);
     klx_buf_init(&w->held, KLX_FRAME_BYTES_MAX + (1u << 20));
     klx_arena_init(&w->frame_arena, 65536, 8 * KLX_FRAME_BYTES_MAX);
@@ -530,8 +598,10 @@ void klx_watch_free(struct klx_watch *w) {
     if (w == NULL) {
         return;
     }
-    end_call(w);
+    cancel(&w->call);
+    cancel(&w->mark_call);
     klx_timer_free(w->timer);
+    klx_timer_free(w->mark_timer);
     klx_framer_release(&w->framer);
     klx_buf_release(&w->held);
     klx_arena_release(&w->frame_arena);

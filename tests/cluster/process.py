@@ -42,7 +42,7 @@ def free_port() -> int:
     raise RuntimeError("no free port on 127.0.0.1 between 20000 and 32000")
 
 
-def wait_until(what: str, probe: Callable[[], bool], timeout: float, child: "Child | None" = None) -> None:
+def wait_until(what: str, probe: Callable[[], bool], timeout: float = 15, child: "Child | None" = None) -> None:
     """Calls probe until it is true. Fails at the deadline, and at once when the child it waits for has ended."""
     deadline = time.monotonic() + timeout
     while not probe():

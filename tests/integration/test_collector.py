@@ -97,6 +97,22 @@ def test_every_event_once_across_kills(collector: Collector, kafka: Kafka, api: 
     assert collector.stop() == 0
 
 
+def test_an_event_that_anybody_may_write_stops_nothing(collector: Collector, kafka: Kafka, api: ApiServer) -> None:
+    client = api.new_client()
+    event = new_event(involved("Pod", "evil", "default"), "Created", "a\u0000b <script>", "test", "Create")
+    client.create_event(event)
+    collector.start()
+    wait_until_watching(kafka, collector)
+    client.create_event(event | {"metadata": {"name": "evil-2", "namespace": "default"}})
+    client.create_event(new_event(involved("Pod", "good", "default"), "Created", "behind it", "test", "Create"))
+
+    def texts(records):
+        return [json.loads(r.value)["summary"] for r in records if json.loads(r.value)["object"]["name"] in ("evil", "good")]
+
+    records = wait_for(kafka, collector.topic("kubernetes"), lambda records: "behind it" in texts(records))
+    assert sorted(texts(records)) == ["a\ufffdb <script>", "a\ufffdb <script>", "behind it"]
+
+
 def test_an_outage_past_compaction_is_one_gap(collector: Collector, kafka: Kafka, api: ApiServer) -> None:
     client = api.new_client()
     collector.start()

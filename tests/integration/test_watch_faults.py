@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import requests
 
 from cluster import Kafka, Record, read_committed
 from cluster.objects import involved, new_event, node as make_node
+from cluster.process import wait_until
 from conftest import Collector
 from stage import Keys, Kube, Proxy, Scenario
 
@@ -100,19 +101,14 @@ def pod_event(name: str, message: str = "m") -> dict[str, Any]:
         "metadata": {"name": f"{name}.1", "namespace": "default"}}
 
 
-def wait_until(what: str, true: Callable[[], bool], timeout: float = SOON) -> None:
-    deadline = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 @contextmanager
 def world_of(kube: Kube, binaries: Path, directory: Path, kafka: Kafka, request: pytest.FixtureRequest) -> Iterator[World]:
     made = World(binaries, directory, kafka, re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-"), kube)
     with kube:
         try:
             yield made
+            if made.collector is not None and made.collector.process is not None:
+                assert made.collector.stop() == 0
         finally:
             if made.collector is not None:
                 made.collector.kill()
@@ -194,6 +190,15 @@ def test_a_list_that_drips_or_hangs(world: World) -> None:
     assert "the API server did not answer in time" in world.wait_log("did not answer")["message"]
 
 
+def test_a_page_too_large_to_hold_is_asked_for_in_parts(world: World) -> None:
+    for i in range(36):
+        world.event(f"pod-{i:05}", "x" * 2_000_000)
+    world.begin()
+    assert world.wait_log("larger than allowed")
+    assert [int(one.query["limit"]) for one in world.kube.asked("list", "events")] == [500, 62, 7]
+    world.check()
+
+
 # the stream's ends
 
 def test_clean_ends_resume_where_they_were(world: World) -> None:
@@ -235,6 +240,27 @@ def test_a_bookmark_is_where_the_next_start_resumes(world: World) -> None:
     assert world.kube.wait_asked("watch", "nodes", 3)[-1].query["resourceVersion"] == marked
     world.check()
     assert not world.gaps("nodes")
+
+
+def test_a_quiet_watch_does_not_fall_behind_a_compaction(world: World) -> None:
+    world.kube.store.tick(1000)
+    world.begin("dead_after: 6s,")
+    world.kube.store.tick(1000)  # nobody's Events, but time goes on
+    world.kube.wait_asked("list", "events", 2)  # the collector notes the server's version
+    world.kube.store.tick(10)
+    world.kube.compact(3000)
+    world.kube.wait_asked("watch", "events", 2)
+    assert int(world.kube.asked("watch", "events")[1].query["resourceVersion"]) >= 3000
+    world.check()
+
+
+def test_a_silent_watch_is_not_taken_for_a_quiet_one(world: World) -> None:
+    world.begin("dead_after: 5s,")
+    world.kube.stream("silent", "events")
+    world.event("unheard")
+    world.kube.wait_asked("list", "events", 2)
+    world.check()
+    assert world.wait_log("the watch went silent")
 
 
 def test_half_open_is_found_by_the_deadline(world: World) -> None:
@@ -504,7 +530,6 @@ def test_through_a_proxy(secure: World) -> None:
         secure.kube.wait_watching("events", "nodes")
         secure.check()
         assert set(proxy.targets.all()) == {f"127.0.0.1:{secure.kube.url.rsplit(':', 1)[1]}"}
-        secure.collector.kill()
 
 
 # back-pressure
