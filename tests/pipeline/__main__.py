@@ -174,7 +174,8 @@ def main() -> int:
     if getattr(args, "cluster", "") is None:
         args.cluster = "mine" if args.kubeconfig else "stage"
     if getattr(args, "kubeconfig", None) and not args.kubeconfig.is_file():
-        parser.error(f"--kubeconfig: there is no file {args.kubeconfig}")
+        print(f"./dev up --kubeconfig: there is no file {args.kubeconfig}", file=sys.stderr)
+        return 2
     return args.run(args, State(args.state or args.dir / "pipeline.json"))
 
 

@@ -70,13 +70,19 @@ def repair(now: dict[str, Any]) -> bool:
         slack, mail = (_wait_for_end(now, path, since, node) for path, since in began.items())
     finally:
         _end(tail)
-    heading("Slack, as it arrived")
-    for message in slack:
-        print(textwrap.indent(slack_text(message["payload"]), "  "), end="\n\n")
+    _show_slack(slack, "nothing arrived")
     heading("Mail, as it arrived (the last one)")
     for message in mail[-1:]:
         print(textwrap.indent(mail_text(message), "  "))
     return bool(slack) and bool(mail)
+
+
+def _show_slack(messages: list[dict[str, Any]], otherwise: str) -> None:
+    heading("Slack, as it arrived")
+    for message in messages:
+        print(textwrap.indent(slack_text(message["payload"]), "  "), end="\n\n")
+    if not messages:
+        print(f"  {otherwise}")
 
 
 def _wait_for_end(now: dict[str, Any], path: str, since: int, node: str) -> list[dict[str, Any]]:
@@ -96,9 +102,11 @@ def own_cluster(now: dict[str, Any]) -> bool:
     tail = _tail(now, "--since", "1h")
     try:
         time.sleep(OWN_CLUSTER_SECONDS)
-        return tail.poll() is None
+        lives = tail.poll() is None
     finally:
         _end(tail)
+    _show_slack(_get(now, "/slack/messages")["messages"], "nobody had to be told of anything: no node is lost or being repaired")
+    return lives
 
 
 def slack_text(payload: dict[str, Any]) -> str:
