@@ -11,6 +11,9 @@
 #define SUBJECT_BYTES_MAX 200
 #define ACTIONS_SHOWN_MAX 6
 #define METRICS_SHOWN_MAX 3
+#define RESOURCES_SHOWN_MAX 3
+#define COMMIT_DIGITS 40
+#define COMMIT_DIGITS_SHOWN 7
 #define CODE_NAME_BYTES_MAX 253 /* a DNS subdomain, as Kubernetes wants names */
 
 struct maker {
@@ -214,6 +217,60 @@ static void add_container_facts(struct maker *m) {
     }
 }
 
+/* "1111111 → 2222222": of commits the beginning. */
+static void add_revisions(struct maker *m) {
+    struct klx_sv from = klx_json_str(m->data, "revision.from"),
+                  to = klx_json_str(m->data, "revision.to");
+    from = from.n == COMMIT_DIGITS ? klx_sv_n(from.p, COMMIT_DIGITS_SHOWN) : from;
+    to = to.n == COMMIT_DIGITS ? klx_sv_n(to.p, COMMIT_DIGITS_SHOWN) : to;
+    if (from.n > 0 && to.n > 0 && !klx_sv_eq(from, to)) {
+        add_fact(m, "Revision",
+                 klx_arena_printf(m->arena, "%.*s → %.*s", KLX_SV_FMT(from), KLX_SV_FMT(to)));
+    } else {
+        add_fact(m, "Revision", to.n > 0 ? to : from);
+    }
+}
+
+static void add_resource(struct klx_buf *b, const struct klx_json *r) {
+    struct klx_sv ns = klx_json_str(r, "namespace"), message = klx_json_str(r, "message");
+    klx_buf_printf(b, "%s%.*s %.*s%s%.*s", b->len > 0 ? ", " : "",
+                   KLX_SV_FMT(klx_json_str(r, "kind")), KLX_SV_FMT(ns), ns.n > 0 ? "/" : "",
+                   KLX_SV_FMT(klx_json_str(r, "name")));
+    if (message.n > 0) {
+        klx_buf_printf(b, " (%.*s)", KLX_SV_FMT(message));
+    }
+}
+
+static void add_resources(struct maker *m) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    int64_t shown = 0, total = klx_json_int(m->data, "resourcesTotal", 0);
+    const struct klx_json *r = klx_json_first(klx_json_get(m->data, "resources"));
+    klx_buf_init(&b, 8192);
+    for (; r != NULL && shown < RESOURCES_SHOWN_MAX; r = klx_json_next(r), shown++) {
+        add_resource(&b, r);
+    }
+    if (total > shown) {
+        klx_buf_printf(&b, " and %lld more", (long long)(total - shown));
+    }
+    add_fact(m, "Resources", klx_buf_sv(&b));
+}
+
+static void add_app_facts(struct maker *m) {
+    const struct klx_json *app = klx_json_get(m->data, "app");
+    if (app == NULL) {
+        return;
+    }
+    struct klx_sv health = klx_json_str(m->data, "status.health"),
+                  sync = klx_json_str(m->data, "status.sync");
+    add_fact(m, "Project", klx_json_str(app, "project"));
+    add_fact(m, "By", klx_json_str(m->data, "by"));
+    add_revisions(m);
+    add_fact(m, "Status",
+             klx_arena_printf(m->arena, "%.*s%s%.*s", KLX_SV_FMT(sync),
+                              sync.n > 0 && health.n > 0 ? ", " : "", KLX_SV_FMT(health)));
+    add_resources(m);
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -228,8 +285,9 @@ static void add_facts(struct maker *m) {
     add_node_facts(m);
     add_hpa_facts(m);
     add_container_facts(m);
+    add_app_facts(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
-    add_since(m, "From", "since");
+    add_since(m, klx_json_get(m->data, "app") != NULL ? "Since" : "From", "since");
     add_since(m, "Incident began", "incident.opened");
 }
 
@@ -261,7 +319,7 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
     bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED ||
-                m->event->kind == KLX_KIND_POD_GONE;
+                m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED;
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }

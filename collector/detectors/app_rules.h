@@ -1,0 +1,68 @@
+/*
+ * Applications of Argo CD, 3.4 to 3.6. The rules (facts: argocd.md 1.4 to 1.6); P is what was known, C the object as it is:
+ *
+ *   sync started     operationState is of another operation: another startedAt or self-heal attempt, or there was none in between.
+ *   retrying         retryCount grew: told the first time, and then at 8, 16, 32 …
+ *   waiting          it runs, and its message says that somebody must confirm a pruning, or that a sync window blocks it; or it runs for
+ *                    KLX_APP_LONG_US.
+ *   failed           it ended Failed or Error. Automated ones in a row are told at the 1st, 2nd, 4th, 8th …
+ *   gave up          the condition SyncError appeared: auto-sync does not try again by itself.
+ *   succeeded        it ended Succeeded; told when it ends an incident, or was partial. A full one is a deployment.
+ *   deployed         status.history has a greater id: the only ledger. Rolled back: to the revision and source of an older entry than the
+ *                    last. With revisionHistoryLimit 0: a full operation of another revision succeeded.
+ *   settled          deployed, and Healthy for KLX_APP_SETTLE_US. No change of health is needed.
+ *   drifted          OutOfSync while the revision and what it is compared to are those of the last Synced, for KLX_APP_DRIFT_US; or a
+ *                    self-heal began, at once.
+ *   change waits     OutOfSync, and the revision moved (git) or the spec was edited, for KLX_APP_PENDING_US, and no operation runs.
+ *   out of sync      for KLX_APP_OUT_US: told once more.
+ *   drift loop       KLX_APP_HEALS self-heals within KLX_APP_LOOP_US; over when there was none for as long.
+ *   in sync          Synced again, after what was told.
+ *   degraded …       Degraded, Missing (once something was deployed) or Unknown (for no error's sake) for a hold-down; recovered when Healthy.
+ *   error            InvalidSpecError, ComparisonError, UnknownError, a failed hydration, or sync status Unknown, for a hold-down.
+ *   warning          a condition …Warning appeared.
+ *   auto-sync        spec.syncPolicy.automated came or went.
+ *   created, deleting, deleted; deletion stuck after KLX_APP_DELETION_US, or with DeletionError at once.
+ *
+ * Five incidents an Application, one a cause: drift, sync, health, error, deletion; one that comes back within KLX_APP_REOPEN_US goes on.
+ * An Application that is being deleted has no other trouble than that.
+ */
+#pragma once
+
+#include "collector/detectors/app_news.h"
+
+#define KLX_APP_DRIFT_US (1 * KLX_MINUTE_US)
+#define KLX_APP_PENDING_US (10 * KLX_MINUTE_US)
+#define KLX_APP_OUT_US (12 * 60 * KLX_MINUTE_US)
+#define KLX_APP_LOOP_US (30 * KLX_MINUTE_US)
+#define KLX_APP_DEGRADED_US                                                                        \
+    (30 * KLX_US_PER_S) /* Healthy → Degraded → Healthy within a second is common */
+#define KLX_APP_MISSING_US (1 * KLX_MINUTE_US)
+#define KLX_APP_UNKNOWN_US (3 * KLX_MINUTE_US)
+#define KLX_APP_INVALID_US (30 * KLX_US_PER_S)
+#define KLX_APP_ERROR_US (3 * KLX_MINUTE_US) /* a restart of the repo-server passes */
+#define KLX_APP_WAIT_US (1 * KLX_MINUTE_US)
+#define KLX_APP_LONG_US (30 * KLX_MINUTE_US)
+#define KLX_APP_SETTLE_US (1 * KLX_MINUTE_US)
+#define KLX_APP_DELETION_US (10 * KLX_MINUTE_US)
+#define KLX_APP_REOPEN_US (10 * KLX_MINUTE_US)
+
+/* All of them: h is what was known, and becomes what is. `first`: there was nothing before. */
+void klx_app_operation(struct klx_news_call *c, struct klx_app_state *h,
+                       const struct klx_app_view *v, bool first);
+void klx_app_history(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v,
+                     bool first);
+/* A self-heal began. */
+void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v);
+void klx_app_troubles(struct klx_news_call *c, struct klx_app_state *h,
+                      const struct klx_app_view *v, bool first);
+/* Tells what is due now; v is NULL when the clock calls. */
+void klx_app_due(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v);
+/* When the next is due; KLX_TIME_NONE: nothing is. */
+int64_t klx_app_next(const struct klx_app_state *h);
+/* It is gone: ends whatever was open. */
+void klx_app_removed(struct klx_news_call *c, struct klx_app_state *h, const char *reason);
+
+static inline bool klx_app_operates(const struct klx_app_state *h) {
+    return !h->op_gone &&
+           (h->op_phase == KLX_APP_OP_RUNNING || h->op_phase == KLX_APP_OP_TERMINATING);
+}

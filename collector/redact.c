@@ -1,0 +1,103 @@
+#include "collector/redact.h"
+
+#include <ctype.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/utf8.h"
+
+#define BLANK "***"
+#define LOOK_AT_BYTES_MAX 16384
+
+static bool ends_a_value(char c) {
+    return isspace((unsigned char)c) || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' ||
+           c == ')' || c == '}';
+}
+
+static bool ends_an_authority(char c) {
+    return ends_a_value(c) || c == '/' || c == '?' || c == '#';
+}
+
+static size_t run(struct klx_sv s, bool (*ends)(char c)) {
+    size_t n = 0;
+    while (n < s.n && !ends(s.p[n])) {
+        n++;
+    }
+    return n;
+}
+
+static struct klx_sv skip(struct klx_sv s, size_t n) {
+    return klx_sv_n(s.p + n, s.n - n);
+}
+
+/* What of s, which follows "://", is "user:password@". */
+static size_t userinfo(struct klx_sv s) {
+    size_t n = run(s, ends_an_authority);
+    while (n > 0 && s.p[n - 1] != '@') {
+        n--;
+    }
+    return n;
+}
+
+static size_t separators(struct klx_sv s) {
+    size_t n = 0;
+    while (n < s.n && (s.p[n] == ':' || s.p[n] == '=' || s.p[n] == ' ' || s.p[n] == '"')) {
+        n++;
+    }
+    return n;
+}
+
+/* "password: " at the beginning of s, with what separates it from its value; 0: none. */
+static size_t secret_word(struct klx_sv s) {
+    static const char *const words[] = { "password",   "passwd",      "token",        "secret",
+                                         "apikey",     "api-key",     "api_key",      "access-key",
+                                         "access_key", "private_key", "authorization" };
+    for (size_t i = 0; i < KLX_COUNT(words); i++) {
+        struct klx_sv word = klx_sv(words[i]);
+        if (s.n > word.n && klx_sv_eq_nocase(klx_sv_n(s.p, word.n), word)) {
+            size_t gap = separators(skip(s, word.n));
+            bool separated = gap > 0 && (s.p[word.n] != ' ' || gap > 1);
+            return separated ? word.n + gap : 0;
+        }
+    }
+    struct klx_sv schemes[] = { KLX_SV("bearer "), KLX_SV("basic ") };
+    for (size_t i = 0; i < KLX_COUNT(schemes); i++) {
+        if (s.n > schemes[i].n && klx_sv_eq_nocase(klx_sv_n(s.p, schemes[i].n), schemes[i])) {
+            return schemes[i].n;
+        }
+    }
+    return 0;
+}
+
+/* Appends what stands at the beginning of s; how much of it was taken. */
+static size_t take(struct klx_buf *out, struct klx_sv s) {
+    if (klx_sv_starts(s, KLX_SV("://"))) {
+        size_t n = userinfo(skip(s, 3));
+        klx_buf_add_str(out, n > 0 ? "://" BLANK "@" : "://");
+        return 3 + n;
+    }
+    size_t n = secret_word(s);
+    if (n == 0) {
+        klx_buf_add_char(out, s.p[0]);
+        return 1;
+    }
+    klx_buf_add(out, s.p, n);
+    struct klx_sv value = skip(s, n);
+    size_t again = secret_word(value); /* "Authorization: Bearer …" */
+    if (again == 0) {
+        klx_buf_add_str(out, BLANK);
+        return n + run(value, ends_a_value);
+    }
+    return n;
+}
+
+struct klx_sv klx_redact(struct klx_arena *a, struct klx_sv text, size_t bytes_max) {
+    struct klx_buf safe KLX_CLEANUP(klx_buf_release), line KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&safe, 2 * LOOK_AT_BYTES_MAX);
+    klx_buf_init(&line, bytes_max + 1);
+    struct klx_sv rest = klx_sv_utf8_prefix(text, LOOK_AT_BYTES_MAX);
+    while (rest.n > 0) {
+        rest = skip(rest, take(&safe, rest));
+    }
+    klx_utf8_line(&line, klx_buf_sv(&safe), bytes_max);
+    return klx_arena_dup(a, klx_buf_sv(&line));
+}

@@ -1,0 +1,28 @@
+/*
+ * Applications as Argo CD leaves them on the API server. Each begins as tests/golden/gitops/application.json (deployed, Synced, Healthy,
+ * with auto-sync) and changes by JSON merge patches, which is what Argo CD's controller writes. In a patch,
+ *     "@MM:SS"  is that instant of the transcript                     "#a"  is a commit of forty times that digit
+ */
+#pragma once
+
+#include "tests/unit/support/transcript.h"
+
+#define FAKE_APPS_MAX 4
+
+struct fake_app {
+    char name[64];
+    char uid[80];
+    struct klx_buf object; /* JSON text */
+};
+
+struct fake_apps {
+    struct fake_app items[FAKE_APPS_MAX];
+    size_t n;
+};
+
+/* The object after the patch, as JSON in the transcript's arena. `fresh`: another one of that name, with another uid. */
+const struct klx_json *fake_app(struct fake_apps *all, struct transcript *t, struct klx_sv name,
+                                struct klx_sv patch, bool fresh);
+void fake_apps_release(struct fake_apps *all);
+/* RFC 7396, written to w. */
+void fake_merge(struct klx_jw *w, const struct klx_json *target, const struct klx_json *patch);
