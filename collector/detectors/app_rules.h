@@ -46,6 +46,21 @@
 #define KLX_APP_DELETION_US (10 * KLX_MINUTE_US)
 #define KLX_APP_REOPEN_US (10 * KLX_MINUTE_US)
 
+/* What an operator may set, in ms; 0: the default above. */
+struct klx_app_settings {
+    int64_t drift_after_ms, change_waits_after_ms, out_of_sync_after_ms;
+    int64_t degraded_after_ms, error_after_ms, deletion_stuck_after_ms;
+};
+
+static inline int64_t klx_app_hold(int64_t set_ms, int64_t otherwise_us) {
+    return set_ms > 0 ? set_ms * KLX_US_PER_MS : otherwise_us;
+}
+
+/* KLX_APP_HOLD(c, drift, DRIFT): what is set as drift_after, or KLX_APP_DRIFT_US. */
+#define KLX_APP_HOLD(c, name, DEFAULT)                                                             \
+    klx_app_hold(((const struct klx_app_settings *)(c)->settings)->name##_after_ms,                \
+                 KLX_APP_##DEFAULT##_US)
+
 /* All of them: h is what was known, and becomes what is. `first`: there was nothing before. */
 void klx_app_operation(struct klx_news_call *c, struct klx_app_state *h,
                        const struct klx_app_view *v, bool first);

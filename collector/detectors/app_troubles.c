@@ -94,7 +94,7 @@ static void tell_out(struct klx_news_call *c, struct klx_app_state *h, const str
                                                   what, drifted ? "at " : "to ", KLX_SV_FMT(to),
                                                   KLX_SV_FMT(out_words(c, h))),
                   });
-    t->due_us = t->since_us + KLX_APP_OUT_US;
+    t->due_us = t->since_us + KLX_APP_HOLD(c, out_of_sync, OUT);
 }
 
 static void tell_too_long(struct klx_news_call *c, struct klx_app_state *h,
@@ -143,7 +143,9 @@ static void on_out(struct klx_news_call *c, struct klx_app_state *h, const struc
     const char *why = why_out(h, v);
     bool changed = !t->told && !is_reason(t, why);
     if (t->since_us == KLX_TIME_NONE || changed) {
-        begin(t, why, c->now_us, strcmp(why, DRIFTED) == 0 ? KLX_APP_DRIFT_US : KLX_APP_PENDING_US);
+        begin(t, why, c->now_us,
+              strcmp(why, DRIFTED) == 0 ? KLX_APP_HOLD(c, drift, DRIFT)
+                                        : KLX_APP_HOLD(c, change_waits, PENDING));
     }
     if (!t->told) {
         take_out_resources(c, h, klx_json_get(v->object, "status.resources"),
@@ -209,7 +211,7 @@ void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struc
     int64_t at_us = v->op.started_us != KLX_TIME_NONE ? v->op.started_us : c->now_us;
     bool loop = is_loop(h, at_us), looping = h->loop_us != KLX_TIME_NONE;
     if (t->since_us == KLX_TIME_NONE) {
-        begin(t, DRIFTED, at_us, KLX_APP_DRIFT_US);
+        begin(t, DRIFTED, at_us, KLX_APP_HOLD(c, drift, DRIFT));
     }
     take_out_resources(c, h, v->op.resources, KLX_APP_ALL);
     klx_news_copy(h->revision, sizeof(h->revision), v->revision);
@@ -229,21 +231,21 @@ static void on_out_due(struct klx_news_call *c, struct klx_app_state *h,
     bool busy = klx_app_operates(h) || klx_episode_is_open(&h->troubles[KLX_APP_SYNC].episode);
     if (h->loop_us != KLX_TIME_NONE) {
         h->loop_us = KLX_TIME_NONE;
-        t->due_us = t->since_us + KLX_APP_OUT_US;
+        t->due_us = t->since_us + KLX_APP_HOLD(c, out_of_sync, OUT);
         if (h->sync == KLX_APP_SYNCED) {
             tell_in_sync(c, h, v, due_us);
         }
     } else if (t->told) {
         tell_too_long(c, h, v, due_us);
     } else if (busy && !is_reason(t, DRIFTED)) {
-        t->due_us = c->now_us + KLX_APP_PENDING_US;
+        t->due_us = c->now_us + KLX_APP_HOLD(c, change_waits, PENDING);
     } else {
         tell_out(c, h, v, due_us);
     }
 }
 
-static int64_t hold_of(enum klx_app_health health) {
-    return health == KLX_APP_DEGRADED  ? KLX_APP_DEGRADED_US
+static int64_t hold_of(const struct klx_news_call *c, enum klx_app_health health) {
+    return health == KLX_APP_DEGRADED  ? KLX_APP_HOLD(c, degraded, DEGRADED)
            : health == KLX_APP_MISSING ? KLX_APP_MISSING_US
                                        : KLX_APP_UNKNOWN_US;
 }
@@ -290,7 +292,7 @@ static void on_bad_health(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_trouble *t = &h->troubles[KLX_APP_HEALTH];
     const char *reason = klx_app_health_name(v->health);
     if (t->since_us == KLX_TIME_NONE || !is_reason(t, reason)) {
-        begin(t, reason, since_us, hold_of(v->health));
+        begin(t, reason, since_us, hold_of(c, v->health));
     }
     if (!t->told) {
         klx_news_copy(t->detail, sizeof(t->detail),
@@ -393,7 +395,8 @@ static void on_error(struct klx_news_call *c, struct klx_app_state *h,
     }
     if (t->since_us == KLX_TIME_NONE || !is_reason(t, e.type)) {
         begin(t, e.type, t->since_us == KLX_TIME_NONE ? e.since_us : c->now_us,
-              strcmp(e.type, "InvalidSpecError") == 0 ? KLX_APP_INVALID_US : KLX_APP_ERROR_US);
+              strcmp(e.type, "InvalidSpecError") == 0 ? KLX_APP_INVALID_US
+                                                      : KLX_APP_HOLD(c, error, ERROR));
     }
     if (!t->told) {
         klx_news_copy(t->detail, sizeof(t->detail),
@@ -527,7 +530,7 @@ static void on_deleting(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_trouble *t = &h->troubles[KLX_APP_DELETION];
     const struct klx_json *error = klx_app_condition(v->object, KLX_SV("DeletionError"));
     if (t->since_us == KLX_TIME_NONE) {
-        begin(t, "Deleting", v->deleting_us, KLX_APP_DELETION_US);
+        begin(t, "Deleting", v->deleting_us, KLX_APP_HOLD(c, deletion_stuck, DELETION));
         const struct klx_app_news n = KLX_APP_NEWS(h, v);
         if (!first) {
             klx_app_tell(c, &n,

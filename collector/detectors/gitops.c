@@ -3,6 +3,7 @@
  * was created, deleted, or had its auto-sync switched. State records are "<namespace>/<name>".
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -14,6 +15,49 @@
 
 #define STATE_BYTES_MAX 32768
 
+#define SETTING_MIN_MS 1000
+#define SETTING_MAX_MS (7 * 24 * 60 * 60 * 1000)
+
+static const struct klx_config_field fields[] = {
+    { .key = "drift_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, drift_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "an Application that is not what git says any more is told after this; default 1m" },
+    { .key = "change_waits_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, change_waits_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "a commit that is not synced is told after this; default 10m" },
+    { .key = "out_of_sync_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, out_of_sync_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "one that is still out of sync is told once more after this; default 12h" },
+    { .key = "degraded_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, degraded_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "a Degraded Application is told after this; default 30s" },
+    { .key = "error_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, error_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "an Application that cannot be compared is told after this; default 3m" },
+    { .key = "deletion_stuck_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, deletion_stuck_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "an Application that is still being deleted is told after this; default 10m" },
+    { .key = NULL },
+};
+
 struct entry {
     struct klx_app_state h;
     char key[KLX_APP_NAMESPACE_BYTES + KLX_APP_NAME_BYTES];
@@ -23,6 +67,7 @@ struct entry {
 
 struct detector {
     char *cluster;
+    struct klx_app_settings settings;
     struct entry *apps; /* by "namespace/name" */
     int64_t next_us;    /* no timer is due before; KLX_TIME_NONE: none is set */
     bool restored;      /* timers may be set that next_us does not know of */
@@ -35,12 +80,14 @@ struct context {
 
 static struct context context_of(struct detector *d, const struct klx_observation *o,
                                  int64_t now_us, struct klx_outbox *out) {
-    return (struct context){ d, { d->cluster, "gitops", out, o, now_us } };
+    return (struct context){ d, { d->cluster, "gitops", out, o, now_us, &d->settings } };
 }
 
 static void *create(struct klx_sv cluster, const void *settings) {
-    (void)settings;
     struct detector *d = klx_alloc(struct detector);
+    if (settings != NULL) {
+        d->settings = *(const struct klx_app_settings *)settings;
+    }
     d->cluster = klx_sv_dup(cluster);
     d->next_us = KLX_TIME_NONE;
     return d;
@@ -226,6 +273,8 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
 
 const struct klx_detector_ops klx_detector_gitops = {
     .name = "gitops",
+    .settings = fields,
+    .settings_bytes = sizeof(struct klx_app_settings),
     .create = create,
     .destroy = destroy,
     .restore = restore,

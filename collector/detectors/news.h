@@ -21,6 +21,7 @@ struct klx_news_call {
     struct klx_outbox *out;
     const struct klx_observation *o; /* NULL: the clock, or a relist */
     int64_t now_us;
+    const void *settings; /* the detector's own */
 };
 
 /* What an event is about. */

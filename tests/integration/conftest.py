@@ -62,7 +62,8 @@ def smtp(keys: Keys) -> Iterator[Smtp]:
 class Collector:
     """A klaxon-collector of one cluster, with topics of its own."""
 
-    def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str, cluster: str = ""):
+    def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str, cluster: str = "",
+                 sources: str = "events: {}, nodes: {}"):
         """`cluster`: more settings of the cluster, as YAML that ends in a comma."""
         self.prefix, self.name = f"{name}.", name
         self.config = directory / "klaxon.yaml"
@@ -72,7 +73,7 @@ class Collector:
             f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\n'
             f"topics: {{ prefix: {self.prefix} }}\n"
             f'collector: {{ listen: "{self.url.removeprefix("http://")}" }}\n'
-            f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, {cluster} sources: {{ events: {{}}, nodes: {{}} }} }}\n")
+            f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, {cluster} sources: {{ {sources} }} }}\n")
         self._command = [binaries / "klaxon-collector", "--config", self.config]
         self.process: subprocess.Popen | None = None
 
