@@ -19,8 +19,8 @@ static const struct klx_sink_ops *const sinks[] = {
 #undef KLX_SINK
 };
 
-static const char *const sources[] = {
-#define KLX_SOURCE(name) #name,
+static const struct klx_source_ops *const sources[] = {
+#define KLX_SOURCE(name) &klx_source_##name,
 #include "collector/sources/list.def"
 #undef KLX_SOURCE
 };
@@ -167,8 +167,14 @@ static void write_sources(struct klx_jw *w) {
     klx_jw_key(w, "properties");
     klx_jw_begin_object(w);
     for (size_t i = 0; i < KLX_COUNT(sources); i++) {
-        klx_jw_key(w, sources[i]);
-        klx_jw_raw(w, KLX_SV("{\"type\":[\"object\",\"null\"],\"maxProperties\":0}"));
+        klx_jw_key(w, sources[i]->name);
+        klx_jw_begin_object(w);
+        klx_jw_key(w, "anyOf");
+        klx_jw_begin_array(w);
+        klx_jw_raw(w, KLX_SV("{\"type\":\"null\"}"));
+        write_map(w, klx_source_fields(sources[i]), NULL);
+        klx_jw_end_array(w);
+        klx_jw_end_object(w);
     }
     klx_jw_end_object(w);
     klx_jw_end_object(w);

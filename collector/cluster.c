@@ -8,7 +8,7 @@
 #include "collector/detector_settings.h"
 #include "collector/kube/watch.h"
 #include "collector/publish.h"
-#include "collector/sources/source.h"
+#include "collector/watch_places.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -16,6 +16,7 @@
 #include "lib/io/metrics.h"
 
 #define LIST_PLACE_BYTES_MAX 8192
+#define REQUEST_BYTES_MAX 16384
 
 /* A name that a list has shown, "namespace/name" where there is a namespace. */
 struct listed {
@@ -25,12 +26,11 @@ struct listed {
 
 struct source_watch {
     struct klx_cluster *cluster;
+    const struct klx_source_settings *source;
     const struct klx_source_ops *ops;
+    struct klx_sv namespace; /* empty: the whole cluster */
+    char name[KLX_WATCH_KEY_BYTES], key[KLX_WATCH_KEY_BYTES];
     size_t slot;
-    struct klx_rv resume;
-    int64_t checkpoint_us;
-    struct klx_list_place resume_list;
-    bool list_under_way; /* when the process before us ended */
     struct klx_watch *watch;
     struct listed *listed;
     bool connected;
@@ -47,8 +47,9 @@ struct klx_cluster {
     struct klx_kube_client *client;
     struct klx_publisher *publisher;
     void *detectors[KLX_DETECTORS_N];
-    struct source_watch watches[KLX_SOURCES_MAX];
+    struct source_watch *watches;
     size_t watches_n;
+    struct klx_watch_places places; /* from reading the state until the watches start */
     struct klx_timer *ticks;
     bool tick_soon; /* the timer fires in a moment: frames that come meanwhile do not put it off */
     bool started;   /* the watches run */
@@ -92,7 +93,7 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
         klx_counter_add(w->metrics.bad_objects, 1);
         if (klx_counter_value(w->metrics.bad_objects) == 1) {
             klx_log_warn("an object of the watch is not what it should be, skipped",
-                         KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
+                         KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->name),
                          KLX_F_SV("name", klx_json_str(object, "metadata.name")));
         }
         return;
@@ -112,7 +113,7 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
 static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookmark) {
     struct source_watch *w = arg;
     struct klx_cluster *c = w->cluster;
-    klx_publisher_checkpoint(c->publisher, w->slot, w->ops->name, resource_version, bookmark);
+    klx_publisher_checkpoint(c->publisher, w->slot, w->key, resource_version, bookmark);
     klx_publisher_end_turn(c->publisher);
     if (!bookmark && !c->tick_soon) {
         c->tick_soon = true;
@@ -120,18 +121,22 @@ static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookma
     }
 }
 
-/* "cluster/events/list", written in the transaction of the page's objects, and removed in that of the list's checkpoint. */
+static void put_state(struct klx_cluster *c, const char *key, const char *more,
+                      struct klx_sv value) {
+    struct klx_outbox *out = klx_publisher_outbox(c->publisher);
+    out->state(out, klx_arena_printf(out->arena, "%s/%s%s", c->settings->name, key, more), value);
+}
+
+/* "cluster/events/list" (collector/watch_places.h), written in the transaction of the page's objects, and removed in that of the list's checkpoint. */
 static void on_list_place(void *arg, const struct klx_list_place *place) {
     struct source_watch *w = arg;
     struct klx_cluster *c = w->cluster;
-    struct klx_outbox *out = klx_publisher_outbox(c->publisher);
     struct klx_buf value KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&value, LIST_PLACE_BYTES_MAX);
     if (place != NULL) {
         klx_list_place_write(place, &value);
     }
-    out->state(out, klx_arena_printf(out->arena, "%s/%s/list", c->settings->name, w->ops->name),
-               klx_buf_sv(&value));
+    put_state(c, w->key, "/list", klx_buf_sv(&value));
     if (place != NULL) {
         klx_publisher_end_turn(c->publisher);
     }
@@ -165,24 +170,33 @@ static void on_listed(void *arg, const struct klx_json *object) {
     HASH_ADD_KEYPTR(hh, w->listed, l->name, strlen(key), l);
 }
 
+/* Of another namespace this list knows nothing. */
 static bool is_listed(void *arg, struct klx_sv name) {
     const struct source_watch *w = arg;
     struct listed *l = NULL;
+    struct klx_sv rest = name;
+    if (w->namespace.n > 0 && !klx_sv_eq(klx_sv_cut(&rest, '/'), w->namespace)) {
+        return true;
+    }
     HASH_FIND(hh, w->listed, name.p, name.n, l);
     return l != NULL;
 }
 
+static void tell_what_is_there(struct klx_cluster *c, enum klx_observation_kind kind,
+                               bool (*listed)(void *arg, struct klx_sv name), void *arg) {
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        if (klx_detectors[i]->relisted != NULL) {
+            klx_detectors[i]->relisted(c->detectors[i], kind, listed, arg, now_us(c),
+                                       klx_publisher_outbox(c->publisher));
+        }
+    }
+}
+
 static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct source_watch *w = arg;
-    struct klx_cluster *c = w->cluster;
     klx_counter_add(w->metrics.relists, begins);
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
-        for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
-            if (klx_detectors[i]->relisted != NULL) {
-                klx_detectors[i]->relisted(c->detectors[i], w->ops->observed, is_listed, w,
-                                           now_us(c), klx_publisher_outbox(c->publisher));
-            }
-        }
+        tell_what_is_there(w->cluster, w->ops->observed, is_listed, w);
     }
     forget_listed(w);
 }
@@ -194,7 +208,7 @@ static void write_gap(struct klx_jw *w, const struct source_watch *s,
     klx_jw_key(w, "object");
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "kind", "Watch");
-    klx_jw_member_str(w, "name", s->ops->name);
+    klx_jw_member_str(w, "name", s->name);
     klx_jw_end_object(w);
     klx_jw_member_str(w, "reason", "WatchGap");
     klx_jw_key(w, "labels");
@@ -215,19 +229,19 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
     struct klx_sv name = klx_sv(c->settings->name);
     struct klx_sv summary = klx_arena_printf(
         a, "What happened on %s of cluster %s after resourceVersion %.*s may be incomplete (%s)",
-        s->ops->name, c->settings->name, KLX_SV_FMT(gap->after), gap->why);
+        s->name, c->settings->name, KLX_SV_FMT(gap->after), gap->why);
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, 8192);
     struct klx_jw w;
     klx_jw_init(&w, &data);
     write_gap(&w, s, gap, summary);
-    const struct klx_sv parts[] = { klx_sv(s->ops->name), gap->after, klx_sv(gap->why) };
+    const struct klx_sv parts[] = { klx_sv(s->name), gap->after, klx_sv(gap->why) };
     const struct klx_event e = {
         .kind = KLX_KIND_WATCH_GAP,
         .id = klx_event_id(a, name, KLX_KIND_WATCH_GAP, parts, 3),
         .source = klx_arena_printf(a, "/clusters/%s/%s", c->settings->name, s->ops->name),
-        .subject = klx_arena_printf(a, "Watch/%s", s->ops->name),
-        .key = klx_arena_printf(a, "%s/-/Watch/%s", c->settings->name, s->ops->name),
+        .subject = klx_arena_printf(a, "Watch/%s", s->name),
+        .key = klx_arena_printf(a, "%s/-/Watch/%s", c->settings->name, s->name),
         .cluster = name,
         .severity = KLX_SEVERITY_WARNING,
         .time_us = gap->until_us,
@@ -236,7 +250,7 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
     out->event(out, &e);
     klx_counter_add(s->metrics.gaps, 1);
     klx_log_warn("gap in the watch, listing what is there", KLX_F_STR("cluster", c->settings->name),
-                 KLX_F_STR("source", s->ops->name), KLX_F_STR("why", gap->why),
+                 KLX_F_STR("source", s->name), KLX_F_STR("why", gap->why),
                  KLX_F_SV("after", gap->after));
 }
 
@@ -249,13 +263,13 @@ static void on_connected(void *arg, bool connected) {
         w->troubled = false;
         klx_log_info("the watch is connected again",
                      KLX_F_STR("cluster", w->cluster->settings->name),
-                     KLX_F_STR("source", w->ops->name));
+                     KLX_F_STR("source", w->name));
     }
 }
 
 static void make_metrics(struct source_watch *w) {
     const struct klx_label labels[] = { { "cluster", w->cluster->settings->name },
-                                        { "source", w->ops->name },
+                                        { "source", w->name },
                                         { NULL, NULL } };
     w->metrics.objects =
         klx_counter("klaxon_watch_objects_total", "Objects of lists and watches.", labels);
@@ -276,17 +290,25 @@ static void on_watch_trouble(void *arg, const char *what, const char *detail, in
     struct source_watch *w = arg;
     w->troubled = true;
     klx_log_warn(what, KLX_F_STR("cluster", w->cluster->settings->name),
-                 KLX_F_STR("source", w->ops->name), KLX_F_STR("detail", detail),
+                 KLX_F_STR("source", w->name), KLX_F_STR("detail", detail),
                  KLX_F_INT("retry_ms", retry_ms));
 }
 
-static void start_watch(struct source_watch *w) {
+static void start_watch(struct source_watch *w, const struct klx_watch_place *at) {
     struct klx_cluster *c = w->cluster;
-    const struct klx_watch_options o = { .path = w->ops->path,
+    struct klx_buf path KLX_CLEANUP(klx_buf_release);
+    struct klx_buf selectors KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&path, REQUEST_BYTES_MAX);
+    klx_buf_init(&selectors, REQUEST_BYTES_MAX);
+    klx_source_watch_path(w->source, w->namespace, &path);
+    klx_source_selectors(w->source, &selectors);
+    const struct klx_watch_options o = { .path = klx_buf_str(&path),
+                                         .selectors =
+                                             selectors.len > 0 ? klx_buf_str(&selectors) : NULL,
                                          .bookmarks = w->ops->bookmarks,
-                                         .resume = w->resume,
-                                         .checkpoint_us = w->checkpoint_us,
-                                         .list = w->list_under_way ? &w->resume_list : NULL,
+                                         .resume = at->rv,
+                                         .checkpoint_us = at->at_us,
+                                         .list = at->list_under_way ? &at->list : NULL,
                                          .dead_after_ms = c->settings->dead_after_ms };
     const struct klx_watch_callbacks cb = {
         .on_object = on_object,
@@ -299,50 +321,77 @@ static void start_watch(struct source_watch *w) {
         .on_trouble = on_watch_trouble,
         .arg = w,
     };
-    klx_log_info(w->list_under_way           ? "watch goes on with its list"
-                 : w->resume.text[0] != '\0' ? "watch resumes"
-                                             : "watch begins with a list",
-                 KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->ops->name),
-                 KLX_F_STR("resourceVersion", w->resume.text));
+    klx_log_info(at->list_under_way && at->is_new ? "watch of another selection begins with a list"
+                 : at->list_under_way             ? "watch goes on with its list"
+                 : at->rv.text[0] != '\0'         ? "watch resumes"
+                                                  : "watch begins with a list",
+                 KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", w->name),
+                 KLX_F_STR("resourceVersion", at->rv.text));
     w->watch = klx_watch_new(c->client, c->env.clock, &o, &cb);
     klx_watch_start(w->watch);
 }
 
+/* Where another selection begins is written with the end of what was there before it. */
+static void write_place(struct source_watch *w, const struct klx_watch_place *at) {
+    if (at->is_new && at->list_under_way) {
+        struct klx_buf value KLX_CLEANUP(klx_buf_release);
+        klx_buf_init(&value, LIST_PLACE_BYTES_MAX);
+        klx_list_place_write(&at->list, &value);
+        put_state(w->cluster, w->key, "/list", klx_buf_sv(&value));
+    } else if (at->is_new) {
+        klx_publisher_checkpoint(w->cluster->publisher, w->slot, w->key, klx_rv_sv(&at->rv), false);
+    }
+}
+
+static bool is_covered(void *arg, struct klx_sv name) {
+    return klx_source_covers(arg, name);
+}
+
+/* Watches that were there before and are not configured any more. What they alone have seen is gone from our sight. */
+static void retire_watches(struct klx_cluster *c, const struct klx_source_settings *s) {
+    bool any = false;
+    for (size_t i = 0; i < c->places.n; i++) {
+        const struct klx_watch_place *old = &c->places.items[i];
+        if (klx_watch_places_is_retired(old, s)) {
+            any = true;
+            put_state(c, old->key, "", klx_sv(NULL));
+            put_state(c, old->key, "/list", klx_sv(NULL));
+            klx_log_info("watch is not configured any more, forgotten",
+                         KLX_F_STR("cluster", c->settings->name), KLX_F_STR("source", old->key));
+        }
+    }
+    if (any && s->ops->stateful) {
+        tell_what_is_there(c, s->ops->observed, is_covered, (void *)(uintptr_t)s);
+    }
+}
+
 static void on_publisher_ready(void *arg) {
     struct klx_cluster *c = arg;
+    struct klx_watch_place *at = klx_alloc_n(struct klx_watch_place, c->watches_n);
+    for (size_t i = 0; i < c->watches_n; i++) {
+        struct source_watch *w = &c->watches[i];
+        klx_watch_places_begin(&c->places, w->source, w->namespace, &at[i]);
+        write_place(w, &at[i]);
+    }
+    for (size_t i = 0; i < c->settings->sources_n; i++) {
+        retire_watches(c, &c->settings->sources[i]);
+    }
+    klx_publisher_end_turn(c->publisher);
     c->started = true;
     for (size_t i = 0; i < c->watches_n; i++) {
-        start_watch(&c->watches[i]);
+        start_watch(&c->watches[i], &at[i]);
     }
+    free(at);
+    klx_watch_places_release(&c->places);
     tick(c);
 }
 
-static void restore_checkpoint(struct source_watch *w, struct klx_sv value) {
-    struct klx_arena arena KLX_CLEANUP(klx_arena_release);
-    const struct klx_json *v = NULL;
-    klx_arena_init(&arena, 1024, 65536);
-    if (klx_json_parse(&arena, value, NULL, &v, NULL) == 0) {
-        klx_rv_set(&w->resume, klx_json_str(v, "resourceVersion"));
-        if (klx_time_parse(klx_json_str(v, "at"), &w->checkpoint_us) != 0) {
-            w->checkpoint_us = KLX_TIME_NONE;
-        }
-    }
-}
-
-/* "events" → a watch's checkpoint; "events/list" → the place of its list; "node_repair/aks-1" → a detector's state. */
+/* "events", "events/list" → the place of a watch; "node_repair/aks-1" → a detector's state. */
 static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
     struct klx_cluster *c = arg;
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
-    for (size_t i = 0; i < c->watches_n; i++) {
-        struct source_watch *w = &c->watches[i];
-        if (!klx_sv_eq(owner, klx_sv(w->ops->name))) {
-            continue;
-        }
-        if (object.n == 0) {
-            restore_checkpoint(w, value);
-        } else if (klx_sv_eq(object, KLX_SV("list"))) {
-            w->list_under_way = value.n > 0 && klx_list_place_read(&w->resume_list, value) == 0;
-        }
+    for (size_t i = 0; i < c->settings->sources_n; i++) {
+        klx_watch_places_restore(&c->places, &c->settings->sources[i], key, value);
     }
     for (size_t i = 0; i < KLX_DETECTORS_N && object.n > 0; i++) {
         if (klx_sv_eq(owner, klx_sv(klx_detectors[i]->name)) &&
@@ -396,9 +445,27 @@ static int open_client(struct klx_cluster *c, struct klx_error *e) {
 static uint32_t topics_of(const struct klx_cluster_settings *s) {
     uint32_t used = 1u << KLX_TOPIC_STATE | 1u << KLX_TOPIC_KUBERNETES;
     for (size_t i = 0; i < s->sources_n; i++) {
-        used |= 1u << s->sources[i]->topic;
+        used |= 1u << s->sources[i].ops->topic;
     }
     return used;
+}
+
+static void make_watches(struct klx_cluster *c) {
+    const struct klx_cluster_settings *s = c->settings;
+    c->watches = klx_alloc_n(struct source_watch, KLX_WATCHES_MAX);
+    for (size_t i = 0; i < s->sources_n; i++) {
+        for (size_t k = 0; k < klx_source_watches(&s->sources[i]); k++) {
+            struct source_watch *w = &c->watches[c->watches_n];
+            *w = (struct source_watch){ .cluster = c,
+                                        .source = &s->sources[i],
+                                        .ops = s->sources[i].ops,
+                                        .namespace = klx_source_namespace(&s->sources[i], k),
+                                        .slot = c->watches_n++ };
+            klx_source_watch_name(w->source, w->namespace, w->name);
+            klx_source_watch_key(w->source, w->namespace, w->key);
+            make_metrics(w);
+        }
+    }
 }
 
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
@@ -419,12 +486,7 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
         c->detectors[i] = klx_detectors[i]->create(klx_sv(s->name), s->detectors.of[i]);
     }
-    for (size_t i = 0; i < s->sources_n; i++) {
-        c->watches[c->watches_n++] = (struct source_watch){
-            .cluster = c, .ops = s->sources[i], .slot = i, .checkpoint_us = KLX_TIME_NONE
-        };
-        make_metrics(&c->watches[i]);
-    }
+    make_watches(c);
     c->ticks = klx_timer_new(env->loop, tick, c);
     *ret = c;
     return 0;
@@ -438,7 +500,7 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
     bool ready = c->started;
     for (size_t i = 0; i < c->watches_n; i++) {
         const struct source_watch *w = &c->watches[i];
-        klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, w->ops->name,
+        klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, w->name,
                        w->connected ? "connected"
                        : c->started ? "not connected"
                                     : "waits for Kafka");
@@ -473,6 +535,8 @@ void klx_cluster_free(struct klx_cluster *c) {
             klx_detectors[i]->destroy(c->detectors[i]);
         }
     }
+    klx_watch_places_release(&c->places);
+    free(c->watches);
     klx_publisher_free(c->publisher);
     klx_kube_client_free(c->client);
     free(c);

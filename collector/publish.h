@@ -20,7 +20,7 @@
 /* Small, because memory is twice this and what librdkafka holds of it; large enough that filling one takes as long as a commit. */
 #define KLX_BATCH_RECORDS_MAX 1500
 #define KLX_BATCH_BYTES_MAX (2u << 20)
-#define KLX_WATCHES_MAX 16
+#define KLX_WATCHES_MAX 64 /* of a cluster */
 
 struct klx_publisher;
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/sources/source.h"
+#include "collector/publish.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
@@ -11,11 +11,13 @@
 #define DEAD_AFTER_MIN_MS 2000
 #define DEAD_AFTER_MAX_MS (60 * 60 * 1000)
 
-static const struct klx_source_ops *const all_sources[] = {
-#define KLX_SOURCE(name) &klx_source_##name,
+enum {
+#define KLX_SOURCE(name) SOURCE_##name,
 #include "collector/sources/list.def"
 #undef KLX_SOURCE
+    SOURCES_N
 };
+_Static_assert(SOURCES_N <= KLX_SOURCES_MAX, "each source may be configured");
 
 struct cluster {
     char *name, *kubeconfig, *context;
@@ -91,25 +93,6 @@ static void mistake(struct binder *b, const struct klx_error *e) {
     take_report(b, e->text);
 }
 
-static void add_source(struct binder *b, struct klx_cluster_settings *c,
-                       const struct klx_config_node *n) {
-    static const struct klx_config_field none[] = { { .key = NULL } };
-    const char *names[KLX_COUNT(all_sources)];
-    struct klx_error e;
-    for (size_t i = 0; i < KLX_COUNT(all_sources); i++) {
-        names[i] = all_sources[i]->name;
-        if (klx_sv_eq(klx_config_key(n), klx_sv(names[i]))) {
-            int unused = 0;
-            c->sources[c->sources_n++] = all_sources[i];
-            klx_config_bind_all(n, none, &unused, take_report, b);
-            return;
-        }
-    }
-    klx_config_fail_key(n, &e, "there is no source \"%.*s\"%s", KLX_SV_FMT(klx_config_key(n)),
-                        klx_config_hint(klx_config_key(n), names, KLX_COUNT(names)).text);
-    mistake(b, &e);
-}
-
 static void check_name(struct binder *b, const struct klx_config_node *n, const char *name) {
     struct klx_error e;
     if (!is_name(klx_sv(name))) {
@@ -128,6 +111,22 @@ static void check_name(struct binder *b, const struct klx_config_node *n, const 
     }
 }
 
+static void count_watches(struct binder *b, const struct klx_cluster_settings *c,
+                          const struct klx_config_node *map) {
+    struct klx_error e;
+    size_t watches = 0;
+    for (size_t i = 0; i < c->sources_n; i++) {
+        watches += klx_source_watches(&c->sources[i]);
+    }
+    if (watches > KLX_WATCHES_MAX) {
+        klx_config_fail(map, &e,
+                        "these make %zu watches, one for each source and namespace; at most %d for "
+                        "a cluster: watch the whole of it, without those in `exclude_namespaces`",
+                        watches, KLX_WATCHES_MAX);
+        mistake(b, &e);
+    }
+}
+
 static void add_sources(struct binder *b, struct klx_cluster_settings *c,
                         const struct klx_config_node *map) {
     bool is_map = klx_config_type(map) == KLX_CONFIG_MAP;
@@ -139,8 +138,11 @@ static void add_sources(struct binder *b, struct klx_cluster_settings *c,
         mistake(b, &e);
     }
     for (; n != NULL; n = klx_config_next(n)) {
-        add_source(b, c, n);
+        if (klx_source_settings_bind(n, &c->sources[c->sources_n], take_report, b)) {
+            c->sources_n++; /* a key stands once, so there are no more than sources */
+        }
     }
+    count_watches(b, c, map);
 }
 
 static void add_cluster(struct binder *b, const struct klx_config_node *n) {
@@ -215,6 +217,9 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
         free(c->clusters[i].name);
         free(c->clusters[i].kubeconfig);
         free(c->clusters[i].context);
+        for (size_t k = 0; k < c->clusters[i].sources_n; k++) {
+            klx_source_settings_release(&c->clusters[i].sources[k]);
+        }
         klx_detector_settings_release(&c->clusters[i].detectors);
     }
     free(c->clusters);

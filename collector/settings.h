@@ -7,7 +7,7 @@
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
  *         context: prod-weu           # default: current-context
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
- *         sources: { events: {}, nodes: {} }
+ *         sources: { events: {}, hpa: { namespaces: [kube-system] } }         # collector/source_settings.h
  *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
  */
 #pragma once
@@ -16,13 +16,10 @@
 #include <stddef.h>
 
 #include "collector/detector_settings.h"
+#include "collector/source_settings.h"
 #include "lib/base/error.h"
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
-
-#define KLX_SOURCES_MAX 16
-
-struct klx_source_ops;
 
 /* The keys of `collector:` and of an item of `clusters:`. */
 extern const struct klx_config_field klx_collector_fields[];
@@ -33,7 +30,7 @@ struct klx_cluster_settings {
     char *kubeconfig;
     char *context;
     int64_t dead_after_ms; /* 0: the watch's own */
-    const struct klx_source_ops *sources[KLX_SOURCES_MAX];
+    struct klx_source_settings sources[KLX_SOURCES_MAX];
     size_t sources_n;
     struct klx_detector_settings detectors;
     const struct klx_config_node *at; /* where it stands, for messages */

@@ -26,8 +26,16 @@ void klx_list_place_begin(struct klx_list_place *p, struct klx_sv rv) {
     }
 }
 
+static bool is_old(const struct klx_list_place *p, struct klx_sv rv) {
+    return p->filter.text[0] != '\0' && klx_rv_cmp(rv, klx_rv_sv(&p->filter)) <= 0;
+}
+
+enum klx_origin klx_list_place_origin(const struct klx_list_place *p, struct klx_sv rv) {
+    return p->widened && is_old(p, rv) ? KLX_ORIGIN_BASELINE : p->origin;
+}
+
 bool klx_list_place_is_news(const struct klx_list_place *p, const char *key, struct klx_sv rv) {
-    if (p->filter.text[0] != '\0' && klx_rv_cmp(rv, klx_rv_sv(&p->filter)) <= 0) {
+    if (!p->widened && is_old(p, rv)) {
         return false;
     }
     for (size_t i = 0; i < p->steps_n; i++) {
@@ -57,6 +65,9 @@ void klx_list_place_write(const struct klx_list_place *p, struct klx_buf *out) {
     klx_jw_begin_object(&w);
     klx_jw_member_str(&w, "origin", p->origin == KLX_ORIGIN_BASELINE ? "baseline" : "resync");
     klx_jw_member_str(&w, "filter", p->filter.text);
+    if (p->widened) {
+        klx_jw_member_bool(&w, "widened", true);
+    }
     klx_jw_key(&w, "steps");
     klx_jw_begin_array(&w);
     for (size_t i = 0; i < p->steps_n; i++) {
@@ -87,7 +98,8 @@ int klx_list_place_read(struct klx_list_place *p, struct klx_sv text) {
         return -EBADMSG;
     }
     bool baseline = klx_sv_eq(klx_json_str(v, "origin"), KLX_SV("baseline"));
-    struct klx_list_place read = { .origin = baseline ? KLX_ORIGIN_BASELINE : KLX_ORIGIN_RESYNC };
+    struct klx_list_place read = { .origin = baseline ? KLX_ORIGIN_BASELINE : KLX_ORIGIN_RESYNC,
+                                   .widened = klx_json_bool(v, "widened", false) };
     klx_rv_set(&read.filter, klx_json_str(v, "filter"));
     const struct klx_json *step = klx_json_first(klx_json_get(v, "steps"));
     for (; step != NULL && read.steps_n < KLX_LIST_STEPS_MAX; step = klx_json_next(step)) {

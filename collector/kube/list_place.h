@@ -28,6 +28,8 @@ struct klx_list_step {
 struct klx_list_place {
     enum klx_origin origin; /* BASELINE or RESYNC; LIVE: no list is under way */
     struct klx_rv filter;   /* only what is newer is news; empty: everything is */
+    bool
+        widened; /* the selection is another than before: what is not newer may never have been seen, and is handed up as at a first list */
     struct klx_list_step steps[KLX_LIST_STEPS_MAX];
     size_t steps_n;
 };
@@ -37,6 +39,8 @@ void klx_list_key(const struct klx_json *object, char ret[KLX_LIST_KEY_BYTES]);
 /* A pass begins, at this version. What was stored at a later one is worthless: the server's versions went backwards. */
 void klx_list_place_begin(struct klx_list_place *p, struct klx_sv rv);
 bool klx_list_place_is_news(const struct klx_list_place *p, const char *key, struct klx_sv rv);
+/* How an object that is news is handed up. */
+enum klx_origin klx_list_place_origin(const struct klx_list_place *p, struct klx_sv rv);
 /* Everything up to this key has been handed up as it was at `rv`. */
 void klx_list_place_advance(struct klx_list_place *p, const char *key, struct klx_sv rv);
 

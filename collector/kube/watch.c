@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 
+#define QUERY_BYTES_MAX 32768 /* selectors and a continuation */
 #define PAGE_OBJECTS 500
 #define PAGE_BYTES_MAX (64u << 20)
 #define PAGE_TREE_BYTES_MAX (512u << 20)
@@ -167,9 +168,10 @@ static void hand_up_listed(struct klx_watch *w, const struct klx_json *item) {
     if (w->cb.on_listed != NULL) {
         w->cb.on_listed(w->cb.arg, item);
     }
-    if (klx_list_place_is_news(&w->state.list, key,
-                               klx_json_str(item, "metadata.resourceVersion"))) {
-        w->cb.on_object(w->cb.arg, KLX_CHANGE_ADDED, w->state.list.origin, item);
+    struct klx_sv rv = klx_json_str(item, "metadata.resourceVersion");
+    if (klx_list_place_is_news(&w->state.list, key, rv)) {
+        w->cb.on_object(w->cb.arg, KLX_CHANGE_ADDED, klx_list_place_origin(&w->state.list, rv),
+                        item);
     }
 }
 
@@ -304,7 +306,7 @@ static int64_t short_ms(const struct klx_watch *w) {
 
 static void ask_for_list(struct klx_watch *w) {
     struct klx_buf query;
-    klx_buf_init(&query, 16384);
+    klx_buf_init(&query, QUERY_BYTES_MAX);
     klx_buf_printf(&query, "limit=%u", w->next == KLX_WATCH_PROBE ? 1 : w->page_objects);
     if (w->continue_token[0] != '\0') {
         add_query(&query, "continue", klx_sv(w->continue_token));
@@ -339,7 +341,7 @@ static void ask_for_mark(void *arg) {
     if (w->paused || w->mark_call != NULL) {
         return;
     }
-    klx_buf_init(&query, 16384);
+    klx_buf_init(&query, QUERY_BYTES_MAX);
     klx_buf_add_str(&query, "limit=1");
     struct klx_http_request r = { .on_done = on_mark_done,
                                   .deadline_ms = short_ms(w),
@@ -489,7 +491,7 @@ static void ask_for_stream(struct klx_watch *w) {
     int64_t most_s = (dead_ms - grace_ms) / 1000 > 0 ? (dead_ms - grace_ms) / 1000 : 1;
     /* Not all watches of a fleet at the same time. */
     int64_t timeout_s = most_s - (int64_t)(w->clock->random(w->clock) % ((uint64_t)most_s / 4 + 1));
-    klx_buf_init(&query, 16384);
+    klx_buf_init(&query, QUERY_BYTES_MAX);
     klx_buf_printf(&query, "watch=1&timeoutSeconds=%lld&resourceVersion=%s", (long long)timeout_s,
                    w->state.rv.text);
     if (w->o.bookmarks) {

@@ -24,6 +24,28 @@ static void what_is_not_newer_than_the_filter_is_no_news(void **state) {
     assert_true(news(&p, "a", "101"));
 }
 
+/* What was selected before and has not changed is the same at a first list; what has changed is told. */
+static void another_selection_hands_up_what_may_never_have_been_seen(void **state) {
+    (void)state;
+    struct klx_list_place p = { .origin = KLX_ORIGIN_RESYNC, .widened = true };
+    klx_rv_set(&p.filter, KLX_SV("100"));
+    klx_list_place_begin(&p, KLX_SV("200"));
+    assert_true(news(&p, "a", "99"));
+    assert_int_equal(klx_list_place_origin(&p, KLX_SV("100")), KLX_ORIGIN_BASELINE);
+    assert_int_equal(klx_list_place_origin(&p, KLX_SV("101")), KLX_ORIGIN_RESYNC);
+    klx_list_place_advance(&p, "m", KLX_SV("200"));
+    assert_false(news(&p, "a", "99")); /* a pass that was broken off has brought it */
+    assert_true(news(&p, "n", "99"));
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    struct klx_list_place read;
+    klx_buf_init(&text, 8192);
+    klx_list_place_write(&p, &text);
+    assert_int_equal(klx_list_place_read(&read, klx_buf_sv(&text)), 0);
+    assert_true(read.widened);
+    p.widened = false;
+    assert_int_equal(klx_list_place_origin(&p, KLX_SV("99")), KLX_ORIGIN_RESYNC);
+}
+
 static void a_second_pass_repeats_nothing_and_leaves_out_nothing(void **state) {
     (void)state;
     struct klx_list_place p = { .origin = KLX_ORIGIN_BASELINE };
@@ -143,6 +165,7 @@ static void a_key_is_namespace_and_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_newer_than_the_filter_is_no_news),
+        cmocka_unit_test(another_selection_hands_up_what_may_never_have_been_seen),
         cmocka_unit_test(a_second_pass_repeats_nothing_and_leaves_out_nothing),
         cmocka_unit_test(versions_that_go_backwards_make_the_place_worthless),
         cmocka_unit_test(random_passes_hand_up_each_version_once),

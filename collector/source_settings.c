@@ -1,0 +1,251 @@
+#include "collector/source_settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/hash.h"
+#include "lib/base/mem.h"
+
+#define NAMESPACE_BYTES_MAX 63
+#define SELECTOR_BYTES_MAX 1024
+#define SELECTORS_BYTES_MAX 16384 /* both, encoded, and the namespaces left out */
+#define DIGEST_BYTES 8
+
+static const struct klx_source_ops *const all_sources[] = {
+#define KLX_SOURCE(name) &klx_source_##name,
+#include "collector/sources/list.def"
+#undef KLX_SOURCE
+};
+
+static const struct klx_config_field all_fields[] = {
+    { .key = "namespaces",
+      .kind = KLX_CFG_STR_LIST,
+      .offset = offsetof(struct klx_source_settings, namespaces),
+      .help =
+          "only these, one watch each: rights in them are enough; left out: the whole cluster" },
+    { .key = "exclude_namespaces",
+      .kind = KLX_CFG_STR_LIST,
+      .offset = offsetof(struct klx_source_settings, exclude_namespaces),
+      .help = "the whole cluster but these" },
+    { .key = "label_selector",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_source_settings, label_selector),
+      .help = "as kubectl has it, for example tier=backend,env!=test" },
+    { .key = "field_selector",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_source_settings, field_selector),
+      .help = "as kubectl has it, for example involvedObject.kind=Node" },
+    { .key = NULL },
+};
+
+const struct klx_config_field *klx_source_fields(const struct klx_source_ops *ops) {
+    const struct klx_config_field *f = all_fields;
+    while (ops->namespaced_path == NULL && klx_sv_ends(klx_sv(f->key), KLX_SV("namespaces"))) {
+        f++; /* these two stand first */
+    }
+    return f;
+}
+
+/* A label of DNS, as the API server wants a namespace. */
+static bool is_namespace(struct klx_sv s) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool edge = i == 0 || i + 1 == s.n;
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && !edge))) {
+            return false;
+        }
+    }
+    return s.n > 0 && s.n <= NAMESPACE_BYTES_MAX;
+}
+
+struct binder {
+    const struct klx_config_node *at; /* the source */
+    klx_config_report_fn report;
+    void *arg;
+};
+
+static void mistake(const struct binder *b, const struct klx_error *e) {
+    b->report(b->arg, e->text);
+}
+
+/* The item of a list, or the list itself when it is a single text. */
+static const struct klx_config_node *item(const struct klx_config_node *list, size_t i) {
+    const struct klx_config_node *n =
+        klx_config_type(list) == KLX_CONFIG_LIST ? klx_config_first(list) : list;
+    for (; i > 0; i--) {
+        n = klx_config_next(n);
+    }
+    return n;
+}
+
+static void check_namespaces(const struct binder *b, const char *key,
+                             const struct klx_config_strings *names) {
+    const struct klx_config_node *list = klx_config_get(b->at, key);
+    struct klx_error e;
+    if (list != NULL && names->n == 0 && klx_config_type(list) == KLX_CONFIG_LIST) {
+        klx_config_fail(list, &e, "names no namespace: leave `%s` out to watch all of them", key);
+        mistake(b, &e);
+    }
+    if (names->n > KLX_NAMESPACES_MAX) {
+        klx_config_fail(list, &e,
+                        "%zu namespaces, at most %d: watch the whole cluster, without those in "
+                        "`exclude_namespaces`",
+                        names->n, KLX_NAMESPACES_MAX);
+        mistake(b, &e);
+    }
+    for (size_t i = 0; i < names->n; i++) {
+        size_t same = 0;
+        while (!klx_sv_eq(names->items[same], names->items[i])) {
+            same++;
+        }
+        if (!is_namespace(names->items[i])) {
+            klx_config_fail(item(list, i), &e,
+                            "expected the name of a namespace (no patterns), found \"%.*s\"",
+                            KLX_SV_FMT(names->items[i]));
+            mistake(b, &e);
+        } else if (same < i) {
+            klx_config_fail(item(list, i), &e, "\"%.*s\" stands there twice",
+                            KLX_SV_FMT(names->items[i]));
+            mistake(b, &e);
+        }
+    }
+}
+
+static void check_selector(const struct binder *b, const char *key, const char *text) {
+    struct klx_error e;
+    if (text == NULL) {
+        return;
+    }
+    if (klx_sv_trim(klx_sv(text)).n == 0) {
+        klx_config_fail(klx_config_get(b->at, key), &e, "selects nothing: leave it out");
+        mistake(b, &e);
+    } else if (strlen(text) > SELECTOR_BYTES_MAX) {
+        klx_config_fail(klx_config_get(b->at, key), &e, "has more than %d bytes",
+                        SELECTOR_BYTES_MAX);
+        mistake(b, &e);
+    }
+}
+
+/* What does not go together. */
+static void check_scope(const struct binder *b, const struct klx_source_settings *s) {
+    const struct klx_config_node *only = klx_config_get(b->at, "namespaces");
+    const struct klx_config_node *all_but = klx_config_get(b->at, "exclude_namespaces");
+    struct klx_error e;
+    if (s->ops->namespaced_path == NULL && (only != NULL || all_but != NULL)) {
+        klx_config_fail_key(only != NULL ? only : all_but, &e, "%s are in no namespace",
+                            s->ops->name);
+        mistake(b, &e);
+    } else if (only != NULL && all_but != NULL) {
+        klx_config_fail_key(all_but, &e, "`namespaces` says already which are watched");
+        mistake(b, &e);
+    }
+}
+
+bool klx_source_settings_bind(const struct klx_config_node *n, struct klx_source_settings *ret,
+                              klx_config_report_fn report, void *arg) {
+    const struct binder b = { .at = n, .report = report, .arg = arg };
+    const char *names[KLX_COUNT(all_sources)];
+    struct klx_source_settings s = { 0 };
+    struct klx_error e;
+    for (size_t i = 0; i < KLX_COUNT(all_sources); i++) {
+        names[i] = all_sources[i]->name;
+        s.ops = klx_sv_eq(klx_config_key(n), klx_sv(names[i])) ? all_sources[i] : s.ops;
+    }
+    if (s.ops == NULL) {
+        klx_config_fail_key(n, &e, "there is no source \"%.*s\"%s", KLX_SV_FMT(klx_config_key(n)),
+                            klx_config_hint(klx_config_key(n), names, KLX_COUNT(names)).text);
+        mistake(&b, &e);
+        return false;
+    }
+    klx_config_bind_all(n, all_fields, &s, report, arg);
+    if (klx_config_type(n) == KLX_CONFIG_MAP) {
+        check_scope(&b, &s);
+        check_namespaces(&b, "namespaces", &s.namespaces);
+        check_namespaces(&b, "exclude_namespaces", &s.exclude_namespaces);
+        check_selector(&b, "label_selector", s.label_selector);
+        check_selector(&b, "field_selector", s.field_selector);
+    }
+    *ret = s;
+    return true;
+}
+
+void klx_source_settings_release(struct klx_source_settings *s) {
+    klx_config_unbind(all_fields, s);
+    s->ops = NULL;
+}
+
+size_t klx_source_watches(const struct klx_source_settings *s) {
+    return s->namespaces.n > 0 ? s->namespaces.n : 1;
+}
+
+struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i) {
+    return s->namespaces.n > 0 ? s->namespaces.items[i] : klx_sv(NULL);
+}
+
+void klx_source_watch_name(const struct klx_source_settings *s, struct klx_sv namespace,
+                           char ret[static KLX_WATCH_KEY_BYTES]) {
+    snprintf(ret, KLX_WATCH_KEY_BYTES, "%s%s%.*s", s->ops->name, namespace.n > 0 ? "@" : "",
+             KLX_SV_FMT(namespace));
+}
+
+void klx_source_watch_key(const struct klx_source_settings *s, struct klx_sv namespace,
+                          char ret[static KLX_WATCH_KEY_BYTES]) {
+    struct klx_buf selectors KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&selectors, SELECTORS_BYTES_MAX);
+    klx_source_selectors(s, &selectors);
+    klx_source_watch_name(s, namespace, ret);
+    if (selectors.len > 0) {
+        char digest[KLX_HASH_TEXT_BYTES];
+        const struct klx_sv parts[] = { klx_buf_sv(&selectors) };
+        klx_hash_parts(parts, 1, digest);
+        size_t n = strlen(ret);
+        snprintf(ret + n, KLX_WATCH_KEY_BYTES - n, "~%.*s", DIGEST_BYTES, digest);
+    }
+}
+
+void klx_source_watch_path(const struct klx_source_settings *s, struct klx_sv namespace,
+                           struct klx_buf *out) {
+    if (namespace.n == 0) {
+        klx_buf_add_str(out, s->ops->path);
+        return;
+    }
+    struct klx_sv rest = klx_sv(s->ops->namespaced_path), mark = KLX_SV("%s");
+    size_t at = klx_sv_find_sv(rest, mark);
+    klx_buf_add(out, rest.p, at);
+    klx_buf_add_sv(out, namespace);
+    klx_buf_add_sv(out, klx_sv_n(rest.p + at + mark.n, rest.n - at - mark.n));
+}
+
+static void add_encoded(struct klx_buf *out, struct klx_sv text) {
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     c == '-' || c == '_' || c == '.';
+        if (plain) {
+            klx_buf_add_char(out, (char)c);
+        } else {
+            klx_buf_printf(out, "%%%02X", c);
+        }
+    }
+}
+
+void klx_source_selectors(const struct klx_source_settings *s, struct klx_buf *out) {
+    const char *before = "fieldSelector=", *comma = "%2C";
+    if (s->label_selector != NULL) {
+        klx_buf_add_str(out, "labelSelector=");
+        add_encoded(out, klx_sv_trim(klx_sv(s->label_selector)));
+        before = "&fieldSelector=";
+    }
+    if (s->field_selector != NULL) {
+        klx_buf_add_str(out, before);
+        add_encoded(out, klx_sv_trim(klx_sv(s->field_selector)));
+        before = comma;
+    }
+    for (size_t i = 0; i < s->exclude_namespaces.n; i++) {
+        klx_buf_add_str(out, before);
+        klx_buf_add_str(out, "metadata.namespace%21%3D");
+        klx_buf_add_sv(out, s->exclude_namespaces.items[i]);
+        before = comma;
+    }
+}

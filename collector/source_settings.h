@@ -1,0 +1,53 @@
+/*
+ * What an operator selects of a source, and the watches that this makes:
+ *
+ *     sources:
+ *       events: {}                                            # everything: one watch of the whole cluster
+ *       hpa:    { namespaces: [kube-system] }                 # one watch for each namespace, and no right beyond
+ *       pods:   { exclude_namespaces: [ci], label_selector: "tier=backend", field_selector: "spec.nodeName!=" }
+ *
+ * The server selects; what leaves the selection is as good as deleted. There is one watch for each source and namespace, however many
+ * detectors read it.
+ */
+#pragma once
+
+#include "collector/sources/source.h"
+#include "lib/base/buf.h"
+#include "lib/base/config.h"
+
+#define KLX_SOURCES_MAX 16
+#define KLX_NAMESPACES_MAX 32 /* of one source; more of them are watched with the whole cluster */
+
+/* "clusterapi-hpa@" with a namespace of 63 and the digest of the selectors. */
+#define KLX_WATCH_KEY_BYTES 128
+
+/* The keys of an item of `sources:`; what is in no namespace has fewer. */
+const struct klx_config_field *klx_source_fields(const struct klx_source_ops *ops);
+
+struct klx_source_settings {
+    const struct klx_source_ops *ops;
+    struct klx_config_strings namespaces; /* empty: all of them, in one watch */
+    struct klx_config_strings exclude_namespaces;
+    char *label_selector;
+    char *field_selector;
+};
+
+/* Binds the member `n` of `sources:`; each mistake is handed to `report`. False: there is no such source. Else *ret needs _release, whatever
+   was wrong. */
+bool klx_source_settings_bind(const struct klx_config_node *n, struct klx_source_settings *ret,
+                              klx_config_report_fn report, void *arg) KLX_MUST_CHECK;
+void klx_source_settings_release(struct klx_source_settings *s);
+
+/* How many watches it makes, and the namespace of each of them: empty for the whole cluster. */
+size_t klx_source_watches(const struct klx_source_settings *s);
+struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i);
+/* "hpa" or "hpa@kube-system": a watch in messages. */
+void klx_source_watch_name(const struct klx_source_settings *s, struct klx_sv namespace,
+                           char ret[static KLX_WATCH_KEY_BYTES]);
+/* The name, and when there are selectors "~" and a digest of them: a watch in `klaxon.state`. Another selection is another watch. */
+void klx_source_watch_key(const struct klx_source_settings *s, struct klx_sv namespace,
+                          char ret[static KLX_WATCH_KEY_BYTES]);
+/* Where it is listed, and "labelSelector=…&fieldSelector=…", percent-encoded; nothing when everything is selected. */
+void klx_source_watch_path(const struct klx_source_settings *s, struct klx_sv namespace,
+                           struct klx_buf *out);
+void klx_source_selectors(const struct klx_source_settings *s, struct klx_buf *out);

@@ -1,0 +1,122 @@
+/* What an operator selects of a source: what is refused, and what is asked of the API server. */
+#include "tests/unit/support/support.h"
+
+#include "collector/settings.h"
+#include "lib/base/cleanup.h"
+
+static void keep(void *arg, const char *text) {
+    klx_buf_printf(arg, "%s\n", text);
+}
+
+static void check(const char *sources, const char *mistakes) {
+    struct klx_buf yaml KLX_CLEANUP(klx_buf_release), found KLX_CLEANUP(klx_buf_release);
+    struct klx_config *c = NULL;
+    struct klx_collector_settings collector;
+    struct klx_error e = { 0 };
+    klx_buf_init(&yaml, 1u << 16);
+    klx_buf_init(&found, 1u << 16);
+    klx_buf_printf(&yaml, "clusters: [ { name: a, sources: { %s } } ]", sources);
+    if (klx_config_parse(klx_buf_sv(&yaml), "f", &c, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    const struct klx_settings s = { .clusters = klx_config_get(klx_config_root(c), "clusters") };
+    klx_collector_settings_bind(&s, &collector, keep, &found);
+    assert_string_equal(klx_buf_str(&found), mistakes);
+    klx_collector_settings_release(&collector);
+    klx_config_free(c);
+}
+
+static void what_cannot_be_selected_is_refused(void **state) {
+    (void)state;
+    check("events: {}, nodes:", "");
+    check("hpa: { namespaces: kube-system }, nodes: { label_selector: \"a=b\" }", "");
+    check("hpa: { namespaces: [kube-system, Kube_1] }",
+          "f:1:68: clusters[0].sources.hpa.namespaces[1]: expected the name of a namespace (no "
+          "patterns), found \"Kube_1\"\n");
+    check("hpa: { namespaces: [a, b, a] }",
+          "f:1:61: clusters[0].sources.hpa.namespaces[2]: \"a\" stands there twice\n");
+    check("hpa: { namespaces: [] }", "f:1:54: clusters[0].sources.hpa.namespaces: names no "
+                                     "namespace: leave `namespaces` out to watch all of them\n");
+    check("hpa: { namespaces: a, exclude_namespaces: b }",
+          "f:1:57: clusters[0].sources.hpa: `namespaces` says already which are watched\n");
+    check("nodes: { namespaces: [a] }",
+          "f:1:44: clusters[0].sources.nodes: nodes are in no namespace\n");
+    check("pods: { label_selector: \" \" }",
+          "f:1:59: clusters[0].sources.pods.label_selector: selects nothing: leave it out\n");
+    check("pods: { labelselector: x }", "f:1:43: clusters[0].sources.pods: unknown key "
+                                        "\"labelselector\", did you mean \"label_selector\"?\n");
+    check("pods: 3", "f:1:41: clusters[0].sources.pods: expected a map, found a single value\n");
+}
+
+static void list_namespaces(struct klx_buf *out, const char *source, int n) {
+    klx_buf_printf(out, "%s: { namespaces: [", source);
+    for (int i = 0; i < n; i++) {
+        klx_buf_printf(out, "%sn%d", i > 0 ? "," : "", i);
+    }
+    klx_buf_add_str(out, "] }");
+}
+
+static void there_are_limits(void **state) {
+    (void)state;
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&text, 1u << 14);
+    list_namespaces(&text, "hpa", KLX_NAMESPACES_MAX + 1);
+    check(klx_buf_str(&text), "f:1:54: clusters[0].sources.hpa.namespaces: 33 namespaces, at most "
+                              "32: watch the whole cluster, without those in "
+                              "`exclude_namespaces`\n");
+    klx_buf_reset(&text);
+    list_namespaces(&text, "hpa", 32);
+    klx_buf_add_str(&text, ", ");
+    list_namespaces(&text, "pods", 32);
+    check(klx_buf_str(&text), "");
+    klx_buf_add_str(&text, ", nodes: {}");
+    check(klx_buf_str(&text), "f:1:33: clusters[0].sources: these make 65 watches, one for each "
+                              "source and namespace; at most 64 for a cluster: watch the whole of "
+                              "it, without those in `exclude_namespaces`\n");
+}
+
+static void asks(const struct klx_source_settings *s, size_t i, const char *key, const char *path,
+                 const char *selectors) {
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    char found[KLX_WATCH_KEY_BYTES];
+    klx_buf_init(&text, 4096);
+    klx_source_watch_key(s, klx_source_namespace(s, i), found);
+    assert_string_equal(found, key);
+    klx_source_watch_path(s, klx_source_namespace(s, i), &text);
+    assert_string_equal(klx_buf_str(&text), path);
+    klx_buf_reset(&text);
+    klx_source_selectors(s, &text);
+    assert_string_equal(text.len > 0 ? klx_buf_str(&text) : "", selectors);
+}
+
+static void a_selection_is_a_request(void **state) {
+    (void)state;
+    struct klx_sv two[] = { KLX_SV("default"), KLX_SV("kube-system") };
+    struct klx_source_settings s = { .ops = &klx_source_hpa };
+    assert_int_equal(klx_source_watches(&s), 1);
+    asks(&s, 0, "hpa", "/apis/autoscaling/v2/horizontalpodautoscalers", "");
+    s.namespaces = (struct klx_config_strings){ two, 2 };
+    assert_int_equal(klx_source_watches(&s), 2);
+    asks(&s, 1, "hpa@kube-system",
+         "/apis/autoscaling/v2/namespaces/kube-system/horizontalpodautoscalers", "");
+    s.label_selector = (char[]){ "tier in (a, b)" };
+    asks(&s, 0, "hpa@default~5eb17d4f",
+         "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+         "labelSelector=tier%20in%20%28a%2C%20b%29");
+    s = (struct klx_source_settings){ .ops = &klx_source_pods,
+                                      .exclude_namespaces = { two, 2 },
+                                      .field_selector = (char[]){ " spec.nodeName!= " },
+                                      .label_selector = (char[]){ "a=b" } };
+    asks(&s, 0, "pods~5178aa48", "/api/v1/pods",
+         "labelSelector=a%3Db&fieldSelector=spec.nodeName%21%3D%2Cmetadata.namespace%21%3Ddefault"
+         "%2Cmetadata.namespace%21%3Dkube-system");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_selected_is_refused),
+        cmocka_unit_test(there_are_limits),
+        cmocka_unit_test(a_selection_is_a_request),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
