@@ -35,8 +35,10 @@ static bool is_digit(struct klx_sv s) {
 }
 
 static void skip(struct klx_sv *s, size_t n) {
-    s->p += n;
-    s->n -= n;
+    if (n > 0) { /* an empty view may have no pointer to move */
+        s->p += n;
+        s->n -= n;
+    }
 }
 
 /* Digits with at most one point; *ret_tens is what the point makes of them. */

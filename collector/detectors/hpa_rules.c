@@ -10,7 +10,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
-#define STATE_BYTES_MAX 16384
+#define STATE_BYTES_MAX 65536
 #define EVENT_PAIRS_US                                                                             \
     KLX_SCALING_MINUTE_US /* an Event and a status this far apart are of one rescale */
 

@@ -1,9 +1,12 @@
 #include "collector/detectors/hpa_view.h"
 
+#include "collector/detectors/scaling.h"
 #include "collector/quantity.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 
+#define NAME_BYTES_MAX 253
+#define QUANTITY_BYTES_MAX 40
 #define TOLERANCE_DEFAULT 0.1 /* of the HPA controller */
 
 #define WINDOW_S_MAX 3600 /* of the API */
@@ -55,7 +58,8 @@ static struct klx_sv quantity_words(struct klx_arena *a, struct klx_sv text, boo
 static void read_quantity(struct klx_arena *a, struct klx_hpa_metric *m,
                           const struct klx_json *current, const struct klx_json *target,
                           const char *member) {
-    struct klx_sv value = klx_json_str(current, member), wanted = klx_json_str(target, member);
+    struct klx_sv value = klx_scaling_cut(klx_json_str(current, member), QUANTITY_BYTES_MAX);
+    struct klx_sv wanted = klx_scaling_cut(klx_json_str(target, member), QUANTITY_BYTES_MAX);
     bool bytes = klx_sv_eq(m->name, KLX_SV("memory")) || klx_sv_ends(wanted, KLX_SV("i"));
     double v = 0, t = 0;
     m->value = quantity_words(a, value, bytes);
@@ -89,10 +93,12 @@ static void read_metric(struct klx_arena *a, const struct klx_json *object,
     const struct klx_json *body = klx_json_get(spec, t->member);
     const struct klx_json *target = klx_json_get(body, "target");
     struct klx_sv type = klx_json_str(target, "type");
-    *m = (struct klx_hpa_metric){ .type = klx_json_str(spec, "type"),
-                                  .name = klx_json_str(body, t->name),
-                                  .container = klx_json_str(body, "container"),
-                                  .ratio = -1 };
+    *m = (struct klx_hpa_metric){
+        .type = klx_sv(t->type),
+        .name = klx_scaling_cut(klx_json_str(body, t->name), NAME_BYTES_MAX),
+        .container = klx_scaling_cut(klx_json_str(body, "container"), NAME_BYTES_MAX),
+        .ratio = -1
+    };
     const struct klx_json *current = current_of(object, t, m);
     if (klx_sv_eq(type, KLX_SV("Utilization"))) {
         read_utilization(a, m, current, target);
@@ -103,11 +109,6 @@ static void read_metric(struct klx_arena *a, const struct klx_json *object,
     if (m->ratio >= 0 && (v->pressing == NULL || m->ratio > v->pressing->ratio)) {
         v->pressing = m;
     }
-}
-
-static int64_t time_at(const struct klx_json *node, const char *path) {
-    int64_t us = 0;
-    return klx_time_parse(klx_json_str(node, path), &us) == 0 ? us : KLX_TIME_NONE;
 }
 
 static void read_condition(const struct klx_json *c, struct klx_hpa_view *v) {
@@ -123,7 +124,7 @@ static void read_condition(const struct klx_json *c, struct klx_hpa_view *v) {
                                                            : KLX_HPA_CONDITION_UNKNOWN,
             .reason = klx_json_str(c, "reason"),
             .message = klx_json_str(c, "message"),
-            .since_us = time_at(c, "lastTransitionTime"),
+            .since_us = klx_scaling_time(c, "lastTransitionTime"),
         };
     }
 }
@@ -154,7 +155,7 @@ void klx_hpa_view_read(struct klx_arena *a, const struct klx_json *object,
         .has_status = conditions != NULL,
         .current = conditions != NULL ? klx_json_int(status, "currentReplicas", 0) : -1,
         .desired = conditions != NULL ? klx_json_int(status, "desiredReplicas", 0) : -1,
-        .scaled_us = time_at(status, "lastScaleTime"),
+        .scaled_us = klx_scaling_time(status, "lastScaleTime"),
     };
     /* An HPA that never could compute says 0 as well; one that scaled to 0 has a lastScaleTime. */
     if (ret->desired == 0 && ret->current > 0 && ret->scaled_us == KLX_TIME_NONE) {
@@ -217,10 +218,10 @@ struct klx_hpa_writer klx_hpa_bounds_writer(const struct klx_json *object) {
     struct klx_hpa_writer w = { .time_us = KLX_TIME_NONE, .how = "" };
     const struct klx_json *entry = klx_json_first(klx_json_get(object, "metadata.managedFields"));
     for (; entry != NULL; entry = klx_json_next(entry)) {
-        int64_t at_us = time_at(entry, "time");
+        int64_t at_us = klx_scaling_time(entry, "time");
         bool later = w.manager.n == 0 || (at_us != KLX_TIME_NONE && at_us >= w.time_us);
         if (owns_bounds(entry) && later) {
-            w.manager = klx_json_str(entry, "manager");
+            w.manager = klx_scaling_cut(klx_json_str(entry, "manager"), NAME_BYTES_MAX);
             w.time_us = at_us;
         }
     }

@@ -170,7 +170,7 @@ static struct klx_sv again_words(struct klx_scaling_call *call, const struct tol
                                  int64_t at_us) {
     const struct klx_pod_container *k = t->n->k;
     struct klx_arena *a = call->out->arena;
-    if (k->ooms < 2) {
+    if (k->ooms < 2 || !klx_episode_is_open(&k->incident)) {
         return klx_sv("");
     }
     struct klx_sv unseen = t->unseen > 0

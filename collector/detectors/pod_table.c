@@ -7,7 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
-#define STATE_BYTES_MAX 65536
+#define STATE_BYTES_MAX (256 * 1024)
 
 struct klx_pod_entry *klx_pod_table_find(const struct klx_scaling *d, struct klx_sv namespace,
                                          struct klx_sv name) {

@@ -2,16 +2,14 @@
 
 #include <ctype.h>
 
+#include "collector/detectors/scaling.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 
 #define KILLED_EXIT_CODE 137 /* 128 + SIGKILL */
 #define SIGKILL_NUMBER 9
-
-static int64_t time_at(const struct klx_json *node, const char *path) {
-    int64_t us = 0;
-    return klx_time_parse(klx_json_str(node, path), &us) == 0 ? us : KLX_TIME_NONE;
-}
+#define PHASE_BYTES_MAX 32
+#define QUANTITY_BYTES_MAX 40
 
 static const struct klx_json *controller_of(const struct klx_json *object) {
     const struct klx_json *r = klx_json_first(klx_json_get(object, "metadata.ownerReferences"));
@@ -81,7 +79,7 @@ void klx_pod_view_read(const struct klx_observation *o, struct klx_pod_view *ret
     *ret = (struct klx_pod_view){
         .object = o->object,
         .node = klx_json_str(o->object, "spec.nodeName"),
-        .phase = klx_json_str(o->object, "status.phase"),
+        .phase = klx_scaling_cut(klx_json_str(o->object, "status.phase"), PHASE_BYTES_MAX),
     };
     ret->ended =
         klx_sv_eq(ret->phase, KLX_SV("Failed")) || klx_sv_eq(ret->phase, KLX_SV("Succeeded"));
@@ -113,8 +111,8 @@ static void read_termination(const struct klx_json *now, const struct klx_json *
     c->exit_code = klx_json_int(t, "exitCode", 0);
     c->reason = klx_json_str(t, "reason");
     c->instance = klx_json_str(t, "containerID");
-    c->started_us = time_at(t, "startedAt");
-    c->finished_us = time_at(t, "finishedAt");
+    c->started_us = klx_scaling_time(t, "startedAt");
+    c->finished_us = klx_scaling_time(t, "finishedAt");
     c->is_restart = now == NULL || c->exit_code != 0;
 }
 
@@ -143,7 +141,7 @@ bool klx_container_next(const struct klx_pod_view *p, struct klx_container_itera
         .name = klx_json_str(s, "name"),
         .restarts = klx_json_int(s, "restartCount", 0),
         .running = klx_json_is_object(running),
-        .running_us = time_at(running, "startedAt"),
+        .running_us = klx_scaling_time(running, "startedAt"),
         .looping = klx_sv_eq(klx_json_str(state, "waiting.reason"), KLX_SV("CrashLoopBackOff")),
         .started_us = KLX_TIME_NONE,
         .finished_us = KLX_TIME_NONE,
@@ -155,16 +153,21 @@ bool klx_container_next(const struct klx_pod_view *p, struct klx_container_itera
     return true;
 }
 
+static struct klx_sv memory_of(const struct klx_json *container, const char *which) {
+    const struct klx_json *resources = klx_json_get(container, "resources");
+    return klx_scaling_cut(klx_json_str(klx_json_get(resources, which), "memory"),
+                           QUANTITY_BYTES_MAX);
+}
+
 struct klx_sv klx_container_memory(const struct klx_pod_view *p, const struct klx_container_view *c,
                                    const char *which) {
     static const char *const specs[] = { "spec.containers", "spec.initContainers" };
-    struct klx_sv in_force =
-        klx_json_str(klx_json_get(klx_json_get(c->status, "resources"), which), "memory");
+    struct klx_sv in_force = memory_of(c->status, which);
     for (size_t i = 0; i < KLX_COUNT(specs) && in_force.n == 0; i++) {
         const struct klx_json *s = klx_json_first(klx_json_get(p->object, specs[i]));
         for (; s != NULL; s = klx_json_next(s)) {
             if (klx_sv_eq(klx_json_str(s, "name"), c->name)) {
-                return klx_json_str(klx_json_get(klx_json_get(s, "resources"), which), "memory");
+                return memory_of(s, which);
             }
         }
     }

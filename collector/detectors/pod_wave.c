@@ -143,8 +143,8 @@ static void tell_wave(struct klx_scaling_call *c, const struct group *g) {
                 "%zu pods of %s %s/%s restarted their containers within %s, none for memory (exit "
                 "code%s %.*s): as after a change of their configuration",
                 g->pods, p->workload_kind, p->namespace, p->workload_name,
-                klx_scaling_words(c, 0, g->last_us - g->first_us + KLX_US_PER_S),
-                g->codes_n > 1 ? "s" : "", KLX_SV_FMT(codes_words(a, g))),
+                klx_scaling_words(c, g->first_us, g->last_us), g->codes_n > 1 ? "s" : "",
+                KLX_SV_FMT(codes_words(a, g))),
             .hint = klx_sv(ama ? "Expected after a change of an ama-metrics-* ConfigMap." : NULL),
             .details = details,
             .arg = g });

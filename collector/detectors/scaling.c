@@ -6,7 +6,13 @@
 
 #include "lib/base/cleanup.h"
 
-#define DATA_BYTES_MAX 32768
+#define DATA_BYTES_MAX                                                                             \
+    (256 * 1024) /* every text in it is bounded; an escape takes up to six bytes for one */
+#define UID_SHOWN_BYTES_MAX 128
+
+struct klx_sv klx_scaling_cut(struct klx_sv text, size_t bytes_max) {
+    return klx_sv_utf8_prefix(text, bytes_max);
+}
 
 void klx_scaling_copy(char *to, size_t n, struct klx_sv text) {
     snprintf(to, n, "%.*s", KLX_SV_FMT(klx_sv_utf8_prefix(text, n - 1)));
@@ -23,7 +29,9 @@ int64_t klx_scaling_earlier(int64_t a, int64_t b) {
 
 const char *klx_scaling_words(struct klx_scaling_call *c, int64_t from_us, int64_t to_us) {
     char words[KLX_TIME_TEXT_BYTES];
-    klx_duration_words(to_us > from_us ? (to_us - from_us) / KLX_US_PER_MS : 0, words);
+    int64_t lasted_us = to_us - from_us;
+    klx_duration_words((lasted_us > KLX_US_PER_S ? lasted_us : KLX_US_PER_S) / KLX_US_PER_MS,
+                       words);
     return klx_arena_dup(c->out->arena, klx_sv(words)).p;
 }
 
@@ -92,8 +100,9 @@ static void write_cause(struct klx_jw *w, const struct klx_observation *o) {
                       o->kind == KLX_OBSERVED_POD   ? "Pod"
                       : o->kind == KLX_OBSERVED_HPA ? "HorizontalPodAutoscaler"
                                                     : "Event");
-    klx_jw_member_sv(w, "uid", o->uid);
-    klx_jw_member_sv(w, "resourceVersion", o->resource_version);
+    klx_jw_member_sv(w, "uid", klx_scaling_cut(o->uid, UID_SHOWN_BYTES_MAX));
+    klx_jw_member_sv(w, "resourceVersion",
+                     klx_scaling_cut(o->resource_version, UID_SHOWN_BYTES_MAX));
     klx_jw_end_object(w);
 }
 

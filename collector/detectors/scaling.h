@@ -82,10 +82,12 @@ void klx_scaling_mark(struct klx_sv value, char written[static KLX_HASH_TEXT_BYT
 
 /* The labels that are kept, as JSON; "{}" when they are too large. */
 void klx_scaling_labels(const struct klx_json *labels, char out[static KLX_LABELS_BYTES]);
-/* "12 min", in the arena; "0 s" when `to` is not after `from`. */
+/* "12 min", in the arena; at least "1 s", since the cluster's times are no finer. */
 const char *klx_scaling_words(struct klx_scaling_call *c, int64_t from_us, int64_t to_us);
 /* KLX_TIME_NONE when it is not a time. */
 int64_t klx_scaling_time(const struct klx_json *node, const char *path);
+/* A foreign text in an event or a name: whatever its writer made of it, it is no longer than this. */
+struct klx_sv klx_scaling_cut(struct klx_sv text, size_t bytes_max);
 void klx_scaling_copy(char *to, size_t n, struct klx_sv text);
 /* The earlier of two times of which either may be KLX_TIME_NONE. */
 int64_t klx_scaling_earlier(int64_t a, int64_t b);
