@@ -7,11 +7,12 @@
  *     > 00:00 delete-hpa NAME          > 00:00 delete-pod NAME
  *     > 00:00 rescale NAME SIZE REASON…                  the Event of it
  *     > 00:00 relist-hpa NAMESPACE/NAME…                 > 00:00 relist-pods NAMESPACE/NAME…
- *     > 00:00 frame SOURCE {"type":…,"object":…}         as it came from an API server
+ *     > 00:00 play FILE                                  what tests/record/hpa.py wrote: frames of a real cluster, each at its time
  */
 #include "tests/unit/support/support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "collector/sources/source.h"
 #include "lib/base/cleanup.h"
@@ -87,13 +88,31 @@ static const struct klx_source_ops *source_named(struct klx_sv name) {
     return NULL;
 }
 
-static void observe_frame(struct transcript *t, struct klx_sv rest) {
-    const struct klx_source_ops *source = source_named(klx_sv_cut(&rest, ' '));
-    const struct klx_json *frame = parse(t, rest);
-    struct klx_sv type = klx_json_str(frame, "type");
-    observe(t, "", source,
+static void observe_frame(struct transcript *t, const struct klx_json *line) {
+    struct klx_sv type = klx_json_str(line, "frame.type");
+    observe(t, klx_json_bool(line, "baseline", false) ? " baseline" : "",
+            source_named(klx_json_str(line, "source")),
             klx_sv_eq(type, KLX_SV("DELETED")) ? KLX_CHANGE_DELETED : KLX_CHANGE_MODIFIED,
-            klx_json_get(frame, "object"));
+            klx_json_get(line, "frame.object"));
+}
+
+static void play(struct transcript *t, struct klx_sv file) {
+    char path[256];
+    snprintf(path, sizeof(path), "golden/autoscaling/%.*s", KLX_SV_FMT(file));
+    char *text = test_read_file(path);
+    struct klx_sv rest = klx_sv(text);
+    while (rest.n > 0) {
+        struct klx_sv line = klx_sv_cut(&rest, '\n');
+        struct klx_arena arena KLX_CLEANUP(klx_arena_release);
+        const struct klx_json *at = NULL;
+        klx_arena_init(&arena, 65536, 4 << 20);
+        assert_int_equal(klx_json_parse(&arena, line, NULL, &at, NULL), 0);
+        transcript_begin_step(t, TRANSCRIPT_BASE_US +
+                                     (int64_t)(klx_json_double(at, "at", 0) * KLX_US_PER_S));
+        observe_frame(t, at);
+        transcript_end_step(t);
+    }
+    free(text);
 }
 
 static void relist(struct transcript *t, const char *line, enum klx_observation_kind kind) {
@@ -117,8 +136,8 @@ static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
         observe_rescale(t, line, rest);
     } else if (klx_sv_eq(verb, KLX_SV("relist-hpa"))) {
         relist(t, line, KLX_OBSERVED_HPA);
-    } else if (klx_sv_eq(verb, KLX_SV("frame"))) {
-        observe_frame(t, rest);
+    } else if (klx_sv_eq(verb, KLX_SV("play"))) {
+        play(t, rest);
     } else {
         fail_msg("no verb %.*s", KLX_SV_FMT(verb));
     }
@@ -155,10 +174,10 @@ static void a_broken_state_is_refused(void **state) {
 }
 
 static const char *const names[] = {
-    "scale",    "scale-by-another", "at-max",       "at-min",     "blind",    "bounds",
-    "flapping", "hpa-removed",      "hpa-baseline", "hpa-relist", "hpa-idle", "oom-once",
-    "oom-loop", "oom-hpa",          "oom-shapes",   "killed",     "wave",     "crash-loop",
-    "pod-gone", "pod-baseline",     "pod-relist",   "pod-idle",
+    "scale",    "scale-by-another", "at-max",       "at-min",     "blind",         "bounds",
+    "flapping", "hpa-removed",      "hpa-baseline", "hpa-relist", "hpa-idle",      "oom-once",
+    "oom-loop", "oom-hpa",          "oom-shapes",   "killed",     "wave",          "crash-loop",
+    "pod-gone", "pod-baseline",     "pod-relist",   "pod-idle",   "recorded-loop",
 };
 
 int main(void) {

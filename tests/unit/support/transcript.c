@@ -143,18 +143,38 @@ static void write_states(struct transcript *t) {
     }
 }
 
+void transcript_end_step(struct transcript *t) {
+    if (t->restarting) {
+        restart(t);
+    }
+}
+
+/* Timers fire when they are due, one after the other, as the loop would have it. */
+void transcript_begin_step(struct transcript *t, int64_t now_us) {
+    int64_t due_us = t->ops->tick(t->detector, t->now_us, &t->out);
+    while (due_us != KLX_TIME_NONE && due_us <= now_us) {
+        t->now_us = due_us > t->now_us ? due_us : t->now_us;
+        klx_arena_reset(&t->arena);
+        due_us = t->ops->tick(t->detector, t->now_us, &t->out);
+        transcript_end_step(t);
+    }
+    t->now_us = now_us;
+    klx_arena_reset(&t->arena);
+    t->ops->tick(t->detector, now_us, &t->out);
+}
+
 static void run_one(struct transcript *t, const char *line, transcript_line_fn run_line) {
     struct klx_sv rest = klx_sv(line + 2);
-    t->now_us = transcript_time(klx_sv_cut(&rest, ' '));
+    int64_t now_us = transcript_time(klx_sv_cut(&rest, ' '));
     struct klx_sv verb = klx_sv_cut(&rest, ' ');
     klx_buf_printf(&t->text, "%s\n", line);
-    klx_arena_reset(&t->arena);
-    t->ops->tick(t->detector, t->now_us, &t->out);
+    transcript_begin_step(t, now_us);
     if (klx_sv_eq(verb, KLX_SV("states"))) {
         write_states(t);
     } else if (!klx_sv_eq(verb, KLX_SV("tick"))) {
         run_line(t, line, verb, rest);
     }
+    transcript_end_step(t);
 }
 
 static void release(struct transcript *t) {
@@ -171,6 +191,7 @@ void transcript_run(const struct klx_detector_ops *ops, const char *file, bool r
                     transcript_line_fn run_line, void *arg) {
     struct transcript t = { .out = { .event = on_event, .state = on_state },
                             .ops = ops,
+                            .restarting = restarting,
                             .arg = arg };
     char path[256];
     snprintf(path, sizeof(path), "golden/%s", file);
@@ -185,9 +206,6 @@ void transcript_run(const struct klx_detector_ops *ops, const char *file, bool r
             klx_buf_printf(&t.text, "%s\n", line);
         } else if (line[0] == '>') {
             run_one(&t, line, run_line);
-            if (restarting) {
-                restart(&t);
-            }
         }
     }
     golden_check(file, klx_buf_sv(&t.text));

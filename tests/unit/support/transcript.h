@@ -37,6 +37,7 @@ struct transcript {
     size_t incidents_n;
     unsigned version; /* the last resourceVersion that was given */
     int64_t now_us;
+    bool restarting;
     void *arg; /* the test's */
 };
 
@@ -47,6 +48,9 @@ typedef void (*transcript_line_fn)(struct transcript *t, const char *line, struc
 /* Runs the transcript tests/golden/<file> on a detector of cluster "prod" and compares. */
 void transcript_run(const struct klx_detector_ops *ops, const char *file, bool restarting,
                     transcript_line_fn run_line, void *arg);
+/* For a line that stands for many observations: before each, the time it comes at; after each, the restart that is due. */
+void transcript_begin_step(struct transcript *t, int64_t now_us);
+void transcript_end_step(struct transcript *t);
 /* Between blanks, or at the end. */
 bool transcript_has_word(const char *line, const char *word);
 /* What follows "name=" up to the next blank; empty: not there. */
