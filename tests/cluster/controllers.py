@@ -87,11 +87,15 @@ _PATHS = {
 }
 
 
-def create(api: ApiServer, manifest: Path, metrics_port: int) -> None:
-    """Creates the objects of a manifest. The port of metrics-server in it is replaced by the one that is used."""
+def create(api: ApiServer, manifest: Path, metrics_port: int, annotations: dict[str, str] | None = None) -> None:
+    """Creates the objects of a manifest. The port of metrics-server in it is replaced by the one that is used, and the annotations of
+    pod templates by the given ones."""
     for document in yaml.safe_load_all(manifest.read_text()):
         if document["metadata"]["name"] in ("metrics-server", "v1beta1.metrics.k8s.io"):
             document = yaml.safe_load(yaml.safe_dump(document).replace("26460", str(metrics_port)))
+        template = document.get("spec", {}).get("template", {})
+        if template and annotations:
+            template["metadata"]["annotations"] |= annotations
         path = _PATHS[document["kind"]].format(document["metadata"].get("namespace"))
         api.client.request("POST", path, document)
 
