@@ -7,9 +7,10 @@ count() {
     skipped=$((skipped + $3))
 }
 
-# build PRESET [TARGET]
+# build PRESET [TARGET]: one at a time in a checkout.
 build() {
-    cmake -S "$root" --preset "$1" && cmake --build "$root/build/$1" ${2:+--target "$2"}
+    mkdir -p "$root/build"
+    (flock 9 && cmake -S "$root" --preset "$1" && cmake --build "$root/build/$1" ${2:+--target "$2"}) 9>"$root/build/.lock"
 }
 
 # From a JUnit file: tests, failures + errors, skipped.

@@ -8,7 +8,7 @@ import requests
 from cluster import ApiServer, Kafka
 from cluster.objects import involved, legacy_event
 from cluster.process import wait_until
-from pipeline import Pipeline
+from pipeline.pipeline import Pipeline
 
 ENDED = "is ready again after reboot of auto-repair"
 

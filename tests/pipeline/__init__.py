@@ -1,5 +1,1 @@
 """A whole klaxon on this machine, for `./dev up`, the proofs and the tests: Kafka, the stage, the collector and the sinks."""
-
-from .pipeline import Part, Pipeline
-
-__all__ = ["Part", "Pipeline"]

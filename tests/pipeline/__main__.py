@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import os
 import signal
+
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # there is nothing to stop yet, and the imports below take a while
+
+# ruff: noqa: E402
+import argparse
+import contextlib
+import fcntl
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import FrameType
-
-import requests
 
 from . import show
 from .state import State
@@ -24,6 +27,7 @@ STOP_SECONDS = 60
 def hold(args: argparse.Namespace, state: State) -> int:
     """Runs the pipeline until SIGTERM. Every step and every failure goes to pipeline.json."""
     def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the end takes its time
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
@@ -34,17 +38,17 @@ def hold(args: argparse.Namespace, state: State) -> int:
         steps.append([name, detail, seconds])
         state.write(steps=steps)
 
-    pipeline = Pipeline(args.dir / "up", args.binaries, cluster=args.cluster, kubeconfig=args.kubeconfig, context=args.context,
-                  on_step=on_step)
-    state.write(pid=os.getpid(), state="starting", steps=steps, cluster=args.cluster, own_cluster=bool(args.kubeconfig),
-                binaries=str(args.binaries))
     try:
-        with pipeline:
+        with Pipeline(args.dir / "up", args.binaries, cluster=args.cluster, kubeconfig=args.kubeconfig, context=args.context,
+                      on_step=on_step) as pipeline:
             state.write(state="running", config=str(pipeline.config), stage=pipeline.stage, bootstrap=pipeline.bootstrap, parts={
                 name: {"pid": part.child.pid, "address": part.address, "health": part.health, "log": str(part.child.log)}
                 for name, part in pipeline.parts.items()})
             while True:
-                signal.pause()
+                time.sleep(1)
+                ended = {name: part.child.returncode for name, part in pipeline.parts.items() if not part.child.alive()}
+                if ended != state.read().get("ended", {}):
+                    state.write(ended=ended)
     except Exception as error:  # whatever it is: `up` shows it
         state.write(state="failed", error=str(error))
         return 1
@@ -52,11 +56,21 @@ def hold(args: argparse.Namespace, state: State) -> int:
 
 
 def start(args: argparse.Namespace, state: State) -> None:
-    args.dir.mkdir(parents=True, exist_ok=True)
+    """Starts the holder and shows its steps until it runs. Its pid is known to `down` from the first moment."""
     state.path.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "pipeline", "hold", "--state", state.path, *given(args)]
     with (args.dir / "hold.log").open("wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    try:
+        state.write(pid=process.pid, state="starting", cluster=args.cluster, own_cluster=bool(args.kubeconfig), binaries=str(args.binaries))
+        follow(args, state, process)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def follow(args: argparse.Namespace, state: State, process: subprocess.Popen) -> None:
     shown = 0
     while True:
         now = state.read()
@@ -83,27 +97,49 @@ def up(args: argparse.Namespace, state: State) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    args.dir.mkdir(parents=True, exist_ok=True)
+    ours = False
     try:
-        if state.holder() and state.read().get("state") == "running":
-            print("klaxon is up already; `./dev down` ends it.")
-        else:
-            start(args, state)
+        with (args.dir / "up.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another `up` of this checkout is starting it: wait for that one
+            ours = state.holder() is None
+            if ours:
+                start(args, state)
+        problem = None if ours else cannot_play(args, state.read())
+        if problem:
+            print(problem, file=sys.stderr)
+            return 1
         told = show.own_cluster(state.read()) if state.read()["own_cluster"] else show.repair(state.read())
     except KeyboardInterrupt:
-        print("\nInterrupted: stopping everything …", flush=True)
-        down(args, state)
-        return 130
+        print("\nInterrupted: stopping everything …" if ours else "\nInterrupted; klaxon stays up.", flush=True)
+        return stop_if(ours, args, state, 130)
     except BrokenPipeError:  # nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        down(args, state)
-        return 141
+        return stop_if(ours, args, state, 141)
     except BaseException:
-        if state.holder() is not None:
-            down(args, state)
+        stop_if(ours, args, state, 1)
         raise
     show.addresses(state.read())
     print(show.verdict(told))
     return 0 if told else 1
+
+
+def stop_if(ours: bool, args: argparse.Namespace, state: State, code: int) -> int:
+    """What was up before goes on."""
+    if ours and state.holder() is not None:
+        down(args, state)
+    return code
+
+
+def cannot_play(args: argparse.Namespace, now: dict) -> str | None:
+    """Why the pipeline that is up already is not the one that was asked for."""
+    if now.get("ended"):
+        return f"Of what is up, {', '.join(now['ended'])} has ended: `./dev logs` says why; `./dev down` and `./dev up` start anew."
+    if args.kubeconfig or args.context:
+        return f"klaxon is up already, with the cluster {now['cluster']}: `./dev down` first."
+    print("klaxon is up already; `./dev down` ends it.")
+    return None
 
 
 def down(args: argparse.Namespace, state: State) -> int:
@@ -129,7 +165,7 @@ def status(args: argparse.Namespace, state: State) -> int:
         return 1
     good = True
     for name, part in now.get("parts", {}).items():
-        ready, why = show.part_state(part)
+        ready, why = show.part_state(part, now.get("ended", {}).get(name))
         good = good and ready
         show.part(name, part, ready, why)
     print("Everything is ready." if good else "Not everything is ready.")
@@ -173,11 +209,12 @@ def main() -> int:
     args = parser.parse_args()
     if getattr(args, "cluster", "") is None:
         args.cluster = "mine" if args.kubeconfig else "stage"
-    if getattr(args, "kubeconfig", None) and not args.kubeconfig.is_file():
-        print(f"./dev up --kubeconfig: there is no file {args.kubeconfig}", file=sys.stderr)
-        return 2
     return args.run(args, State(args.state or args.dir / "pipeline.json"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # `./dev status | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

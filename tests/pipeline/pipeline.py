@@ -26,15 +26,15 @@ CHANNELS = """\
 # Where messages go. One entry a channel; `klaxon check` says what is wrong with it.
 ops-slack:
   slack:
-    webhook_url: {{ file: {dir}/secrets/slack-webhook }}
+    webhook_url: {{ file: "{dir}/secrets/slack-webhook" }}
 ops-mail:
   email:
     to: [ operations@stage.example ]
     from: klaxon@stage.example
     smtp: {smtp}
     user: {user}
-    password: {{ file: {dir}/secrets/mail-password }}
-    ca_file: {ca}
+    password: {{ file: "{dir}/secrets/mail-password" }}
+    ca_file: "{ca}"
 """
 SUBSCRIPTIONS = """\
 # Who is told what. One file a team.
@@ -146,7 +146,7 @@ class Pipeline:
 
     def _configure(self) -> str:
         kubeconfig = self._kubeconfig or Path(self.stage["kube"]["kubeconfig"])
-        context = f", context: {self._context}" if self._context else ""
+        context = f", context: {json.dumps(self._context)}" if self._context else ""
         ports = {name: free_port() for name in ("collector", *SINKS)}
         self._health = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         sinks = "".join(f'  {name}: {{ listen: "127.0.0.1:{ports[name]}" }}\n' for name in SINKS)
@@ -154,7 +154,7 @@ class Pipeline:
             f'kafka: {{ bootstrap.servers: "{self.bootstrap}" }}\n'
             f"topics: {{ prefix: {self._prefix} }}\n"
             f'collector: {{ listen: "127.0.0.1:{ports["collector"]}" }}\n'
-            f"clusters:\n  - {{ name: {self.cluster}, kubeconfig: {kubeconfig}{context}, sources: {{ events: {{}}, nodes: {{}} }} }}\n"
+            f"clusters:\n  - {{ name: {json.dumps(self.cluster)}, kubeconfig: {json.dumps(str(kubeconfig))}{context}, sources: {{ events: {{}}, nodes: {{}} }} }}\n"
             f"sinks:\n{sinks}")
         smtp = self.stage["smtp"]
         self._write_secret("slack-webhook", self.stage["slack"]["hooks"]["operations"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -33,7 +34,17 @@ def heading(text: str) -> None:
     print(f"\n{paint('1', text)}", flush=True)
 
 
+def readable(line: str) -> str:
+    """A line of a klaxon log for a person; any other line as it is."""
+    try:
+        fields = json.loads(line)
+        return " · ".join(str(value) for name, value in fields.items() if name not in ("time", "component"))
+    except (ValueError, AttributeError):
+        return line
+
+
 def failure(why: str) -> str:
+    why = "\n".join(readable(line) for line in why.splitlines())
     return f"{paint('31', './dev up failed, and everything it started is stopped:')}\n{textwrap.indent(why.strip(), '  ')}"
 
 
@@ -79,8 +90,10 @@ def repair(now: dict[str, Any]) -> bool:
 
 def _show_slack(messages: list[dict[str, Any]], otherwise: str) -> None:
     heading("Slack, as it arrived")
-    for message in messages:
-        print(textwrap.indent(slack_text(message["payload"]), "  "), end="\n\n")
+    for number, message in enumerate(messages):
+        whole = number in (0, len(messages) - 1)
+        text = slack_text(message["payload"]) if whole else message["payload"]["text"]
+        print(textwrap.indent(text, "  "), end="\n\n")
     if not messages:
         print(f"  {otherwise}")
 
@@ -137,9 +150,9 @@ def mail_text(message: dict[str, Any]) -> str:
     return f"{headers}\n{message['text']}"
 
 
-def part_state(part: dict[str, Any]) -> tuple[bool, str]:
-    if not Path(f"/proc/{part['pid']}").exists():
-        return False, "ended; `./dev logs` says why"
+def part_state(part: dict[str, Any], ended: int | None) -> tuple[bool, str]:
+    if ended is not None or not Path(f"/proc/{part['pid']}").exists():
+        return False, f"ended with {ended}; `./dev logs` says why"
     return health(part["health"]) if part["health"] else (True, "")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class State:
-    """Written whole by the holder, read by the others. `state` is starting, running, stopping or failed."""
+    """Written whole by the holder, read by the others. `state` is starting, running or failed; it holds the stage's secrets."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -17,6 +17,7 @@ class State:
     def write(self, **fields: Any) -> None:
         fields = {**self.read(), **fields}
         part = self.path.with_suffix(".part")
+        part.touch(mode=0o600)
         part.write_text(json.dumps(fields, indent=1))
         part.replace(self.path)
 

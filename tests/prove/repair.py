@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from pipeline import Pipeline
+from pipeline.pipeline import Pipeline
 
 STEPS = (  # what the stage did → the words of the message that tells it
     ("Ready is Unknown", "is not ready:"),
