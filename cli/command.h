@@ -11,6 +11,7 @@
 #include "schema/settings.h"
 
 int klx_cli_check(int argc, char **argv);
+int klx_cli_rbac(int argc, char **argv);
 int klx_cli_schema(int argc, char **argv);
 int klx_cli_tail(int argc, char **argv);
 int klx_cli_topics(int argc, char **argv);

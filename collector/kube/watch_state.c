@@ -102,7 +102,7 @@ static struct klx_watch_action on_status(struct klx_watch_state *s,
     }
     case 403:
         return again(s, REFUSED_WAIT_MS,
-                     "403: not allowed; the role lacks list or watch on this resource");
+                     "403: not allowed; `klaxon rbac` prints the rights that are needed");
     case 404:
         return again(s, ABSENT_WAIT_MS, "404: the API server does not have this resource");
     case 410:

@@ -90,7 +90,7 @@ def test_every_example_runs_as_printed(world: Klaxon) -> None:
     examples = {}
     for program in PROGRAMS:
         examples |= helps(world, program)
-    assert {"klaxon", "klaxon check", "klaxon topics apply", "klaxon topics list", "klaxon tail", "klaxon schema", "klaxon version"} <= set(examples)
+    assert {"klaxon", "klaxon check", "klaxon topics apply", "klaxon topics list", "klaxon tail", "klaxon rbac", "klaxon schema", "klaxon version"} <= set(examples)
     for command, lines in examples.items():
         assert len(lines) >= 1, f"{command} has no example"
         for example in lines:

@@ -389,7 +389,7 @@ def test_an_error_of_the_server_is_tried_again(world: World, code: int) -> None:
 
 
 @pytest.mark.parametrize("code, words, wait_ms", [
-    (403, "403: not allowed; the role lacks list or watch", 60000),
+    (403, "403: not allowed; `klaxon rbac` prints the rights that are needed", 60000),
     (404, "404: the API server does not have this resource", 30000),
 ])
 def test_a_refusal_is_said_and_not_pressed(world: World, code: int, words: str, wait_ms: int) -> None:

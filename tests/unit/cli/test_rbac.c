@@ -1,0 +1,49 @@
+/* The rights that are printed: exactly what the sources read, where they read it. */
+#include "tests/unit/support/support.h"
+
+#include "cli/rbac.h"
+#include "lib/base/cleanup.h"
+
+static void fail_on(void *arg, const char *text) {
+    (void)arg;
+    fail_msg("%s", text);
+}
+
+static void rights_are_those_of_the_sources(void **state) {
+    (void)state;
+    const char *yaml = "clusters:\n"
+                       "  - { name: wide, sources: { events: {}, hpa: {}, nodes: {} } }\n"
+                       "  - name: narrow\n"
+                       "    sources:\n"
+                       "      events: { namespaces: [default, \"123\"] }\n"
+                       "      nodes: {}\n"
+                       "      hpa: { namespaces: kube-system }\n"
+                       "      pods: { namespaces: [\"123\", kube-system], label_selector: a=b }\n"
+                       "  - { name: only, sources: { hpa: { namespaces: [kube-system] } } }\n";
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    struct klx_config *c = NULL;
+    struct klx_collector_settings collector;
+    struct klx_table table;
+    const struct klx_rbac_account account = { "watcher", "monitoring" };
+    assert_int_equal(klx_config_parse(klx_sv(yaml), "f", &c, NULL), 0);
+    const struct klx_settings s = { .clusters = klx_config_get(klx_config_root(c), "clusters") };
+    klx_collector_settings_bind(&s, &collector, fail_on, NULL);
+    klx_buf_init(&out, 65536);
+    klx_table_init(&table, klx_rbac_heads, KLX_RBAC_COLUMNS);
+    for (size_t i = 0; i < collector.clusters_n; i++) {
+        klx_rbac_yaml(&collector.clusters[i], &account, &out);
+        klx_rbac_rows(&collector.clusters[i], &table);
+    }
+    golden_check("rbac/roles.yaml", klx_buf_sv(&out));
+    klx_buf_reset(&out);
+    klx_table_write(&table, &out);
+    golden_check("rbac/table.txt", klx_buf_sv(&out));
+    klx_table_release(&table);
+    klx_collector_settings_release(&collector);
+    klx_config_free(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(rights_are_those_of_the_sources) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
