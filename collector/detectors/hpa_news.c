@@ -102,9 +102,8 @@ static const char *hint_for(const struct klx_hpa_state *h, enum klx_kind kind) {
     }
 }
 
-void klx_hpa_tell(struct klx_scaling_call *c, const struct klx_hpa_news *n,
-                  struct klx_scaling_message m) {
-    const struct klx_scaling_object about = {
+void klx_hpa_tell(struct klx_scaling_call *c, const struct klx_hpa_news *n, struct klx_news m) {
+    const struct klx_news_object about = {
         .kind = "HorizontalPodAutoscaler",
         .api_version = "autoscaling/v2",
         .source = "hpa",

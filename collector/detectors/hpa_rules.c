@@ -11,8 +11,7 @@
 #include "lib/base/mem.h"
 
 #define STATE_BYTES_MAX 65536
-#define EVENT_PAIRS_US                                                                             \
-    KLX_SCALING_MINUTE_US /* an Event and a status this far apart are of one rescale */
+#define EVENT_PAIRS_US KLX_MINUTE_US /* an Event and a status this far apart are of one rescale */
 
 struct klx_hpa_entry {
     struct klx_hpa_state h;
@@ -133,11 +132,10 @@ static void tell_scaled(struct klx_scaling_call *c, struct klx_hpa_state *h,
         bound_words(v, n.from), ours ? ": " : "", KLX_SV_FMT(n.because), metric.n > 0 ? " (" : "",
         KLX_SV_FMT(metric), metric.n > 0 ? ")" : "");
     klx_hpa_tell(c, &n,
-                 (struct klx_scaling_message){ .kind = up ? KLX_KIND_HPA_SCALED_UP
-                                                          : KLX_KIND_HPA_SCALED_DOWN,
-                                               .time_us = at_us,
-                                               .reason = KLX_SV("SuccessfulRescale"),
-                                               .summary = summary });
+                 (struct klx_news){ .kind = up ? KLX_KIND_HPA_SCALED_UP : KLX_KIND_HPA_SCALED_DOWN,
+                                    .time_us = at_us,
+                                    .reason = KLX_SV("SuccessfulRescale"),
+                                    .summary = summary });
 }
 
 static void on_rescale(struct klx_scaling_call *c, struct klx_hpa_state *h,
@@ -165,13 +163,12 @@ static void on_scaled_by_other(struct klx_scaling_call *c, struct klx_hpa_state 
     };
     bool up = n.to > n.from;
     h->desired = v->desired;
-    klx_hpa_tell(
-        c, &n,
-        (struct klx_scaling_message){
-            .kind = up ? KLX_KIND_HPA_SCALED_UP : KLX_KIND_HPA_SCALED_DOWN,
-            .time_us = c->now_us,
-            .reason = KLX_SV("ScaledByAnother"),
-            .summary = klx_arena_printf(c->out->arena,
+    klx_hpa_tell(c, &n,
+                 (struct klx_news){ .kind = up ? KLX_KIND_HPA_SCALED_UP : KLX_KIND_HPA_SCALED_DOWN,
+                                    .time_us = c->now_us,
+                                    .reason = KLX_SV("ScaledByAnother"),
+                                    .summary = klx_arena_printf(
+                                        c->out->arena,
                                         "%s %s/%s was scaled %s from %" PRId64 " to %" PRId64
                                         " by something else than its HPA %s",
                                         h->target_kind, h->namespace, h->target_name,
@@ -209,7 +206,7 @@ static void on_bounds(struct klx_scaling_call *c, struct klx_hpa_state *h,
     struct klx_arena *a = c->out->arena;
     klx_hpa_tell(
         c, &n,
-        (struct klx_scaling_message){
+        (struct klx_news){
             .kind = KLX_KIND_HPA_BOUNDS_CHANGED,
             .time_us = writer.time_us != KLX_TIME_NONE ? writer.time_us : c->now_us,
             .reason = KLX_SV("BoundsChanged"),
@@ -229,9 +226,9 @@ static void on_removed(struct klx_scaling_call *c, struct klx_hpa_entry *e) {
 
 static void take_identity(struct klx_hpa_state *h, const struct klx_observation *o,
                           const struct klx_hpa_view *v) {
-    klx_scaling_copy(h->uid, sizeof(h->uid), o->uid);
-    klx_scaling_copy(h->target_kind, sizeof(h->target_kind), v->target_kind);
-    klx_scaling_copy(h->target_name, sizeof(h->target_name), v->target_name);
+    klx_news_copy(h->uid, sizeof(h->uid), o->uid);
+    klx_news_copy(h->target_kind, sizeof(h->target_kind), v->target_kind);
+    klx_news_copy(h->target_name, sizeof(h->target_name), v->target_name);
     klx_scaling_labels(o->labels, h->labels);
 }
 
@@ -305,7 +302,7 @@ void klx_hpa_observe_event(struct klx_scaling_call *c) {
     if (!told) {
         e->h.event_size = size;
         e->h.event_us = v->time_us;
-        klx_scaling_copy(e->h.event_reason, sizeof(e->h.event_reason), reason);
+        klx_news_copy(e->h.event_reason, sizeof(e->h.event_reason), reason);
         save(c, e);
     }
 }

@@ -20,10 +20,10 @@
 #include "collector/detectors/scaling.h"
 #include "lib/base/error.h"
 
-#define KLX_HPA_LIMITED_US (10 * KLX_SCALING_MINUTE_US) /* unless set */
-#define KLX_HPA_BLIND_US (2 * KLX_SCALING_MINUTE_US)    /* unless set */
-#define KLX_HPA_FLAP_US (30 * KLX_SCALING_MINUTE_US)
-#define KLX_HPA_REOPEN_US (10 * KLX_SCALING_MINUTE_US)
+#define KLX_HPA_LIMITED_US (10 * KLX_MINUTE_US) /* unless set */
+#define KLX_HPA_BLIND_US (2 * KLX_MINUTE_US)    /* unless set */
+#define KLX_HPA_FLAP_US (30 * KLX_MINUTE_US)
+#define KLX_HPA_REOPEN_US (10 * KLX_MINUTE_US)
 
 /* An observation of an HPA. */
 void klx_hpa_observe(struct klx_scaling_call *c);

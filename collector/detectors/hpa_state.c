@@ -20,8 +20,8 @@ void klx_hpa_state_init(struct klx_hpa_state *h, struct klx_sv namespace, struct
         .event_size = -1,
         .event_us = KLX_TIME_NONE,
     };
-    klx_scaling_copy(h->namespace, sizeof(h->namespace), namespace);
-    klx_scaling_copy(h->name, sizeof(h->name), name);
+    klx_news_copy(h->namespace, sizeof(h->namespace), namespace);
+    klx_news_copy(h->name, sizeof(h->name), name);
     for (size_t i = 0; i < KLX_HPA_TURNS; i++) {
         h->turns[i] = KLX_TIME_NONE;
     }
@@ -79,20 +79,20 @@ void klx_hpa_state_write(const struct klx_hpa_state *h, struct klx_buf *out) {
 
 static void read_trouble(struct klx_hpa_trouble *t, const struct klx_json *node) {
     init_trouble(t);
-    t->since_us = klx_scaling_time(node, "since");
-    t->due_us = klx_scaling_time(node, "due");
+    t->since_us = klx_news_time(node, "since");
+    t->due_us = klx_news_time(node, "due");
     t->peak = klx_json_int(node, "peak", 0);
-    klx_scaling_copy(t->reason, sizeof(t->reason), klx_json_str(node, "reason"));
-    klx_scaling_copy(t->detail, sizeof(t->detail), klx_json_str(node, "detail"));
+    klx_news_copy(t->reason, sizeof(t->reason), klx_json_str(node, "reason"));
+    klx_news_copy(t->detail, sizeof(t->detail), klx_json_str(node, "detail"));
     klx_episode_read(&t->episode, klx_json_get(node, "incident"));
 }
 
 static void read_text(struct klx_hpa_state *h, const struct klx_json *v) {
-    klx_scaling_copy(h->uid, sizeof(h->uid), klx_json_str(v, "uid"));
+    klx_news_copy(h->uid, sizeof(h->uid), klx_json_str(v, "uid"));
     klx_scaling_labels(klx_json_get(v, "labels"), h->labels);
-    klx_scaling_copy(h->target_kind, sizeof(h->target_kind), klx_json_str(v, "targetKind"));
-    klx_scaling_copy(h->target_name, sizeof(h->target_name), klx_json_str(v, "targetName"));
-    klx_scaling_copy(h->event_reason, sizeof(h->event_reason), klx_json_str(v, "eventReason"));
+    klx_news_copy(h->target_kind, sizeof(h->target_kind), klx_json_str(v, "targetKind"));
+    klx_news_copy(h->target_name, sizeof(h->target_name), klx_json_str(v, "targetName"));
+    klx_news_copy(h->event_reason, sizeof(h->event_reason), klx_json_str(v, "eventReason"));
 }
 
 int klx_hpa_state_read(struct klx_hpa_state *h, struct klx_sv namespace, struct klx_sv name,
@@ -109,13 +109,13 @@ int klx_hpa_state_read(struct klx_hpa_state *h, struct klx_sv namespace, struct 
     h->min = klx_json_int(v, "min", 0);
     h->max = klx_json_int(v, "max", 0);
     h->desired = klx_json_int(v, "desired", -1);
-    h->scaled_us = klx_scaling_time(v, "scaled");
+    h->scaled_us = klx_news_time(v, "scaled");
     h->event_size = klx_json_int(v, "eventSize", -1);
-    h->event_us = klx_scaling_time(v, "eventAt");
+    h->event_us = klx_news_time(v, "eventAt");
     h->direction = klx_json_int(v, "direction", 0);
     const struct klx_json *turn = klx_json_first(klx_json_get(v, "turns"));
     for (size_t i = 0; i < KLX_HPA_TURNS && turn != NULL; i++, turn = klx_json_next(turn)) {
-        h->turns[i] = klx_scaling_time(turn, "");
+        h->turns[i] = klx_news_time(turn, "");
     }
     for (size_t i = 0; i < KLX_HPA_TROUBLES_N; i++) {
         read_trouble(&h->troubles[i], klx_json_get(v, trouble_names[i]));

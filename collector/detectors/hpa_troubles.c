@@ -10,7 +10,7 @@
 #define CALM_RATIO 0.95 /* a metric that was over its target is no pressure any more */
 #define PEAK_STEP                                                                                  \
     1.1 /* a peak is kept when it is this much above the last: the state is not written at each sample */
-#define FRESH_US KLX_SCALING_MINUTE_US
+#define FRESH_US KLX_MINUTE_US
 
 /* One trouble of one HPA in one call. */
 struct work {
@@ -30,13 +30,13 @@ static void tell(const struct work *w, enum klx_kind kind, enum klx_phase phase,
                  struct klx_sv summary) {
     const struct klx_hpa_news n = { .h = w->h, .v = w->v, .trouble = w->t };
     klx_hpa_tell(w->c, &n,
-                 (struct klx_scaling_message){ .kind = kind,
-                                               .severity = klx_kind_specs[kind].severity,
-                                               .time_us = at_us,
-                                               .reason = klx_sv(w->t->reason),
-                                               .summary = summary,
-                                               .episode = &w->t->episode,
-                                               .phase = phase });
+                 (struct klx_news){ .kind = kind,
+                                    .severity = klx_kind_specs[kind].severity,
+                                    .time_us = at_us,
+                                    .reason = klx_sv(w->t->reason),
+                                    .summary = summary,
+                                    .episode = &w->t->episode,
+                                    .phase = phase });
 }
 
 static struct klx_sv opening_words(const struct work *w, int64_t at_us) {
@@ -121,7 +121,7 @@ static void end(const struct work *w, int64_t at_us) {
 static void begin(const struct work *w, int64_t since_us, int64_t hold_us, struct klx_sv reason) {
     w->t->since_us = since_us;
     w->t->due_us = since_us + hold_us;
-    klx_scaling_copy(w->t->reason, sizeof(w->t->reason), reason);
+    klx_news_copy(w->t->reason, sizeof(w->t->reason), reason);
 }
 
 /* When it began, by the condition's own time, unless that is the time of something else: lastTransitionTime stays when only the reason
@@ -138,7 +138,7 @@ static void keep_peak(const struct work *w) {
         return;
     }
     w->t->peak = m->ratio < 1e6 ? (int64_t)(m->ratio * 1000) : 1000000000;
-    klx_scaling_copy(w->t->detail, sizeof(w->t->detail), klx_hpa_metric_words(w->c->out->arena, m));
+    klx_news_copy(w->t->detail, sizeof(w->t->detail), klx_hpa_metric_words(w->c->out->arena, m));
 }
 
 static void weigh_max(const struct work *w) {
@@ -187,7 +187,7 @@ static void weigh_blind(const struct work *w) {
     if (blind && w->t->since_us == KLX_TIME_NONE) {
         begin(w, why->since_us != KLX_TIME_NONE ? why->since_us : w->c->now_us,
               w->c->d->blind_after_us, why->reason);
-        klx_scaling_copy(w->t->detail, sizeof(w->t->detail), why->message);
+        klx_news_copy(w->t->detail, sizeof(w->t->detail), why->message);
     } else if (!blind && w->t->since_us != KLX_TIME_NONE) {
         end(w, w->c->now_us);
     }
@@ -230,7 +230,7 @@ void klx_hpa_turn(struct klx_scaling_call *c, struct klx_hpa_state *h, int direc
 int64_t klx_hpa_next(const struct klx_hpa_state *h) {
     int64_t next_us = KLX_TIME_NONE;
     for (size_t i = 0; i < KLX_HPA_TROUBLES_N; i++) {
-        next_us = klx_scaling_earlier(next_us, h->troubles[i].due_us);
+        next_us = klx_news_earlier(next_us, h->troubles[i].due_us);
     }
     return next_us;
 }
@@ -260,7 +260,7 @@ static void tell_removed(struct klx_scaling_call *c, struct klx_hpa_state *h,
                               ? klx_arena_printf(a, "its %" PRId64 " replicas", h->desired)
                               : KLX_SV("the replicas it has");
     klx_hpa_tell(c, &n,
-                 (struct klx_scaling_message){
+                 (struct klx_news){
                      .kind = KLX_KIND_HPA_REMOVED,
                      .time_us = c->now_us,
                      .reason = KLX_SV("HpaRemoved"),

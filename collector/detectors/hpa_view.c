@@ -58,8 +58,8 @@ static struct klx_sv quantity_words(struct klx_arena *a, struct klx_sv text, boo
 static void read_quantity(struct klx_arena *a, struct klx_hpa_metric *m,
                           const struct klx_json *current, const struct klx_json *target,
                           const char *member) {
-    struct klx_sv value = klx_scaling_cut(klx_json_str(current, member), QUANTITY_BYTES_MAX);
-    struct klx_sv wanted = klx_scaling_cut(klx_json_str(target, member), QUANTITY_BYTES_MAX);
+    struct klx_sv value = klx_news_cut(klx_json_str(current, member), QUANTITY_BYTES_MAX);
+    struct klx_sv wanted = klx_news_cut(klx_json_str(target, member), QUANTITY_BYTES_MAX);
     bool bytes = klx_sv_eq(m->name, KLX_SV("memory")) || klx_sv_ends(wanted, KLX_SV("i"));
     double v = 0, t = 0;
     m->value = quantity_words(a, value, bytes);
@@ -93,12 +93,11 @@ static void read_metric(struct klx_arena *a, const struct klx_json *object,
     const struct klx_json *body = klx_json_get(spec, t->member);
     const struct klx_json *target = klx_json_get(body, "target");
     struct klx_sv type = klx_json_str(target, "type");
-    *m = (struct klx_hpa_metric){
-        .type = klx_sv(t->type),
-        .name = klx_scaling_cut(klx_json_str(body, t->name), NAME_BYTES_MAX),
-        .container = klx_scaling_cut(klx_json_str(body, "container"), NAME_BYTES_MAX),
-        .ratio = -1
-    };
+    *m = (struct klx_hpa_metric){ .type = klx_sv(t->type),
+                                  .name = klx_news_cut(klx_json_str(body, t->name), NAME_BYTES_MAX),
+                                  .container =
+                                      klx_news_cut(klx_json_str(body, "container"), NAME_BYTES_MAX),
+                                  .ratio = -1 };
     const struct klx_json *current = current_of(object, t, m);
     if (klx_sv_eq(type, KLX_SV("Utilization"))) {
         read_utilization(a, m, current, target);
@@ -124,7 +123,7 @@ static void read_condition(const struct klx_json *c, struct klx_hpa_view *v) {
                                                            : KLX_HPA_CONDITION_UNKNOWN,
             .reason = klx_json_str(c, "reason"),
             .message = klx_json_str(c, "message"),
-            .since_us = klx_scaling_time(c, "lastTransitionTime"),
+            .since_us = klx_news_time(c, "lastTransitionTime"),
         };
     }
 }
@@ -155,7 +154,7 @@ void klx_hpa_view_read(struct klx_arena *a, const struct klx_json *object,
         .has_status = conditions != NULL,
         .current = conditions != NULL ? klx_json_int(status, "currentReplicas", 0) : -1,
         .desired = conditions != NULL ? klx_json_int(status, "desiredReplicas", 0) : -1,
-        .scaled_us = klx_scaling_time(status, "lastScaleTime"),
+        .scaled_us = klx_news_time(status, "lastScaleTime"),
     };
     /* An HPA that never could compute says 0 as well; one that scaled to 0 has a lastScaleTime. */
     if (ret->desired == 0 && ret->current > 0 && ret->scaled_us == KLX_TIME_NONE) {
@@ -218,10 +217,10 @@ struct klx_hpa_writer klx_hpa_bounds_writer(const struct klx_json *object) {
     struct klx_hpa_writer w = { .time_us = KLX_TIME_NONE, .how = "" };
     const struct klx_json *entry = klx_json_first(klx_json_get(object, "metadata.managedFields"));
     for (; entry != NULL; entry = klx_json_next(entry)) {
-        int64_t at_us = klx_scaling_time(entry, "time");
+        int64_t at_us = klx_news_time(entry, "time");
         bool later = w.manager.n == 0 || (at_us != KLX_TIME_NONE && at_us >= w.time_us);
         if (owns_bounds(entry) && later) {
-            w.manager = klx_scaling_cut(klx_json_str(entry, "manager"), NAME_BYTES_MAX);
+            w.manager = klx_news_cut(klx_json_str(entry, "manager"), NAME_BYTES_MAX);
             w.time_us = at_us;
         }
     }

@@ -6,7 +6,13 @@
 
 #include "lib/base/cleanup.h"
 
-#define DATA_BYTES_MAX 65536
+#define DATA_BYTES_MAX                                                                             \
+    (256 * 1024) /* every text in it is bounded; an escape takes up to six bytes for one */
+#define UID_SHOWN_BYTES_MAX 128
+
+struct klx_sv klx_news_cut(struct klx_sv text, size_t bytes_max) {
+    return klx_sv_utf8_prefix(text, bytes_max);
+}
 
 void klx_news_copy(char *to, size_t n, struct klx_sv text) {
     snprintf(to, n, "%.*s", KLX_SV_FMT(klx_sv_utf8_prefix(text, n - 1)));
@@ -60,16 +66,19 @@ static void write_cause(struct klx_jw *w, const struct klx_news_object *about,
     klx_jw_key(w, "cause");
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "kind", o->kind == KLX_OBSERVED_EVENT ? "Event" : about->kind);
-    klx_jw_member_sv(w, "uid", o->uid);
-    klx_jw_member_sv(w, "resourceVersion", o->resource_version);
+    klx_jw_member_sv(w, "uid", klx_news_cut(o->uid, UID_SHOWN_BYTES_MAX));
+    klx_jw_member_sv(w, "resourceVersion", klx_news_cut(o->resource_version, UID_SHOWN_BYTES_MAX));
     klx_jw_end_object(w);
 }
 
-static void write_incident(struct klx_jw *w, const struct klx_episode *e) {
+static void write_incident(struct klx_jw *w, const struct klx_news *m) {
     klx_jw_key(w, "incident");
     klx_jw_begin_object(w);
-    klx_jw_member_time(w, "opened", e->opened_us);
-    klx_jw_member_str(w, "severity", klx_severity_name(e->worst));
+    klx_jw_member_time(w, "opened", m->episode->opened_us);
+    klx_jw_member_str(w, "severity", klx_severity_name(m->episode->worst));
+    if (m->incident != NULL) {
+        m->incident(w, m->arg);
+    }
     klx_jw_end_object(w);
 }
 
@@ -86,11 +95,12 @@ static void write_data(struct klx_news_call *c, const struct klx_news_object *ab
     if (m->details != NULL) {
         m->details(&w, m->arg);
     }
+    klx_jw_member_sv_opt(&w, "hint", m->hint);
     if (c->o != NULL) {
         write_cause(&w, about, c->o);
     }
     if (m->episode != NULL) {
-        write_incident(&w, m->episode);
+        write_incident(&w, m);
     }
     klx_jw_end_object(&w);
 }

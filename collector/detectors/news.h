@@ -44,8 +44,10 @@ struct klx_news {
     /* Makes the event's id, with its kind: equal for the same change, however often and by whatever frame it is seen. Empty: the frame, or
        the time. */
     struct klx_sv id;
-    /* MAY: more members of the data. */
+    struct klx_sv hint; /* MAY: what is special to this object */
+    /* MAY: more members of the data, and of data.incident. */
     void (*details)(struct klx_jw *w, const void *arg);
+    void (*incident)(struct klx_jw *w, const void *arg);
     const void *arg;
 };
 
@@ -59,6 +61,8 @@ void klx_news_save(struct klx_news_call *c, const char *namespace, const char *n
 const char *klx_news_words(struct klx_news_call *c, int64_t from_us, int64_t to_us);
 /* KLX_TIME_NONE when it is not a time. */
 int64_t klx_news_time(const struct klx_json *node, const char *path);
+/* A foreign text in an event: whatever its writer made of it, it is no longer than this. */
+struct klx_sv klx_news_cut(struct klx_sv text, size_t bytes_max);
 void klx_news_copy(char *to, size_t n, struct klx_sv text);
 /* The earlier of two times of which either may be KLX_TIME_NONE. */
 int64_t klx_news_earlier(int64_t a, int64_t b);

@@ -129,10 +129,9 @@ static const char *hint_for(const struct told *t, enum klx_kind kind) {
                              "among replicas: look at the largest scrape target.";
 }
 
-static void tell(struct klx_scaling_call *call, const struct told *t,
-                 struct klx_scaling_message m) {
+static void tell(struct klx_scaling_call *call, const struct told *t, struct klx_news m) {
     const struct klx_pod_state *p = t->n->p;
-    const struct klx_scaling_object about = {
+    const struct klx_news_object about = {
         .kind = "Pod",
         .api_version = "v1",
         .source = "pods",
@@ -189,18 +188,18 @@ void klx_pod_tell_oom(struct klx_scaling_call *call, const struct klx_pod_news *
     t.unseen = unseen;
     n->k->ooms += 1 + (uint32_t)(unseen < UNSEEN_MAX ? unseen : UNSEEN_MAX);
     tell(call, &t,
-         (struct klx_scaling_message){
-             .kind = KLX_KIND_POD_OOM_KILLED,
-             .severity =
-                 n->k->ooms >= KLX_POD_OOMS_CRITICAL ? KLX_SEVERITY_CRITICAL : KLX_SEVERITY_WARNING,
-             .time_us = at_us,
-             .reason = KLX_SV("OOMKilled"),
-             .summary = klx_arena_printf(
-                 a, "Container %s of pod %s/%s was OOM-killed%.*s%.*s%.*s", n->k->name,
-                 n->p->namespace, n->p->name, KLX_SV_FMT(again_words(call, &t, at_us)),
-                 KLX_SV_FMT(limit_words(a, n)), KLX_SV_FMT(hpa_words(a, t.hpa))),
-             .phase = phase,
-             .id = identity(a, n->k) });
+         (struct klx_news){ .kind = KLX_KIND_POD_OOM_KILLED,
+                            .severity = n->k->ooms >= KLX_POD_OOMS_CRITICAL ? KLX_SEVERITY_CRITICAL
+                                                                            : KLX_SEVERITY_WARNING,
+                            .time_us = at_us,
+                            .reason = KLX_SV("OOMKilled"),
+                            .summary = klx_arena_printf(
+                                a, "Container %s of pod %s/%s was OOM-killed%.*s%.*s%.*s",
+                                n->k->name, n->p->namespace, n->p->name,
+                                KLX_SV_FMT(again_words(call, &t, at_us)),
+                                KLX_SV_FMT(limit_words(a, n)), KLX_SV_FMT(hpa_words(a, t.hpa))),
+                            .phase = phase,
+                            .id = identity(a, n->k) });
 }
 
 void klx_pod_tell_killed(struct klx_scaling_call *call, const struct klx_pod_news *n) {
@@ -208,7 +207,7 @@ void klx_pod_tell_killed(struct klx_scaling_call *call, const struct klx_pod_new
     const struct told t = told_of(call, n);
     int64_t at_us = finished_of(call, n->k);
     tell(call, &t,
-         (struct klx_scaling_message){
+         (struct klx_news){
              .kind = KLX_KIND_POD_KILLED,
              .severity = klx_kind_specs[KLX_KIND_POD_KILLED].severity,
              .time_us = at_us,
@@ -234,7 +233,7 @@ void klx_pod_tell_loop(struct klx_scaling_call *call, const struct klx_pod_news 
                                k->ordinal, k->ordinal == 1 ? "" : "s", k->exit_code, k->reason)
             : klx_sv("");
     tell(call, &t,
-         (struct klx_scaling_message){
+         (struct klx_news){
              .kind = KLX_KIND_POD_CRASH_LOOP,
              .severity = klx_kind_specs[KLX_KIND_POD_CRASH_LOOP].severity,
              .time_us = at_us,
@@ -255,7 +254,7 @@ void klx_pod_tell_recovered(struct klx_scaling_call *call, const struct klx_pod_
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
     tell(call, &t,
-         (struct klx_scaling_message){
+         (struct klx_news){
              .kind = KLX_KIND_POD_RECOVERED,
              .time_us = at_us,
              .reason = KLX_SV("Running"),
@@ -273,15 +272,15 @@ void klx_pod_tell_gone(struct klx_scaling_call *call, const struct klx_pod_news 
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
     tell(call, &t,
-         (struct klx_scaling_message){
-             .kind = KLX_KIND_POD_GONE,
-             .time_us = call->now_us,
-             .reason = KLX_SV("PodGone"),
-             .summary = klx_arena_printf(
-                 a, "Pod %s/%s %s, %s after the trouble of its container %s began%.*s",
-                 n->p->namespace, n->p->name, how,
-                 klx_scaling_words(call, n->k->incident.opened_us, call->now_us), n->k->name,
-                 KLX_SV_FMT(kills_words(a, n->k))),
-             .phase = KLX_PHASE_RESOLVED,
-             .id = klx_arena_printf(a, "%s/gone", n->k->name) });
+         (struct klx_news){ .kind = KLX_KIND_POD_GONE,
+                            .time_us = call->now_us,
+                            .reason = KLX_SV("PodGone"),
+                            .summary = klx_arena_printf(
+                                a,
+                                "Pod %s/%s %s, %s after the trouble of its container %s began%.*s",
+                                n->p->namespace, n->p->name, how,
+                                klx_scaling_words(call, n->k->incident.opened_us, call->now_us),
+                                n->k->name, KLX_SV_FMT(kills_words(a, n->k))),
+                            .phase = KLX_PHASE_RESOLVED,
+                            .id = klx_arena_printf(a, "%s/gone", n->k->name) });
 }

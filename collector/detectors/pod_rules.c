@@ -6,8 +6,7 @@
 #include "collector/detectors/pod_table.h"
 #include "collector/detectors/pod_wave.h"
 
-#define RECENT_US                                                                                  \
-    (3 * KLX_SCALING_MINUTE_US) /* a restart without a memory of it: older ones are history */
+#define RECENT_US (3 * KLX_MINUTE_US) /* a restart without a memory of it: older ones are history */
 
 /* One container of one frame. */
 struct sight {
@@ -68,18 +67,18 @@ static void remember_pod(struct sight *s) {
         s->e = klx_pod_table_add(s->call->d, o->namespace, o->name);
     }
     struct klx_pod_state *p = &s->e->p;
-    klx_scaling_copy(p->uid, sizeof(p->uid), o->uid);
-    klx_scaling_copy(p->node, sizeof(p->node), s->pod->node);
-    klx_scaling_copy(p->workload_kind, sizeof(p->workload_kind), s->pod->workload_kind);
-    klx_scaling_copy(p->workload_name, sizeof(p->workload_name), s->pod->workload_name);
+    klx_news_copy(p->uid, sizeof(p->uid), o->uid);
+    klx_news_copy(p->node, sizeof(p->node), s->pod->node);
+    klx_news_copy(p->workload_kind, sizeof(p->workload_kind), s->pod->workload_kind);
+    klx_news_copy(p->workload_name, sizeof(p->workload_name), s->pod->workload_name);
     klx_scaling_labels(o->labels, p->labels);
 }
 
 static void remember_exit(struct sight *s) {
     struct klx_pod_container *k = s->k;
     const struct klx_container_view *c = s->c;
-    klx_scaling_copy(k->instance, sizeof(k->instance), c->instance);
-    klx_scaling_copy(k->reason, sizeof(k->reason), c->reason);
+    klx_news_copy(k->instance, sizeof(k->instance), c->instance);
+    klx_news_copy(k->reason, sizeof(k->reason), c->reason);
     k->finished_us = c->finished_us;
     k->ordinal = c->ordinal;
     k->cause = c->cause;

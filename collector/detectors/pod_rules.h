@@ -22,10 +22,10 @@
 #include "collector/detectors/scaling.h"
 #include "lib/base/error.h"
 
-#define KLX_POD_STABLE_US (10 * KLX_SCALING_MINUTE_US) /* unless set */
-#define KLX_POD_REOPEN_US (60 * KLX_SCALING_MINUTE_US)
-#define KLX_POD_WAVE_US KLX_SCALING_MINUTE_US
-#define KLX_POD_WAVE_MAX_US (5 * KLX_SCALING_MINUTE_US) /* a wave that rolls on is told at last */
+#define KLX_POD_STABLE_US (10 * KLX_MINUTE_US) /* unless set */
+#define KLX_POD_REOPEN_US (60 * KLX_MINUTE_US)
+#define KLX_POD_WAVE_US KLX_MINUTE_US
+#define KLX_POD_WAVE_MAX_US (5 * KLX_MINUTE_US) /* a wave that rolls on is told at last */
 #define KLX_POD_WAVE_PODS 3 /* or all of them, where an HPA says how many there are */
 #define KLX_POD_OOMS_CRITICAL 3
 

@@ -10,8 +10,8 @@
 
 void klx_pod_state_init(struct klx_pod_state *p, struct klx_sv namespace, struct klx_sv name) {
     *p = (struct klx_pod_state){ .labels = "{}" };
-    klx_scaling_copy(p->namespace, sizeof(p->namespace), namespace);
-    klx_scaling_copy(p->name, sizeof(p->name), name);
+    klx_news_copy(p->namespace, sizeof(p->namespace), namespace);
+    klx_news_copy(p->name, sizeof(p->name), name);
 }
 
 void klx_pod_state_release(struct klx_pod_state *p) {
@@ -41,7 +41,7 @@ struct klx_pod_container *klx_pod_container_add(struct klx_pod_state *p, struct 
                                      .held_us = KLX_TIME_NONE,
                                      .stable_us = KLX_TIME_NONE,
                                      .forget_us = KLX_TIME_NONE };
-    klx_scaling_copy(c->name, sizeof(c->name), name);
+    klx_news_copy(c->name, sizeof(c->name), name);
     klx_episode_init(&c->incident);
     return c;
 }
@@ -101,20 +101,20 @@ static enum klx_exit_cause read_cause(const struct klx_json *node) {
 }
 
 static void read_container(struct klx_pod_container *c, const struct klx_json *node) {
-    klx_scaling_copy(c->instance, sizeof(c->instance), klx_json_str(node, "instance"));
-    klx_scaling_copy(c->reason, sizeof(c->reason), klx_json_str(node, "reason"));
-    c->finished_us = klx_scaling_time(node, "finished");
+    klx_news_copy(c->instance, sizeof(c->instance), klx_json_str(node, "instance"));
+    klx_news_copy(c->reason, sizeof(c->reason), klx_json_str(node, "reason"));
+    c->finished_us = klx_news_time(node, "finished");
     c->ordinal = klx_json_int(node, "ordinal", 0);
     c->cause = read_cause(node);
     c->exit_code = klx_json_int(node, "exitCode", 0);
     c->first_ordinal = klx_json_int(node, "firstOrdinal", 0);
-    c->held_us = klx_scaling_time(node, "held");
+    c->held_us = klx_news_time(node, "held");
     c->looping = klx_json_bool(node, "looping", false);
     c->loop_told = klx_json_bool(node, "loopTold", false);
     c->ooms = (uint32_t)klx_json_int(node, "ooms", 0);
-    c->stable_us = klx_scaling_time(node, "stable");
+    c->stable_us = klx_news_time(node, "stable");
     c->settled = klx_json_bool(node, "settled", false);
-    c->forget_us = klx_scaling_time(node, "forget");
+    c->forget_us = klx_news_time(node, "forget");
     klx_episode_read(&c->incident, klx_json_get(node, "incident"));
 }
 
@@ -128,11 +128,11 @@ int klx_pod_state_read(struct klx_pod_state *p, struct klx_sv namespace, struct 
         return -EBADMSG;
     }
     klx_pod_state_init(p, namespace, name);
-    klx_scaling_copy(p->uid, sizeof(p->uid), klx_json_str(v, "uid"));
+    klx_news_copy(p->uid, sizeof(p->uid), klx_json_str(v, "uid"));
     klx_scaling_labels(klx_json_get(v, "labels"), p->labels);
-    klx_scaling_copy(p->node, sizeof(p->node), klx_json_str(v, "node"));
-    klx_scaling_copy(p->workload_kind, sizeof(p->workload_kind), klx_json_str(v, "workloadKind"));
-    klx_scaling_copy(p->workload_name, sizeof(p->workload_name), klx_json_str(v, "workloadName"));
+    klx_news_copy(p->node, sizeof(p->node), klx_json_str(v, "node"));
+    klx_news_copy(p->workload_kind, sizeof(p->workload_kind), klx_json_str(v, "workloadKind"));
+    klx_news_copy(p->workload_name, sizeof(p->workload_name), klx_json_str(v, "workloadName"));
     const struct klx_json *c = klx_json_first(klx_json_get(v, "containers"));
     for (; c != NULL; c = klx_json_next(c)) {
         struct klx_pod_container *to = klx_pod_container_add(p, klx_json_str(c, "name"));

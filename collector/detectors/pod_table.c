@@ -41,9 +41,9 @@ int64_t klx_pod_table_next(const struct klx_pod_entry *e) {
         if (k->held_us != KLX_TIME_NONE) {
             int64_t alone_us = k->held_us + KLX_POD_WAVE_US;
             next_us =
-                klx_scaling_earlier(next_us, alone_us > e->recheck_us ? alone_us : e->recheck_us);
+                klx_news_earlier(next_us, alone_us > e->recheck_us ? alone_us : e->recheck_us);
         }
-        next_us = klx_scaling_earlier(next_us, klx_scaling_earlier(k->stable_us, k->forget_us));
+        next_us = klx_news_earlier(next_us, klx_news_earlier(k->stable_us, k->forget_us));
     }
     return next_us;
 }

@@ -79,7 +79,7 @@ void klx_pod_view_read(const struct klx_observation *o, struct klx_pod_view *ret
     *ret = (struct klx_pod_view){
         .object = o->object,
         .node = klx_json_str(o->object, "spec.nodeName"),
-        .phase = klx_scaling_cut(klx_json_str(o->object, "status.phase"), PHASE_BYTES_MAX),
+        .phase = klx_news_cut(klx_json_str(o->object, "status.phase"), PHASE_BYTES_MAX),
     };
     ret->ended =
         klx_sv_eq(ret->phase, KLX_SV("Failed")) || klx_sv_eq(ret->phase, KLX_SV("Succeeded"));
@@ -111,8 +111,8 @@ static void read_termination(const struct klx_json *now, const struct klx_json *
     c->exit_code = klx_json_int(t, "exitCode", 0);
     c->reason = klx_json_str(t, "reason");
     c->instance = klx_json_str(t, "containerID");
-    c->started_us = klx_scaling_time(t, "startedAt");
-    c->finished_us = klx_scaling_time(t, "finishedAt");
+    c->started_us = klx_news_time(t, "startedAt");
+    c->finished_us = klx_news_time(t, "finishedAt");
     c->is_restart = now == NULL || c->exit_code != 0;
 }
 
@@ -141,7 +141,7 @@ bool klx_container_next(const struct klx_pod_view *p, struct klx_container_itera
         .name = klx_json_str(s, "name"),
         .restarts = klx_json_int(s, "restartCount", 0),
         .running = klx_json_is_object(running),
-        .running_us = klx_scaling_time(running, "startedAt"),
+        .running_us = klx_news_time(running, "startedAt"),
         .looping = klx_sv_eq(klx_json_str(state, "waiting.reason"), KLX_SV("CrashLoopBackOff")),
         .started_us = KLX_TIME_NONE,
         .finished_us = KLX_TIME_NONE,
@@ -155,8 +155,7 @@ bool klx_container_next(const struct klx_pod_view *p, struct klx_container_itera
 
 static struct klx_sv memory_of(const struct klx_json *container, const char *which) {
     const struct klx_json *resources = klx_json_get(container, "resources");
-    return klx_scaling_cut(klx_json_str(klx_json_get(resources, which), "memory"),
-                           QUANTITY_BYTES_MAX);
+    return klx_news_cut(klx_json_str(klx_json_get(resources, which), "memory"), QUANTITY_BYTES_MAX);
 }
 
 struct klx_sv klx_container_memory(const struct klx_pod_view *p, const struct klx_container_view *c,

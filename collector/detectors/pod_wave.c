@@ -41,7 +41,7 @@ static void add_container(struct group *g, const struct klx_pod_container *k) {
     g->containers++;
     add_code(g, k->exit_code);
     if (k->finished_us != KLX_TIME_NONE) {
-        g->first_us = klx_scaling_earlier(g->first_us, k->finished_us);
+        g->first_us = klx_news_earlier(g->first_us, k->finished_us);
         g->last_us = k->finished_us > g->last_us ? k->finished_us : g->last_us;
     }
 }
@@ -50,13 +50,13 @@ static void add_pod(struct group *g, const struct klx_pod_state *p) {
     int64_t held_us = KLX_TIME_NONE;
     for (size_t i = 0; i < p->containers_n; i++) {
         if (p->containers[i].held_us != KLX_TIME_NONE) {
-            held_us = klx_scaling_earlier(held_us, p->containers[i].held_us);
+            held_us = klx_news_earlier(held_us, p->containers[i].held_us);
             add_container(g, &p->containers[i]);
         }
     }
     if (held_us != KLX_TIME_NONE) {
         g->pods++;
-        g->begun_us = klx_scaling_earlier(g->begun_us, held_us);
+        g->begun_us = klx_news_earlier(g->begun_us, held_us);
         g->joined_us = held_us > g->joined_us ? held_us : g->joined_us;
     }
 }
@@ -78,7 +78,7 @@ static struct group gather(const struct klx_scaling *d, const struct klx_pod_sta
 
 int64_t klx_pod_wave_due(const struct klx_scaling *d, const struct klx_pod_state *p) {
     struct group g = gather(d, p);
-    return klx_scaling_earlier(g.joined_us + KLX_POD_WAVE_US, g.begun_us + KLX_POD_WAVE_MAX_US);
+    return klx_news_earlier(g.joined_us + KLX_POD_WAVE_US, g.begun_us + KLX_POD_WAVE_MAX_US);
 }
 
 static bool is_wave(const struct klx_scaling *d, const struct group *g) {
@@ -124,23 +124,23 @@ static void tell_wave(struct klx_scaling_call *c, const struct group *g) {
     const struct klx_pod_state *p = g->of;
     bool ama = strcmp(p->namespace, "kube-system") == 0 &&
                strncmp(p->workload_name, "ama-metrics", strlen("ama-metrics")) == 0;
-    const struct klx_scaling_object about = { .kind = p->workload_kind,
-                                              .api_version = api_version(p->workload_kind),
-                                              .source = "pods",
-                                              .namespace = p->namespace,
-                                              .name = p->workload_name,
-                                              .uid = "",
-                                              .labels = p->labels };
+    const struct klx_news_object about = { .kind = p->workload_kind,
+                                           .api_version = api_version(p->workload_kind),
+                                           .source = "pods",
+                                           .namespace = p->namespace,
+                                           .name = p->workload_name,
+                                           .uid = "",
+                                           .labels = p->labels };
     struct klx_arena *a = c->out->arena;
     klx_scaling_tell(
         c, &about,
-        &(struct klx_scaling_message){
+        &(struct klx_news){
             .kind = KLX_KIND_RESTART_WAVE,
             .time_us = g->last_us != KLX_TIME_NONE ? g->last_us : c->now_us,
             .reason = KLX_SV("RestartWave"),
             .summary = klx_arena_printf(
                 a,
-                "%zu pods of %s %s/%s restarted their containers within %s, none for memory (exit "
+                "%zu pods of %s %s/%s restarted their containers in %s, none for memory (exit "
                 "code%s %.*s): as after a change of their configuration",
                 g->pods, p->workload_kind, p->namespace, p->workload_name,
                 klx_scaling_words(c, g->first_us, g->last_us), g->codes_n > 1 ? "s" : "",

@@ -11,12 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "collector/detectors/episode.h"
-#include "collector/observation.h"
-#include "collector/outbox.h"
-#include "lib/base/time.h"
+#include "collector/detectors/news.h"
 
-#define KLX_SCALING_MINUTE_US (60 * KLX_US_PER_S)
 #define KLX_NAME_BYTES 254
 #define KLX_NAMESPACE_BYTES 64
 #define KLX_UID_BYTES 64
@@ -43,34 +39,8 @@ struct klx_scaling_call {
     int64_t now_us;
 };
 
-/* What an event is about. */
-struct klx_scaling_object {
-    const char *kind, *api_version, *source; /* "Pod", "v1", "pods" */
-    const char *namespace, *name, *uid;
-    const char *labels; /* JSON object */
-};
-
-struct klx_scaling_message {
-    enum klx_kind kind;
-    enum klx_severity severity;
-    int64_t time_us;
-    struct klx_sv reason;
-    struct klx_sv summary;
-    struct klx_sv hint; /* what is special to this object; may be empty */
-    /* The incident it belongs to, and the phase; the number is counted here. NULL: none. */
-    struct klx_episode *episode;
-    enum klx_phase phase;
-    /* Makes the event's id, with its kind: equal for the same change, however often and by whatever frame it is seen. Empty: the frame, or
-       the time. */
-    struct klx_sv id;
-    /* MAY: more members of the data, and of data.incident. */
-    void (*details)(struct klx_jw *w, const void *arg);
-    void (*incident)(struct klx_jw *w, const void *arg);
-    const void *arg;
-};
-
-void klx_scaling_tell(struct klx_scaling_call *c, const struct klx_scaling_object *about,
-                      const struct klx_scaling_message *m);
+void klx_scaling_tell(struct klx_scaling_call *c, const struct klx_news_object *about,
+                      const struct klx_news *m);
 /* Writes the state record of `kind`/namespace/name unless `written` says that it is the same as the last one. Empty: removes it. */
 void klx_scaling_save(struct klx_scaling_call *c, const char *kind, const char *namespace,
                       const char *name, struct klx_sv value,
@@ -82,12 +52,5 @@ void klx_scaling_mark(struct klx_sv value, char written[static KLX_HASH_TEXT_BYT
 
 /* The labels that are kept, as JSON; "{}" when they are too large. */
 void klx_scaling_labels(const struct klx_json *labels, char out[static KLX_LABELS_BYTES]);
-/* "12 min", in the arena; at least "1 s", since the cluster's times are no finer. */
+/* "12 min", in the arena; "less than 1 s", too. */
 const char *klx_scaling_words(struct klx_scaling_call *c, int64_t from_us, int64_t to_us);
-/* KLX_TIME_NONE when it is not a time. */
-int64_t klx_scaling_time(const struct klx_json *node, const char *path);
-/* A foreign text in an event or a name: whatever its writer made of it, it is no longer than this. */
-struct klx_sv klx_scaling_cut(struct klx_sv text, size_t bytes_max);
-void klx_scaling_copy(char *to, size_t n, struct klx_sv text);
-/* The earlier of two times of which either may be KLX_TIME_NONE. */
-int64_t klx_scaling_earlier(int64_t a, int64_t b);
