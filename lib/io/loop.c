@@ -106,6 +106,10 @@ int64_t klx_loop_now_us(struct klx_loop *l) {
     return (int64_t)uv_now(&l->uv) * 1000;
 }
 
+uv_loop_t *klx_loop_uv(struct klx_loop *l) {
+    return &l->uv;
+}
+
 static void on_uv_signal(uv_signal_t *s, int signum) {
     struct klx_loop *l = s->data;
     if (l->on_signal != NULL) {

@@ -24,6 +24,8 @@ void klx_loop_stop(struct klx_loop *l);
 void klx_loop_defer(struct klx_loop *l, void (*fn)(void *arg), void *arg);
 /* Microseconds, monotonic, of the start of this turn. */
 int64_t klx_loop_now_us(struct klx_loop *l);
+/* libuv's own, for lib/io/process.c only. */
+struct uv_loop_s *klx_loop_uv(struct klx_loop *l);
 
 /* SIGTERM, SIGINT, SIGHUP to one callback. SIGPIPE is ignored. NULL ends it. Does not keep the loop alive. */
 void klx_loop_on_signal(struct klx_loop *l, void (*fn)(void *arg, int signum), void *arg);

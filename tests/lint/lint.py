@@ -22,7 +22,7 @@ FLOORS = {  # folder -> the folders it may include
     "cli": ["cli", "collector", "sinks", "lib/io", "schema", "lib/base"],
 }
 WRAPPERS = {  # foreign header -> the files that may include it
-    r"uv\.h": ["lib/io/loop.c"],
+    r"uv\.h": ["lib/io/loop.c", "lib/io/process.c"],
     r"curl/.*": ["lib/io/curl.h"],
     r"openssl/.*": ["collector/kube/pem.c", "tests/unit/support/smtp_server.c"],
     r"librdkafka/.*": ["lib/io/kafka.h", "tests/unit/support/mock_kafka.c", "tests/bench/ceiling.c"],
