@@ -69,9 +69,28 @@ static int take_value(struct klx_secret *s, struct klx_sv value, struct klx_erro
     return 0;
 }
 
+void klx_secret_again(struct klx_secret *s) {
+    s->seen = (struct stat){ 0 };
+}
+
 static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static int read_bytes(struct klx_secret *s, int fd, struct klx_error *e) {
+    char *bytes = klx_new_bytes(KLX_SECRET_BYTES_MAX);
+    size_t n = 0;
+    ssize_t got = 1;
+    while (got > 0 && n < KLX_SECRET_BYTES_MAX) {
+        got = read(fd, bytes + n, KLX_SECRET_BYTES_MAX - n);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    int rc = got < 0 ? klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno))
+                     : take_value(s, klx_sv_n(bytes, n), e);
+    explicit_bzero(bytes, n);
+    free(bytes);
+    return rc;
 }
 
 static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
@@ -82,16 +101,10 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
     if (s->value != NULL && same_file(&now, &s->seen)) {
         return 0;
     }
-    char bytes[KLX_SECRET_BYTES_MAX + 1];
-    ssize_t n = read(fd, bytes, sizeof(bytes));
-    if (n < 0) {
-        return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
+    if (now.st_size > KLX_SECRET_BYTES_MAX) {
+        return klx_fail(e, -EMSGSIZE, "%s is larger than %d bytes", s->where, KLX_SECRET_BYTES_MAX);
     }
-    int rc = n > KLX_SECRET_BYTES_MAX
-                 ? klx_fail(e, -EMSGSIZE, "%s is larger than %d bytes", s->where,
-                            KLX_SECRET_BYTES_MAX)
-                 : take_value(s, klx_sv_n(bytes, (size_t)n), e);
-    explicit_bzero(bytes, (size_t)n);
+    int rc = read_bytes(s, fd, e);
     if (rc == 0) {
         s->seen = now;
     }

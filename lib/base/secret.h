@@ -11,7 +11,7 @@
 #include "lib/base/error.h"
 #include "lib/base/sv.h"
 
-#define KLX_SECRET_BYTES_MAX 65536
+#define KLX_SECRET_BYTES_MAX (1 << 20) /* a bundle of certificates is read this way too */
 
 struct klx_secret;
 
@@ -22,5 +22,7 @@ void klx_secret_free(struct klx_secret *s);
 /* The value, valid until the next call on s. -ENOENT, -EACCES, -EMSGSIZE, -ENODATA (empty): the text names the file or variable.
    When re-reading fails and there is an old value, the old value stays and 0 is returned. */
 int klx_secret_get(struct klx_secret *s, struct klx_sv *ret, struct klx_error *e) KLX_MUST_CHECK;
+/* The next klx_secret_get reads the file whatever it looks like: some file systems tell of a change late. */
+void klx_secret_again(struct klx_secret *s);
 /* For messages: "file /run/secrets/x" or "environment variable X". */
 const char *klx_secret_where(const struct klx_secret *s);
