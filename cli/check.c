@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/findings.h"
+#include "collector/kube/in_cluster.h"
 #include "collector/kube/kubeconfig.h"
 #include "collector/settings.h"
 #include "lib/base/cleanup.h"
@@ -93,15 +94,19 @@ static void check_address(struct check *c, const struct klx_config_node *map) {
     }
 }
 
-static void check_kubeconfig(struct check *c, const struct klx_cluster_settings *cluster) {
+static void check_access(struct check *c, const struct klx_cluster_settings *cluster) {
     struct klx_kube_access *access = NULL;
     struct klx_error e = { 0 };
     struct klx_clock *clock = klx_clock_real();
-    if (klx_kubeconfig_load(cluster->kubeconfig, cluster->context, clock->wall_us(clock), &access,
-                            &e) != 0) {
+    int rc = cluster->in_cluster ? klx_in_cluster_load(&access, &e)
+                                 : klx_kubeconfig_load(cluster->kubeconfig, cluster->context,
+                                                       clock->wall_us(clock), &access, &e);
+    if (rc != 0) {
         /* The path of the place ends in the same word. */
-        const struct klx_config_node *named = klx_config_get(cluster->at, "kubeconfig");
-        struct klx_sv words = klx_sv(e.text), prefix = KLX_SV("kubeconfig: ");
+        const struct klx_config_node *named =
+            klx_config_get(cluster->at, cluster->in_cluster ? "in_cluster" : "kubeconfig");
+        struct klx_sv words = klx_sv(e.text);
+        struct klx_sv prefix = klx_sv(cluster->in_cluster ? "in_cluster: " : "kubeconfig: ");
         size_t skip = named != NULL && klx_sv_starts(words, prefix) ? prefix.n : 0;
         struct klx_error why;
         klx_fail(&why, e.code, "%s", e.text + skip);
@@ -115,7 +120,7 @@ static void check_collector(struct check *c, struct klx_collector_settings *ret)
     check_address(c, c->settings.collector);
     for (size_t i = 0; i < ret->clusters_n && !c->o->no_environment; i++) {
         if (klx_config_type(ret->clusters[i].at) == KLX_CONFIG_MAP) {
-            check_kubeconfig(c, &ret->clusters[i]);
+            check_access(c, &ret->clusters[i]);
         }
     }
 }

@@ -6,6 +6,8 @@
 #include <uthash.h>
 
 #include "collector/detector_settings.h"
+#include "collector/kube/in_cluster.h"
+#include "collector/kube/kubeconfig.h"
 #include "collector/kube/watch.h"
 #include "collector/publish.h"
 #include "collector/watch_places.h"
@@ -426,8 +428,9 @@ static void on_fatal(void *arg, const char *why) {
 
 static int open_client(struct klx_cluster *c, struct klx_error *e) {
     struct klx_kube_access *access = NULL;
-    int rc =
-        klx_kubeconfig_load(c->settings->kubeconfig, c->settings->context, now_us(c), &access, e);
+    const struct klx_cluster_settings *s = c->settings;
+    int rc = s->in_cluster ? klx_in_cluster_load(&access, e)
+                           : klx_kubeconfig_load(s->kubeconfig, s->context, now_us(c), &access, e);
     if (rc != 0) {
         return klx_fail_in(e, rc, "cluster %s", c->settings->name);
     }
@@ -437,7 +440,7 @@ static int open_client(struct klx_cluster *c, struct klx_error *e) {
                      KLX_F_STR("cluster", c->settings->name),
                      KLX_F_STR("context", access->context));
     }
-    c->client = klx_kube_client_new(c->env.loop, c->env.http, access);
+    c->client = klx_kube_client_new(c->env.loop, c->env.http, c->env.clock, access);
     return 0;
 }
 

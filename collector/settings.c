@@ -21,6 +21,7 @@ _Static_assert(SOURCES_N <= KLX_SOURCES_MAX, "each source may be configured");
 
 struct cluster {
     char *name, *kubeconfig, *context;
+    bool in_cluster;
     int64_t dead_after_ms;
     const struct klx_config_node *sources, *detectors;
 };
@@ -39,6 +40,10 @@ const struct klx_config_field klx_cluster_fields[] = {
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct cluster, context),
       .help = "of the kubeconfig; left out: its current-context" },
+    { .key = "in_cluster",
+      .kind = KLX_CFG_BOOL,
+      .offset = offsetof(struct cluster, in_cluster),
+      .help = "true: as the service account of this pod, in place of a kubeconfig" },
     { .key = "dead_after",
       .kind = KLX_CFG_DURATION,
       .offset = offsetof(struct cluster, dead_after_ms),
@@ -156,10 +161,17 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         .name = c.name,
         .kubeconfig = c.kubeconfig,
         .context = c.context,
+        .in_cluster = c.in_cluster,
         .dead_after_ms = c.dead_after_ms,
         .at = n,
     };
     klx_detector_settings_bind(c.detectors, &to->detectors, take_report, b);
+    if (c.in_cluster && (c.kubeconfig != NULL || c.context != NULL)) {
+        struct klx_error e;
+        klx_config_fail(klx_config_get(n, "in_cluster"), &e,
+                        "beside a kubeconfig or context: keep one of them");
+        mistake(b, &e);
+    }
     if (c.name != NULL) {
         check_name(b, n, c.name);
     }

@@ -6,6 +6,7 @@
  *       - name: prod-weu              # in every key and id: do not change it later
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
  *         context: prod-weu           # default: current-context
+ *         in_cluster: true            # instead of both: as the pod's service account
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         sources: { events: {}, hpa: { namespaces: [kube-system] } }         # collector/source_settings.h
  *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
@@ -29,6 +30,7 @@ struct klx_cluster_settings {
     char *name; /* [a-z0-9.-], at most 63 */
     char *kubeconfig;
     char *context;
+    bool in_cluster;       /* instead of a kubeconfig */
     int64_t dead_after_ms; /* 0: the watch's own */
     struct klx_source_settings sources[KLX_SOURCES_MAX];
     size_t sources_n;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 
 #define USER_AGENT "User-Agent: klaxon-collector"
@@ -12,29 +11,24 @@ struct klx_kube_client {
     struct klx_loop *loop;
     struct klx_http *http;
     struct klx_kube_access *access;
-    struct klx_tls tls;
-    char token_digest
-        [KLX_HASH_TEXT_BYTES]; /* of the token that was sent last, to see whether it has changed */
+    struct klx_credential *credential;
+    uint64_t sent_with;
 };
 
 struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_http *http,
+                                            struct klx_clock *clock,
                                             struct klx_kube_access *access) {
     struct klx_kube_client *c = klx_alloc(struct klx_kube_client);
     c->loop = loop;
     c->http = http;
     c->access = access;
-    c->tls = (struct klx_tls){
-        .ca_pem = access->ca_pem,
-        .cert_pem = access->cert_pem,
-        .key_pem = access->key_pem,
-        .server_name = access->tls_server_name,
-        .insecure = access->insecure,
-    };
+    c->credential = klx_credential_new(loop, clock, access);
     return c;
 }
 
 void klx_kube_client_free(struct klx_kube_client *c) {
     if (c != NULL) {
+        klx_credential_free(c->credential);
         klx_kube_access_free(c->access);
         free(c);
     }
@@ -44,31 +38,29 @@ struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c) {
     return c->loop;
 }
 
-static int token_of(struct klx_kube_client *c, struct klx_sv *ret, struct klx_error *e) {
-    *ret = klx_sv(c->access->static_token);
-    return c->access->token != NULL ? klx_secret_get(c->access->token, ret, e) : 0;
+bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w) {
+    return klx_credential_ready(c->credential, w);
 }
 
-int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
-                        struct klx_http_request *r, struct klx_http_call **ret,
-                        struct klx_error *e) {
-    struct klx_sv token;
-    if (token_of(c, &token, e) != 0) {
-        return klx_fail_in(e, -EACCES, "token of the API server");
-    }
-    klx_hash_parts(&token, 1, c->token_digest);
-    char *url =
-        klx_asprintf("%s%s%s%s", c->access->server, path, query[0] != '\0' ? "?" : "", query);
+static int start(struct klx_kube_client *c, const struct klx_identity *i,
+                 struct klx_http_request *r, struct klx_http_call **ret, struct klx_error *e) {
     char *authorization =
-        token.n > 0 ? klx_asprintf("Authorization: Bearer %.*s", KLX_SV_FMT(token)) : NULL;
+        i->token.n > 0 ? klx_asprintf("Authorization: Bearer %.*s", KLX_SV_FMT(i->token)) : NULL;
     const char *headers[] = { "Accept: application/json", USER_AGENT, authorization, NULL };
+    const struct klx_tls tls = {
+        .ca_pem = i->ca_pem,
+        .cert_pem = i->cert_pem,
+        .key_pem = i->key_pem,
+        .server_name = c->access->tls_server_name,
+        .insecure = c->access->insecure,
+    };
     r->method = "GET";
-    r->url = url;
     r->headers = headers;
-    r->tls = &c->tls;
+    r->tls = &tls;
     r->proxy = c->access->proxy;
     int rc = klx_http_start(c->http, r, ret, e);
-    free(url);
+    r->headers = NULL;
+    r->tls = NULL;
     if (authorization != NULL) {
         explicit_bzero(authorization, strlen(authorization));
         free(authorization);
@@ -76,12 +68,31 @@ int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char 
     return rc;
 }
 
-bool klx_kube_client_refresh(struct klx_kube_client *c) {
-    struct klx_sv token;
-    char digest[KLX_HASH_TEXT_BYTES];
-    if (token_of(c, &token, NULL) != 0) {
-        return false;
+int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
+                        struct klx_http_request *r, struct klx_http_call **ret,
+                        struct klx_error *e) {
+    struct klx_identity identity;
+    if (!klx_credential_ready(c->credential, NULL)) {
+        return klx_fail(e, -EAGAIN, "the credential plugin has not answered yet");
     }
-    klx_hash_parts(&token, 1, digest);
-    return strcmp(digest, c->token_digest) != 0;
+    int rc = klx_credential_get(c->credential, &identity, e);
+    if (rc != 0) {
+        return rc;
+    }
+    c->sent_with = identity.generation;
+    char *url =
+        klx_asprintf("%s%s%s%s", c->access->server, path, query[0] != '\0' ? "?" : "", query);
+    r->url = url;
+    rc = start(c, &identity, r, ret, e);
+    free(url);
+    r->url = NULL;
+    return rc;
+}
+
+uint64_t klx_kube_client_credential(const struct klx_kube_client *c) {
+    return c->sent_with;
+}
+
+void klx_kube_client_refresh(struct klx_kube_client *c, uint64_t credential) {
+    klx_credential_refused(c->credential, credential);
 }

@@ -1,11 +1,17 @@
 /*
- * One API server: its address, certificates and credentials (collector/kube/kubeconfig.h), and requests to it.
+ * One API server: its address, certificates and credentials (collector/kube/credential.h), and requests to it.
  *
- * A 401 makes the client read its credentials again before the next request. The token goes into a header and nowhere else.
+ * A 401 makes the client fetch its credentials again before the next request. The token goes into a header and nowhere else.
+ *
+ *     if (!klx_kube_client_ready(client, &waiter)) return;   // waiter.fn is called when a plugin has ended
+ *     rc = klx_kube_client_get(client, …); sent_with = klx_kube_client_credential(client);
+ *     … 401: klx_kube_client_refresh(client, sent_with);
  */
 #pragma once
 
-#include "collector/kube/kubeconfig.h"
+#include "collector/kube/access.h"
+#include "collector/kube/credential.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/io/http.h"
 #include "lib/io/loop.h"
@@ -14,13 +20,18 @@ struct klx_kube_client;
 
 /* Takes `access`, which klx_kube_client_free frees. */
 struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_http *http,
+                                            struct klx_clock *clock,
                                             struct klx_kube_access *access);
 void klx_kube_client_free(struct klx_kube_client *c);
 struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c);
+/* klx_credential_ready of its credentials: false while a plugin runs. Whoever waits calls klx_credential_forget before it is gone. */
+bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w);
 /* GET path?query with the client's TLS and credentials; `r` brings callbacks, deadlines and limits (method, url, headers, tls, proxy are
-   filled here). -EACCES when the credentials cannot be read (the text says which file). */
+   filled here). -EAGAIN while a plugin runs; other errors when there are no credentials (the text says which file or plugin). */
 int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
                         struct klx_http_request *r, struct klx_http_call **ret,
                         struct klx_error *e) KLX_MUST_CHECK;
-/* After a 401: credentials are read again; true when they have changed (worth an immediate retry). */
-bool klx_kube_client_refresh(struct klx_kube_client *c);
+/* What the last request was sent with, for klx_kube_client_refresh. */
+uint64_t klx_kube_client_credential(const struct klx_kube_client *c);
+/* After a 401 to a request with that credential: the next request has a fresh one, unless it has already. */
+void klx_kube_client_refresh(struct klx_kube_client *c, uint64_t credential);

@@ -11,29 +11,9 @@
 #include "lib/base/config.h"
 #include "lib/base/mem.h"
 
-#define PEM_BYTES_MAX (1u << 20)
-
-void klx_kube_access_free(struct klx_kube_access *a) {
-    if (a == NULL) {
-        return;
-    }
-    if (a->key_pem.n > 0) {
-        explicit_bzero((char *)(uintptr_t)a->key_pem.p, a->key_pem.n);
-    }
-    if (a->static_token != NULL) {
-        explicit_bzero(a->static_token, strlen(a->static_token));
-    }
-    free((char *)(uintptr_t)a->ca_pem.p);
-    free((char *)(uintptr_t)a->cert_pem.p);
-    free((char *)(uintptr_t)a->key_pem.p);
-    klx_secret_free(a->token);
-    free(a->static_token);
-    free(a->server);
-    free(a->proxy);
-    free(a->tls_server_name);
-    free(a->context);
-    free(a);
-}
+#define FILE_BYTES_MAX (1u << 20)
+#define EXEC_GROUP "client.authentication.k8s.io/"
+#define EXEC_STRINGS_MAX 256
 
 /* The item of a list whose `name` it is. */
 static const struct klx_config_node *named(const struct klx_config_node *root, const char *list,
@@ -68,13 +48,13 @@ static char *path_beside(const char *kubeconfig, struct klx_sv path) {
     return klx_asprintf("%.*s/%.*s", (int)(slash - kubeconfig), kubeconfig, KLX_SV_FMT(path));
 }
 
-static int read_pem(const char *path, struct klx_sv *ret, struct klx_error *e) {
+static int read_file(const char *path, struct klx_sv *ret, struct klx_error *e) {
     FILE *f = fopen(path, "rbe");
     if (f == NULL) {
         return klx_fail(e, -errno, "cannot read %s: %s", path, strerror(errno));
     }
-    char *bytes = klx_new_bytes(PEM_BYTES_MAX + 1);
-    size_t n = fread(bytes, 1, PEM_BYTES_MAX, f);
+    char *bytes = klx_new_bytes(FILE_BYTES_MAX + 1);
+    size_t n = fread(bytes, 1, FILE_BYTES_MAX, f);
     fclose(f);
     *ret = klx_sv_n(klx_sv_dup(klx_sv_n(bytes, n)), n);
     explicit_bzero(bytes, n);
@@ -82,14 +62,14 @@ static int read_pem(const char *path, struct klx_sv *ret, struct klx_error *e) {
     return 0;
 }
 
-/* `key`-data in base64, or the file that `key` names; neither leaves *ret empty. */
+/* `key`-data in base64, or the file that `key` names, which must be readable now; neither leaves *ret empty. */
 static int take_pem(const struct klx_config_node *map, const char *file, const char *key,
-                    struct klx_sv *ret, struct klx_error *e) {
+                    struct klx_kube_pem *ret, struct klx_error *e) {
     char data_key[64];
     snprintf(data_key, sizeof(data_key), "%s-data", key);
-    struct klx_sv data = text_of(map, data_key), path = text_of(map, key);
+    struct klx_sv data = text_of(map, data_key), path = text_of(map, key), unused;
     if (data.n > 0) {
-        return klx_pem_from_base64(data, ret) == 0
+        return klx_pem_from_base64(data, &ret->data) == 0
                    ? 0
                    : klx_config_fail(klx_config_get(map, data_key), e, "not base64");
     }
@@ -97,8 +77,9 @@ static int take_pem(const struct klx_config_node *map, const char *file, const c
         return 0;
     }
     char *full = path_beside(file, path);
-    int rc = read_pem(full, ret, e);
+    ret->file = klx_secret_from_file(klx_sv(full));
     free(full);
+    int rc = klx_kube_pem_get(ret, &unused, e);
     return rc != 0 ? klx_fail_in(e, rc, "%s: %s", file, key) : 0;
 }
 
@@ -116,40 +97,171 @@ static int take_cluster(const struct klx_config_node *cluster, const char *file,
     a->proxy = dup_opt(text_of(cluster, "proxy-url"));
     a->tls_server_name = dup_opt(text_of(cluster, "tls-server-name"));
     a->insecure = klx_sv_eq(text_of(cluster, "insecure-skip-tls-verify"), KLX_SV("true"));
-    return take_pem(cluster, file, "certificate-authority", &a->ca_pem, e);
+    return take_pem(cluster, file, "certificate-authority", &a->ca, e);
 }
 
 static int refuse_unsupported(const struct klx_config_node *user, struct klx_error *e) {
-    static const char *const keys[] = { "exec", "auth-provider", "username",  "password",
-                                        "as",   "as-uid",        "as-groups", "as-user-extra" };
-    for (size_t i = 0; i < KLX_COUNT(keys); i++) {
-        const struct klx_config_node *n = klx_config_get(user, keys[i]);
+    static const struct {
+        const char *key, *instead;
+    } refused[] = {
+        { "auth-provider", "Kubernetes has removed it: use exec (for Entra ID: kubelogin)" },
+        { "username",
+          "API servers accept no passwords any more: use a token, certificate or exec" },
+        { "password",
+          "API servers accept no passwords any more: use a token, certificate or exec" },
+        { "as", "impersonation is not supported: give klaxon an account of its own" },
+        { "as-uid", "impersonation is not supported: give klaxon an account of its own" },
+        { "as-groups", "impersonation is not supported: give klaxon an account of its own" },
+        { "as-user-extra", "impersonation is not supported: give klaxon an account of its own" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(refused); i++) {
+        const struct klx_config_node *n = klx_config_get(user, refused[i].key);
         if (n != NULL) {
-            return klx_config_fail(
-                n, e, "\"%s\" is not supported yet: use a token, tokenFile or client certificate",
-                keys[i]);
+            return klx_config_fail_key(n, e, "\"%s\" cannot be used: %s", refused[i].key,
+                                       refused[i].instead);
         }
     }
     return 0;
 }
 
-static int take_user(const struct klx_config_node *user, const char *file, int64_t now_us,
-                     struct klx_kube_access *a, struct klx_error *e) {
-    int rc = refuse_unsupported(user, e);
-    rc = rc == 0 ? take_pem(user, file, "client-certificate", &a->cert_pem, e) : rc;
-    rc = rc == 0 ? take_pem(user, file, "client-key", &a->key_pem, e) : rc;
+static int take_certificate(const struct klx_config_node *user, const char *file, int64_t now_us,
+                            struct klx_kube_access *a, struct klx_error *e) {
+    struct klx_sv cert = klx_sv(NULL), key = klx_sv(NULL);
+    int rc = take_pem(user, file, "client-certificate", &a->cert, e);
+    rc = rc == 0 ? take_pem(user, file, "client-key", &a->key, e) : rc;
+    rc = rc == 0 ? klx_kube_pem_get(&a->cert, &cert, e) : rc;
+    rc = rc == 0 ? klx_kube_pem_get(&a->key, &key, e) : rc;
     if (rc != 0) {
         return rc;
     }
-    if ((a->cert_pem.n > 0) != (a->key_pem.n > 0)) {
+    if ((cert.n > 0) != (key.n > 0)) {
         return klx_config_fail(user, e,
                                "a client certificate needs both client-certificate and client-key");
     }
-    if (a->cert_pem.n > 0) {
-        rc = klx_pem_check_certificate(a->cert_pem, now_us, e);
-        if (rc != 0) {
-            return klx_fail_in(e, rc, "%s", file);
+    rc = cert.n > 0 ? klx_pem_check_certificate(cert, now_us, e) : 0;
+    return rc != 0 ? klx_fail_in(e, rc, "%s", file) : 0;
+}
+
+static size_t length_of(const struct klx_config_node *list) {
+    size_t n = 0;
+    const struct klx_config_node *item = list != NULL ? klx_config_first(list) : NULL;
+    for (; item != NULL; item = klx_config_next(item)) {
+        n++;
+    }
+    return n;
+}
+
+/* The list under `key`; what other tools write for "none" (`args: null`) is none. */
+static int list_of(const struct klx_config_node *map, const char *key,
+                   const struct klx_config_node **ret, struct klx_error *e) {
+    const struct klx_config_node *n = klx_config_get(map, key);
+    struct klx_sv text = n != NULL ? klx_config_scalar(n) : klx_sv(NULL);
+    bool none = n == NULL ||
+                (klx_config_type(n) == KLX_CONFIG_SCALAR &&
+                 (text.n == 0 || klx_sv_eq(text, KLX_SV("null")) || klx_sv_eq(text, KLX_SV("~"))));
+    *ret = none ? NULL : n;
+    if (!none && (klx_config_type(n) != KLX_CONFIG_LIST || length_of(n) > EXEC_STRINGS_MAX)) {
+        return klx_config_fail(n, e, "expected a list of at most %d", EXEC_STRINGS_MAX);
+    }
+    return 0;
+}
+
+static int take_argv(const struct klx_config_node *exec, const char *file, struct klx_kube_exec *x,
+                     struct klx_error *e) {
+    const struct klx_config_node *args = NULL;
+    struct klx_sv command = text_of(exec, "command");
+    int rc = list_of(exec, "args", &args, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (command.n == 0) {
+        return klx_config_fail(exec, e, "\"command\" is missing");
+    }
+    size_t n = 0;
+    x->argv = klx_alloc_n(char *, length_of(args) + 2);
+    bool path = klx_sv_find(command, '/') < command.n; /* else it is looked for in $PATH */
+    x->argv[n++] = path ? path_beside(file, command) : klx_sv_dup(command);
+    const struct klx_config_node *item = args != NULL ? klx_config_first(args) : NULL;
+    for (; item != NULL; item = klx_config_next(item)) {
+        x->argv[n++] = klx_sv_dup(klx_config_scalar(item));
+    }
+    return 0;
+}
+
+static int take_env(const struct klx_config_node *exec, struct klx_kube_exec *x,
+                    struct klx_error *e) {
+    const struct klx_config_node *env = NULL;
+    int rc = list_of(exec, "env", &env, e);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t n = 0;
+    x->env = klx_alloc_n(char *, length_of(env) + 1);
+    const struct klx_config_node *item = env != NULL ? klx_config_first(env) : NULL;
+    for (; item != NULL; item = klx_config_next(item)) {
+        struct klx_sv name = text_of(item, "name");
+        if (name.n == 0 || klx_sv_find(name, '=') < name.n) {
+            return klx_config_fail(item, e, "expected {name: NAME, value: text}");
         }
+        x->env[n++] =
+            klx_asprintf("%.*s=%.*s", KLX_SV_FMT(name), KLX_SV_FMT(text_of(item, "value")));
+    }
+    return 0;
+}
+
+static int check_exec(const struct klx_config_node *exec, struct klx_error *e) {
+    struct klx_sv version = text_of(exec, "apiVersion"), mode = text_of(exec, "interactiveMode");
+    bool v1 = klx_sv_eq(version, KLX_SV(EXEC_GROUP "v1"));
+    if (!v1 && !klx_sv_eq(version, KLX_SV(EXEC_GROUP "v1beta1"))) {
+        return klx_config_fail(exec, e,
+                               "\"apiVersion\" must be " EXEC_GROUP "v1 or " EXEC_GROUP
+                               "v1beta1, found \"%.*s\"",
+                               KLX_SV_FMT(version));
+    }
+    if (klx_sv_eq(mode, KLX_SV("Always"))) {
+        return klx_config_fail(klx_config_get(exec, "interactiveMode"), e,
+                               "the plugin wants to ask a person, and here is none: use a login "
+                               "that needs nobody (kubelogin: --login spn, workloadidentity or "
+                               "msi) and interactiveMode: Never");
+    }
+    if ((mode.n == 0 && v1) || (mode.n > 0 && !klx_sv_eq(mode, KLX_SV("Never")) &&
+                                !klx_sv_eq(mode, KLX_SV("IfAvailable")))) {
+        return klx_config_fail(exec, e,
+                               "\"interactiveMode\" must be Never or IfAvailable, found "
+                               "\"%.*s\"",
+                               KLX_SV_FMT(mode));
+    }
+    return 0;
+}
+
+static int take_exec(const struct klx_config_node *user, const char *file,
+                     struct klx_kube_access *a, struct klx_error *e) {
+    const struct klx_config_node *exec = klx_config_get(user, "exec");
+    if (exec == NULL || klx_config_type(exec) != KLX_CONFIG_MAP) {
+        return exec == NULL || klx_config_scalar(exec).n == 0 ||
+                       klx_sv_eq(klx_config_scalar(exec), KLX_SV("null"))
+                   ? 0
+                   : klx_config_fail(exec, e, "expected a map");
+    }
+    if (a->static_token != NULL || a->token != NULL || a->cert.file != NULL || a->cert.data.n > 0) {
+        return klx_config_fail(user, e, "exec beside a token or certificate: keep one of them");
+    }
+    struct klx_kube_exec *x = klx_alloc(struct klx_kube_exec);
+    a->exec = x;
+    x->api_version = klx_sv_dup(text_of(exec, "apiVersion"));
+    x->install_hint = dup_opt(klx_sv_trim(text_of(exec, "installHint")));
+    x->provide_cluster_info = klx_sv_eq(text_of(exec, "provideClusterInfo"), KLX_SV("true"));
+    int rc = check_exec(exec, e);
+    rc = rc == 0 ? take_argv(exec, file, x, e) : rc;
+    return rc == 0 ? take_env(exec, x, e) : rc;
+}
+
+static int take_user(const struct klx_config_node *user, const char *file, int64_t now_us,
+                     struct klx_kube_access *a, struct klx_error *e) {
+    int rc = refuse_unsupported(user, e);
+    rc = rc == 0 ? take_certificate(user, file, now_us, a, e) : rc;
+    if (rc != 0) {
+        return rc;
     }
     struct klx_sv token_file = text_of(user, "tokenFile");
     if (token_file.n > 0) {
@@ -159,7 +271,7 @@ static int take_user(const struct klx_config_node *user, const char *file, int64
     } else {
         a->static_token = dup_opt(text_of(user, "token"));
     }
-    return 0;
+    return take_exec(user, file, a, e);
 }
 
 /* The entry that `key` of the context names. */
@@ -243,7 +355,7 @@ int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us,
                         struct klx_kube_access **ret, struct klx_error *e) {
     char *file = resolve_path(path);
     struct klx_sv text = { NULL, 0 };
-    int rc = read_pem(file, &text, e);
+    int rc = read_file(file, &text, e);
     if (rc == 0) {
         rc = klx_kubeconfig_parse(text, file, context, now_us, ret, e);
         explicit_bzero((char *)(uintptr_t)text.p, text.n);

@@ -35,9 +35,12 @@ struct klx_watch {
     enum klx_watch_phase next; /* what the timer starts */
     struct klx_timer *timer;   /* the wait before the next step, or the stream's deadline */
     struct klx_http_call *call;
+    struct klx_credential_waiter credentials; /* the next step begins when they are there */
+    uint64_t sent_with;                       /* the credentials of `call` */
     struct klx_timer *mark_timer;
     struct klx_http_call *mark_call; /* asks for the server's version while a stream is quiet */
-    struct klx_rv mark;              /* and the answer; see ask_for_mark */
+    struct klx_credential_waiter mark_credentials;
+    struct klx_rv mark; /* and the answer; see ask_for_mark */
     struct klx_framer framer;
     struct klx_buf held; /* bytes of the stream that came before a pause took effect */
     struct klx_arena frame_arena;
@@ -103,6 +106,7 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     }
     cancel(&w->call);
     cancel(&w->mark_call);
+    klx_credential_forget(&w->mark_credentials);
     klx_timer_stop(w->mark_timer);
     w->mark.text[0] = '\0';
     klx_buf_reset(&w->held);
@@ -111,7 +115,7 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
         w->cb.on_connected(w->cb.arg, false); /* else it is a renewal */
     }
     if (a.refresh) {
-        klx_kube_client_refresh(w->client);
+        klx_kube_client_refresh(w->client, w->sent_with);
     }
     if (a.gap != NULL) {
         const struct klx_watch_gap gap = {
@@ -289,8 +293,9 @@ static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_requ
     if (try_get(w, query, r, &w->call, &e) != 0) {
         w->call = NULL;
         set_detail(w, klx_sv(e.text));
-        broken(w, "the request cannot be made: the credentials cannot be read");
+        broken(w, "there are no credentials for the API server");
     }
+    w->sent_with = klx_kube_client_credential(w->client);
 }
 
 static int64_t dead_after_ms(const struct klx_watch *w) {
@@ -338,7 +343,8 @@ static void ask_for_mark(void *arg) {
     struct klx_watch *w = arg;
     struct klx_error e = { 0 };
     struct klx_buf query;
-    if (w->paused || w->mark_call != NULL) {
+    if (w->paused || w->mark_call != NULL ||
+        !klx_kube_client_ready(w->client, &w->mark_credentials)) {
         return;
     }
     klx_buf_init(&query, QUERY_BYTES_MAX);
@@ -349,6 +355,11 @@ static void ask_for_mark(void *arg) {
     if (try_get(w, &query, &r, &w->mark_call, &e) != 0) {
         w->mark_call = NULL;
     }
+}
+
+static void on_mark_credentials(void *arg) {
+    struct klx_watch *w = arg;
+    klx_timer_start(w->mark_timer, 0);
 }
 
 /* The stream has ended as it should. */
@@ -514,6 +525,9 @@ static void ask_for_stream(struct klx_watch *w) {
 }
 
 static void start_step(struct klx_watch *w) {
+    if (!klx_kube_client_ready(w->client, &w->credentials)) {
+        return; /* on_credentials */
+    }
     w->failed = false;
     if (w->continue_token[0] == '\0') {
         klx_watch_began(&w->state, w->clock->mono_us(w->clock));
@@ -523,6 +537,11 @@ static void start_step(struct klx_watch *w) {
     } else {
         ask_for_list(w);
     }
+}
+
+static void on_credentials(void *arg) {
+    struct klx_watch *w = arg;
+    klx_timer_start(w->timer, 0);
 }
 
 static void on_timer(void *arg) {
@@ -546,6 +565,8 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
     w->clock = clock;
     w->o = *o;
     w->cb = *cb;
+    w->credentials = (struct klx_credential_waiter){ .fn = on_credentials, .arg = w };
+    w->mark_credentials = (struct klx_credential_waiter){ .fn = on_mark_credentials, .arg = w };
     w->path = klx_strdup(o->path);
     w->selectors = o->selectors != NULL ? klx_strdup(o->selectors) : NULL;
     w->whole_since_us = o->checkpoint_us;
@@ -602,6 +623,8 @@ void klx_watch_free(struct klx_watch *w) {
     }
     cancel(&w->call);
     cancel(&w->mark_call);
+    klx_credential_forget(&w->credentials);
+    klx_credential_forget(&w->mark_credentials);
     klx_timer_free(w->timer);
     klx_timer_free(w->mark_timer);
     klx_framer_release(&w->framer);

@@ -17,7 +17,7 @@
 struct klx_http;      /* client: pool and multi handle, shared with lib/io/smtp.h */
 struct klx_http_call; /* one request under way */
 
-/* Certificates and keys as PEM text; empty views mean: not given. Borrowed until the call ends. */
+/* Certificates and keys as PEM text; empty views mean: not given. Copied. */
 struct klx_tls {
     struct klx_sv ca_pem;   /* instead of the system's */
     struct klx_sv cert_pem; /* client certificate and its key */
@@ -57,7 +57,7 @@ struct klx_http_request {
     size_t body_bytes_max;      /* whole-body calls: 0 means 16 MiB */
     bool
         own_connection; /* a stream that should not share: a fresh HTTP/1.1 connection, keepalive and TCP_USER_TIMEOUT 30 s */
-    /* All strings above are copied, `tls` is borrowed until the call ends. */
+    /* Everything above is copied. */
 
     /* Streams set on_body: then no body is collected. on_status comes once, with the head of the answer. */
     void (*on_status)(void *arg, int status, int64_t retry_after_ms);
