@@ -271,6 +271,27 @@ static void add_app_facts(struct maker *m) {
     add_resources(m);
 }
 
+static void add_rollout_facts(struct maker *m) {
+    const struct klx_json *r = klx_json_get(m->data, "rollout");
+    int64_t step = klx_json_int(r, "step", -1), steps = klx_json_int(r, "steps", 0);
+    int64_t ends_us = time_at(m->data, "ends");
+    if (r == NULL) {
+        return;
+    }
+    add_fact(m, "Strategy", klx_json_str(r, "strategy"));
+    add_fact(m, "Version", klx_json_str(r, "podHash"));
+    add_fact(m, "Stable", klx_json_str(r, "stable"));
+    if (step >= 0 && steps > 0) {
+        add_fact(m, "Step",
+                 klx_arena_printf(m->arena, "%lld of %lld", (long long)step, (long long)steps));
+    }
+    add_fact(m, "Analysis", klx_json_str(r, "analysis"));
+    add_fact(m, "By", klx_json_str(m->data, "by"));
+    if (ends_us != KLX_TIME_NONE) {
+        add_fact(m, "Goes on at", instant(m, ends_us));
+    }
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -286,6 +307,7 @@ static void add_facts(struct maker *m) {
     add_hpa_facts(m);
     add_container_facts(m);
     add_app_facts(m);
+    add_rollout_facts(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, klx_json_get(m->data, "app") != NULL ? "Since" : "From", "since");
     add_since(m, "Incident began", "incident.opened");
@@ -319,7 +341,8 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
     bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED ||
-                m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED;
+                m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED ||
+                m->event->kind == KLX_KIND_ROLLOUT_REMOVED;
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }

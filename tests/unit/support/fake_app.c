@@ -104,8 +104,8 @@ static void apply(struct transcript *t, struct fake_app *app, struct klx_sv patc
     app->object = next;
 }
 
-static void begin(struct transcript *t, struct fake_app *app) {
-    char *text = test_read_file("golden/gitops/application.json");
+static void begin(const struct fake_apps *all, struct transcript *t, struct fake_app *app) {
+    char *text = test_read_file(all->base != NULL ? all->base : "golden/gitops/application.json");
     snprintf(app->uid, sizeof(app->uid), "%s-%u", app->name, t->version);
     klx_buf_reset(&app->object);
     klx_buf_add_str(&app->object, text);
@@ -119,7 +119,7 @@ const struct klx_json *fake_app(struct fake_apps *all, struct transcript *t, str
                                 struct klx_sv patch, bool fresh) {
     struct fake_app *app = find_or_add(all, name);
     if (fresh || app->object.len == 0) {
-        begin(t, app);
+        begin(all, t, app);
     }
     apply(t, app,
           klx_arena_printf(&t->arena, "{\"metadata\":{\"resourceVersion\":\"%u\"}}", ++t->version));

@@ -1,5 +1,5 @@
 /*
- * Applications as Argo CD leaves them on the API server. Each begins as tests/golden/gitops/application.json (deployed, Synced, Healthy,
+ * Applications, or other custom resources, as their controller leaves them on the API server. Each begins as tests/golden/gitops/application.json (deployed, Synced, Healthy,
  * with auto-sync) and changes by JSON merge patches, which is what Argo CD's controller writes. In a patch,
  *     "@MM:SS"  is that instant of the transcript                     "#a"  is a commit of forty times that digit
  */
@@ -16,6 +16,7 @@ struct fake_app {
 };
 
 struct fake_apps {
+    const char *base; /* the file of the object that each begins as; NULL: that Application */
     struct fake_app items[FAKE_APPS_MAX];
     size_t n;
 };
