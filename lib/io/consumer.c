@@ -318,6 +318,9 @@ static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafk
     klx_kafka_set(conf, "partition.assignment.strategy", "roundrobin");
     /* Where there is no offset the topic was made, or has grown, or has lost records since the start of the group: nothing is skipped. */
     klx_kafka_set(conf, "auto.offset.reset", "earliest");
+    /* The partitions of a process that was killed rest so long. */
+    klx_kafka_set_default(conf, kafka, "session.timeout.ms", "10000");
+    klx_kafka_set_default(conf, kafka, "heartbeat.interval.ms", "3000");
     klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "8192");
     klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "4194304");
     klx_kafka_set_default(conf, kafka, "topic.metadata.refresh.interval.ms", "30000");
@@ -393,8 +396,10 @@ bool klx_consumer_assigned(const struct klx_consumer *c) {
 static bool take_while_closing(void *arg) {
     struct klx_consumer *c = arg;
     c->in_callback = true;
-    bool more = take_message(c, rd_kafka_consumer_poll(c->rk, 0));
-    if (!more && !c->freed && rd_kafka_consumer_closed(c->rk)) {
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(c->rk, 0);
+    bool closed = m == NULL && !c->freed && rd_kafka_consumer_closed(c->rk);
+    bool more = take_message(c, m); /* frees c if on_revoked did */
+    if (closed) {
         stopped(c);
     }
     return more;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "lib/base/cleanup.h"
@@ -419,6 +420,10 @@ rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r
     return err;
 }
 
+static bool is_of_event(const char *name) {
+    return strncmp(name, "ce_", 3) == 0 || strcasecmp(name, "content-type") == 0;
+}
+
 struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_record_header *headers,
                                    size_t max) {
     struct klx_record r = {
@@ -437,9 +442,15 @@ struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_recor
     const char *name = NULL;
     const void *value = NULL;
     size_t bytes = 0;
-    while (r.headers_n < max && rd_kafka_header_get_all(list, r.headers_n, &name, &value, &bytes) ==
-                                    RD_KAFKA_RESP_ERR_NO_ERROR) {
-        headers[r.headers_n++] = (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
+    bool all = rd_kafka_header_cnt(list) <= max;
+    for (size_t i = 0;
+         r.headers_n < max &&
+         rd_kafka_header_get_all(list, i, &name, &value, &bytes) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++) {
+        if (all || is_of_event(name)) {
+            headers[r.headers_n++] =
+                (struct klx_record_header){ klx_sv(name), klx_sv_n(value, bytes) };
+        }
     }
     return r;
 }

@@ -27,7 +27,7 @@ const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *n
 int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
 /* Destroys a client from which nothing is held any more, on klx_work. A commit that no coordinator answers holds that for
-   session.timeout.ms (45 s), so after 0.3 s it goes on without anybody waiting for it; the process may end before. */
+   session.timeout.ms, so after 0.3 s it goes on without anybody waiting for it; the process may end before. */
 void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk);
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
@@ -43,8 +43,9 @@ int klx_kafka_errno(rd_kafka_resp_err_t err);
 rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,
                                       void *opaque);
 
-#define KLX_KAFKA_HEADERS_MAX 32
+#define KLX_KAFKA_HEADERS_MAX 64
 
-/* A view of a message that was read, for as long as the message lives. Headers past `max` are left out. */
+/* A view of a message that was read, for as long as the message lives. Of more than `max` headers only those of a CloudEvent (ce_* and
+   content-type) are kept, wherever they stand, and of those the first `max`. */
 struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_record_header *headers,
                                    size_t max);

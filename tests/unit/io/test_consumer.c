@@ -14,7 +14,7 @@
 #define GROUP_AUTHORIZATION_FAILED 30
 #define FENCED_INSTANCE_ID 82
 
-enum until { ANSWERED, ASSIGNED, RECORDS, TROUBLE, FATAL, STOPPED, NAP };
+enum until { ANSWERED, ASSIGNED, RECORDS, TROUBLE, FATAL, STOPPED, REVOKED, NAP };
 
 struct world {
     struct mock_kafka *kafka;
@@ -25,8 +25,8 @@ struct world {
     enum until until;
     int answers, assigned, revoked, records, wanted;
     int64_t first_offset, last_offset;
-    bool pause_at_record, free_at_record, free_at_assigned;
-    bool stopped;
+    bool pause_at_record, free_at_record, free_at_assigned, free_at_revoked;
+    bool stopped, many_headers;
     char trouble[1024], fatal[512];
 };
 
@@ -105,6 +105,11 @@ static void on_revoked(void *arg, const char *topic, int32_t partition) {
     struct world *w = arg;
     w->revoked++;
     klx_consumer_store(w->consumer, topic, partition, 1); /* too late */
+    if (w->free_at_revoked) {
+        klx_consumer_free(w->consumer);
+        w->consumer = NULL;
+    }
+    reached(w, REVOKED, w->revoked);
 }
 
 static void on_trouble(void *arg, const char *what) {
@@ -170,13 +175,18 @@ static void close_world(struct world *w) {
 
 static void publish(struct world *w, int n) {
     struct klx_error e;
-    struct klx_record_header header = { KLX_SV("ce_id"), KLX_SV("7") };
+    struct klx_record_header headers[100];
+    size_t headers_n = w->many_headers ? 100 : 1;
+    for (size_t i = 0; i < headers_n; i++) {
+        headers[i] = (struct klx_record_header){ KLX_SV("trace"), KLX_SV("x") };
+    }
+    headers[headers_n - 1] = (struct klx_record_header){ KLX_SV("ce_id"), KLX_SV("7") };
     struct klx_record r = { .topic = "t",
                             .partition = -1,
                             .key = KLX_SV("key"),
                             .value = KLX_SV("value"),
-                            .headers = &header,
-                            .headers_n = 1 };
+                            .headers = headers,
+                            .headers_n = headers_n };
     for (int i = 0; i < n; i++) {
         assert_int_equal(klx_producer_send(w->producer, &r, on_answer, w, &e), 0);
     }
@@ -219,6 +229,30 @@ static void an_assignment_may_free(void **state) {
     wait_for(&w, ASSIGNED, 1);
     nap(&w, 50);
     assert_int_equal(w.records, 0);
+    close_world(&w);
+}
+
+static void a_revocation_while_it_stops_may_free(void **state) {
+    (void)state;
+    struct world w = { .free_at_revoked = true };
+    open_world(&w);
+    open_consumer(&w, from_beginning(&w));
+    wait_for(&w, ASSIGNED, 1);
+    klx_consumer_stop(w.consumer, 20000, on_stopped, &w);
+    wait_for(&w, REVOKED, 1);
+    nap(&w, 50);
+    assert_false(w.stopped); /* nothing is called any more */
+    assert_null(w.consumer);
+    close_world(&w);
+}
+
+static void headers_of_an_event_are_kept_among_many(void **state) {
+    (void)state;
+    struct world w = { .many_headers = true };
+    open_world(&w);
+    publish(&w, 1);
+    open_consumer(&w, from_beginning(&w));
+    wait_for(&w, RECORDS, 1); /* on_record asks for "ce_id", which is the last of them, alone */
     close_world(&w);
 }
 
@@ -297,6 +331,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pause_holds_at_once_and_a_record_may_free),
         cmocka_unit_test(an_assignment_may_free),
+        cmocka_unit_test(a_revocation_while_it_stops_may_free),
+        cmocka_unit_test(headers_of_an_event_are_kept_among_many),
         cmocka_unit_test(a_broken_start_is_told_and_tried_again),
         cmocka_unit_test(a_stop_before_kafka_answers_is_in_time),
         cmocka_unit_test(a_stop_when_kafka_has_gone_is_in_time),
