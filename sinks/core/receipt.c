@@ -67,24 +67,32 @@ static struct klx_sv title_of(const struct klx_event *e) {
     return e->kind < KLX_KINDS_N ? klx_sv(klx_kind_specs[e->kind].title) : e->type;
 }
 
+/* "ops-mail (a@example.com)": a channel with recipients has an outcome for each. */
+static struct klx_sv whom(struct klx_arena *a, const struct klx_outcome *o) {
+    return o->recipient.n == 0
+               ? klx_sv(o->channel)
+               : klx_arena_printf(a, "%s (%.*s)", o->channel, KLX_SV_FMT(o->recipient));
+}
+
 static struct klx_sv receipt_summary(struct klx_arena *a, const struct klx_outcome *o) {
-    struct klx_sv title = title_of(&o->message->event);
+    struct klx_sv title = title_of(&o->message->event), to = whom(a, o);
     if (klx_outcome_is_lost(o)) {
-        return klx_arena_printf(a, "%.*s: %s %s", KLX_SV_FMT(title),
-                                o->gave_up ? "given up for" : "refused by", o->channel);
+        return klx_arena_printf(a, "%.*s: %s %.*s", KLX_SV_FMT(title),
+                                o->gave_up ? "given up for" : "refused by", KLX_SV_FMT(to));
     }
-    return klx_arena_printf(a, "%.*s: %s %s%s", KLX_SV_FMT(title),
+    return klx_arena_printf(a, "%.*s: %s %.*s%s", KLX_SV_FMT(title),
                             o->verdict->class == KLX_VERDICT_ACCEPTED ? "accepted by"
                                                                       : "delivered to",
-                            o->channel, o->ambiguous > 0 ? ", perhaps more than once" : "");
+                            KLX_SV_FMT(to), o->ambiguous > 0 ? ", perhaps more than once" : "");
 }
 
 static struct klx_sv deadletter_summary(struct klx_arena *a, const struct klx_outcome *o) {
     const struct klx_verdict *v = o->verdict;
+    struct klx_sv to = whom(a, o);
     return klx_arena_printf(a,
-                            o->gave_up ? "an event for %s was given up: %s (%s)"
-                                       : "%s refused an event for good: %s (%s)",
-                            o->channel, klx_verdict_name(v->class), v->reason);
+                            o->gave_up ? "an event for %.*s was given up: %s (%s)"
+                                       : "%.*s refused an event for good: %s (%s)",
+                            KLX_SV_FMT(to), klx_verdict_name(v->class), v->reason);
 }
 
 static bool has_nul(struct klx_sv s) {
