@@ -52,6 +52,7 @@ struct klx_cluster {
     struct source_watch *watches;
     size_t watches_n;
     struct klx_watch_places places; /* from reading the state until the watches start */
+    struct klx_log_lasting kafka_lasting;
     struct klx_timer *ticks;
     bool tick_soon; /* the timer fires in a moment: frames that come meanwhile do not put it off */
     bool started;   /* the watches run */
@@ -416,9 +417,11 @@ static void on_full(void *arg, bool full) {
 }
 
 static void on_kafka_trouble(void *arg, const char *what) {
-    const struct klx_cluster *c = arg;
-    klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("cluster", c->settings->name),
-                 KLX_F_STR("what", what));
+    struct klx_cluster *c = arg;
+    if (klx_log_lasting_due(&c->kafka_lasting, what, klx_loop_now_us(c->env.loop))) {
+        klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("cluster", c->settings->name),
+                     KLX_F_STR("what", what));
+    }
 }
 
 static void on_fatal(void *arg, const char *why) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -11,6 +12,9 @@
 #include "lib/base/time.h"
 
 #define LINE_BYTES_MAX 16384
+#define LASTING_FIRST_US (5 * KLX_US_PER_S)
+#define LASTING_LAST_US (60 * KLX_US_PER_S)
+#define LASTING_FORGOTTEN_US (120 * KLX_US_PER_S)
 
 static struct {
     const char *component;
@@ -122,4 +126,35 @@ void klx_log_write(enum klx_log_level level, const char *message,
     klx_buf_add_char(&line, '\n');
     ssize_t n = write(state.fd, line.data, line.len);
     (void)n; /* There is nobody left to tell. */
+}
+
+/* That of the words, or else the one whose words were not seen for the longest time. */
+static struct klx_log_lasting_words *find_words(struct klx_log_lasting *l, const char *hash) {
+    struct klx_log_lasting_words *oldest = &l->of[0];
+    for (size_t i = 0; i < KLX_COUNT(l->of); i++) {
+        if (strcmp(l->of[i].hash, hash) == 0) {
+            return &l->of[i];
+        }
+        oldest = l->of[i].seen_us < oldest->seen_us ? &l->of[i] : oldest;
+    }
+    return oldest;
+}
+
+bool klx_log_lasting_due(struct klx_log_lasting *l, const char *words, int64_t now_us) {
+    char hash[KLX_HASH_TEXT_BYTES];
+    const struct klx_sv parts[] = { klx_sv(words) };
+    klx_hash_parts(parts, KLX_COUNT(parts), hash);
+    struct klx_log_lasting_words *w = find_words(l, hash);
+    if (strcmp(w->hash, hash) != 0 || now_us - w->seen_us > LASTING_FORGOTTEN_US) {
+        memcpy(w->hash, hash, sizeof(hash));
+        w->due_us = now_us;
+        w->every_us = LASTING_FIRST_US;
+    }
+    w->seen_us = now_us;
+    if (now_us < w->due_us) {
+        return false;
+    }
+    w->due_us = now_us + w->every_us;
+    w->every_us = 2 * w->every_us < LASTING_LAST_US ? 2 * w->every_us : LASTING_LAST_US;
+    return true;
 }

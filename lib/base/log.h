@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/sv.h"
 
 enum klx_log_level { KLX_LOG_DEBUG, KLX_LOG_INFO, KLX_LOG_WARN, KLX_LOG_ERROR };
@@ -36,6 +37,17 @@ int klx_log_parse_level(struct klx_sv name, enum klx_log_level *ret)
 bool klx_log_enabled(enum klx_log_level level);
 void klx_log_write(enum klx_log_level level, const char *message,
                    const struct klx_log_field *fields);
+
+/* Of what goes wrong again and again: the same words are due at once, then after 5 s, 10 s, 20 s … and every minute. After two minutes
+   without them they are news. Of several things that take turns, each by itself. Zeroed at first. */
+struct klx_log_lasting {
+    struct klx_log_lasting_words {
+        char hash[KLX_HASH_TEXT_BYTES];
+        int64_t seen_us, due_us, every_us;
+    } of[4];
+};
+bool klx_log_lasting_due(struct klx_log_lasting *l, const char *words, int64_t now_us);
+
 /* Where lines go instead of stderr (tests); -1 = stderr. */
 void klx_log_to_fd(int fd);
 

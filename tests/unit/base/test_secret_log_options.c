@@ -41,8 +41,7 @@ static void a_secret_follows_its_file(void **state) {
 
     s = klx_secret_from_file(KLX_SV("/nonexistent/secret"));
     assert_int_equal(klx_secret_get(s, &value, &e), -ENOENT);
-    assert_string_equal(
-        e.text, "cannot read file /nonexistent/secret: No such file or directory");
+    assert_string_equal(e.text, "cannot read file /nonexistent/secret: No such file or directory");
     klx_secret_free(s);
 }
 
@@ -237,11 +236,33 @@ static void the_help_is_made_from_the_table(void **state) {
     free(text);
 }
 
+static void what_lasts_is_logged_ever_more_rarely(void **state) {
+    (void)state;
+    struct klx_log_lasting l = { 0 };
+    int64_t s = 1000000, begin = 1000 * s, due[16];
+    size_t n = 0;
+    for (int64_t t = 0; t <= 300; t += 5) { /* two that take turns do not hide each other */
+        if (klx_log_lasting_due(&l, "down", begin + t * s)) {
+            due[n++] = t;
+        }
+        assert_int_equal(klx_log_lasting_due(&l, "denied", begin + t * s),
+                         n > 0 && due[n - 1] == t);
+    }
+    const int64_t wanted[] = { 0, 5, 15, 35, 75, 135, 195, 255 };
+    assert_int_equal(n, KLX_COUNT(wanted));
+    assert_memory_equal(due, wanted, sizeof(wanted));
+    assert_true(klx_log_lasting_due(&l, "new", begin + 301 * s));
+    assert_true(klx_log_lasting_due(&l, "down", begin + 421 * s)); /* it was over */
+    assert_false(klx_log_lasting_due(&l, "down", begin + 425 * s));
+    assert_true(klx_log_lasting_due(&l, "down", begin + 426 * s));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_follows_its_file),
         cmocka_unit_test(a_secret_comes_from_a_named_variable),
         cmocka_unit_test(log_lines_are_json_and_escaped),
+        cmocka_unit_test(what_lasts_is_logged_ever_more_rarely),
         cmocka_unit_test(options_are_parsed_wherever_they_stand),
         cmocka_unit_test(mistakes_end_with_a_usage_error),
         cmocka_unit_test(the_version_is_that_of_the_program),
