@@ -138,5 +138,5 @@ bool klx_match_test(const struct klx_match *m, struct klx_sv text) {
 }
 
 size_t klx_match_limit_hits(const struct klx_match *m) {
-    return m->limit_hits;
+    return m != NULL ? m->limit_hits : 0;
 }

@@ -22,5 +22,5 @@ int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **re
 void klx_match_free(struct klx_match *m);
 /* m NULL matches everything. */
 bool klx_match_test(const struct klx_match *m, struct klx_sv text);
-/* How often the step limit was hit, for a metric. */
+/* How often the step limit was hit, for a metric. m NULL: never. */
 size_t klx_match_limit_hits(const struct klx_match *m);

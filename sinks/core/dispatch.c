@@ -32,12 +32,15 @@ struct klx_dispatch {
     struct slot *slots; /* of each channel of the settings */
     size_t slots_n;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
-    bool paused;
+    bool paused, closed;
+    const char *holder; /* the channel that held back most when something was abandoned */
+    bool holder_broken;
+    size_t again_said, limit_hits;
     int64_t pause_said_us, unreadable_said_us;
     void (*on_idle)(void *arg);
     void *idle_arg;
     struct {
-        struct klx_counter *records[KLX_TOPICS_N], *unreadable, *pauses;
+        struct klx_counter *records[KLX_TOPICS_N], *unreadable, *pauses, *limit_hits;
         struct klx_gauge *paused, *unsettled, *oldest_seconds, *bytes;
     } metrics;
 };
@@ -110,9 +113,43 @@ static void check_brake(struct klx_dispatch *d) {
     }
 }
 
+/* A broken channel, or else the one with the longest queue. */
+static void find_holder(struct klx_dispatch *d) {
+    size_t most = 0;
+    d->holder = NULL;
+    d->holder_broken = false;
+    for (size_t i = 0; i < d->slots_n; i++) {
+        const struct klx_lane *lane = d->slots[i].lane;
+        size_t n = lane != NULL ? klx_lane_depth(lane) : 0;
+        bool broken = n > 0 && klx_lane_is_broken(lane);
+        if ((broken && !d->holder_broken) || (broken == d->holder_broken && n > most)) {
+            most = n;
+            d->holder = klx_lane_name(lane);
+            d->holder_broken = broken;
+        }
+    }
+}
+
+void klx_dispatch_say_again(struct klx_dispatch *d) {
+    size_t n = klx_tracker_again(d->tracker) - d->again_said;
+    d->again_said += n;
+    if (n > 0 && d->holder_broken) {
+        klx_log_warn("events will be told again to channels that have been told already: "
+                     "a channel is broken and holds them back",
+                     KLX_F_INT("events", n), KLX_F_STR("broken", d->holder));
+    } else if (n > 0) {
+        klx_log_info("events will be told again to channels that have been told already",
+                     KLX_F_INT("events", n),
+                     KLX_F_STR("waited_for", d->holder != NULL ? d->holder : ""));
+    }
+}
+
 void klx_dispatch_flush(struct klx_dispatch *d) {
     klx_timer_stop(d->flush_timer);
     klx_tracker_flush(d->tracker, d->o.store, d->o.arg);
+    if (!d->closed) {
+        klx_dispatch_say_again(d); /* of a rebalance: all its partitions in one line */
+    }
 }
 
 static void on_flush(void *arg) {
@@ -122,7 +159,7 @@ static void on_flush(void *arg) {
 static void on_message_done(void *arg, struct klx_message *m) {
     struct klx_dispatch *d = arg;
     if (m->abandoned) {
-        klx_tracker_forget(d->tracker, &m->tracked);
+        klx_tracker_forget(d->tracker, &m->tracked, m->outcome);
         return;
     }
     klx_tracker_settle(d->tracker, &m->tracked, m->told);
@@ -158,6 +195,7 @@ static void on_outcome(void *arg, const struct klx_outcome *o) {
     struct klx_message *m = (struct klx_message *)(uintptr_t)o->message;
     const struct klx_receipt_env env = receipt_env(d);
     struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
+    m->outcome = true;
     write_entry(d, entry, klx_receipt_encode(&entry->arena, &env, o, &entry->record), m);
     if (klx_outcome_is_lost(o)) {
         entry = klx_ledger_new_entry(d->ledger);
@@ -226,6 +264,10 @@ void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
 
 void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition) {
     klx_tracker_revoke(d->tracker, topic, partition);
+    if (!d->closed) {
+        find_holder(d);
+        klx_timer_start(d->flush_timer, FLUSH_MS);
+    }
     for (size_t i = 0; i < d->slots_n; i++) {
         if (d->slots[i].lane != NULL) {
             klx_lane_drop_revoked(d->slots[i].lane);
@@ -273,6 +315,10 @@ void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(
 }
 
 void klx_dispatch_close(struct klx_dispatch *d) {
+    if (!d->closed) {
+        find_holder(d);
+        d->closed = true;
+    }
     for (size_t i = 0; i < d->slots_n; i++) {
         klx_lane_free(d->slots[i].lane);
         klx_timer_free(d->slots[i].timer);
@@ -329,8 +375,18 @@ static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, 
     return d->o.produce(d->o.arg, r, done, done_arg, e);
 }
 
+static void count_limit_hits(struct klx_dispatch *d) {
+    size_t hits = 0;
+    for (size_t i = 0; i < d->o.settings->subscriptions_n; i++) {
+        hits += klx_subscription_limit_hits(&d->o.settings->subscriptions[i]);
+    }
+    klx_counter_add(d->metrics.limit_hits, hits - d->limit_hits);
+    d->limit_hits = hits;
+}
+
 static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
+    count_limit_hits(d);
     int64_t oldest_ms = klx_tracker_oldest_ms(d->tracker);
     klx_gauge_set(d->metrics.unsettled, (double)klx_tracker_unsettled(d->tracker));
     klx_gauge_set(d->metrics.bytes, (double)klx_message_pool_bytes(d->pool));
@@ -349,6 +405,9 @@ static void make_metrics(struct klx_dispatch *d) {
     d->metrics.unreadable = klx_counter("klaxon_sink_unreadable_records_total",
                                         "Records that are no event: dead letters.", NULL);
     d->metrics.pauses = klx_counter("klaxon_sink_pauses_total", "Times reading was paused.", NULL);
+    d->metrics.limit_hits =
+        klx_counter("klaxon_match_limit_hits_total",
+                    "Patterns of subscriptions that took too long and did not match.", NULL);
     d->metrics.paused =
         klx_gauge("klaxon_sink_paused", "1 while reading pauses because something is full.", NULL);
     d->metrics.unsettled =

@@ -63,8 +63,12 @@ void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out);
 /* on_idle: no send is under way any more, or wait_ms have passed. Once. */
 void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
                        void *arg);
+/* What waits is given up to the next start: klx_dispatch_say_again says how much of it was told already. */
 void klx_dispatch_close(struct klx_dispatch *d);
 /* Stores the prefixes that moved. */
 void klx_dispatch_flush(struct klx_dispatch *d);
+/* Logs how many events will be told again, and which channel holds them back. At the end, when all receipts are written: of a rebalance
+   it is said by itself. */
+void klx_dispatch_say_again(struct klx_dispatch *d);
 /* The producer must be gone: nothing may answer any more. */
 void klx_dispatch_free(struct klx_dispatch *d);

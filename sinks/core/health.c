@@ -1,5 +1,8 @@
 #include "sinks/core/health.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/time.h"
@@ -11,8 +14,10 @@
 #define PROBE_BASE_MS 30000
 #define PROBE_CAP_MS 300000
 
-void klx_health_init(struct klx_health *h, const char *channel, struct klx_clock *clock) {
+void klx_health_init(struct klx_health *h, const char *channel, const char *kind,
+                     struct klx_clock *clock) {
     *h = (struct klx_health){ .channel = channel,
+                              .kind = kind,
                               .clock = clock,
                               .dead_since_us = INT64_MAX,
                               .since_wall_us = clock->wall_us(clock) };
@@ -55,13 +60,26 @@ static enum klx_health_state next_state(const struct klx_health *h, const struct
     return s->open != NULL ? KLX_HEALTH_FAILING : KLX_HEALTH_WELL;
 }
 
+/* "check ca_file …; docs/channels/email.md" */
+static void advise(const struct klx_health *h, char *out, size_t n) {
+    const char *what = "check its address (server, sender, webhook), and that it still exists";
+    if (strcmp(h->last.reason, "tls") == 0 || strcmp(h->last.reason, "ca_file") == 0) {
+        what = "check the server's certificate, and ca_file (or this machine's authorities)";
+    } else if (h->last.class == KLX_VERDICT_CREDENTIAL_BROKEN) {
+        what = "check its credentials (user, password, token)";
+    }
+    snprintf(out, n, "%s; docs/channels/%s.md", what, h->kind);
+}
+
 static void say(const struct klx_health *h, enum klx_health_state before, int64_t delay_ms) {
+    char advice[160];
     if (h->state == KLX_HEALTH_BROKEN) {
+        advise(h, advice, sizeof(advice));
         klx_log_error("the channel is broken: its messages are kept until somebody repairs it",
                       KLX_F_STR("channel", h->channel),
                       KLX_F_STR("verdict", klx_verdict_name(h->last.class)),
                       KLX_F_STR("reason", h->last.reason), KLX_F_STR("answer", h->last.answer),
-                      KLX_F_INT("probe_ms", delay_ms));
+                      KLX_F_STR("do", advice), KLX_F_INT("probe_ms", delay_ms));
     } else if (h->state == KLX_HEALTH_FAILING) {
         klx_log_warn(before == KLX_HEALTH_BROKEN
                          ? "the channel is repaired, but not all of the message went through, "

@@ -25,7 +25,7 @@
 enum klx_health_state { KLX_HEALTH_WELL, KLX_HEALTH_FAILING, KLX_HEALTH_BROKEN };
 
 struct klx_health {
-    const char *channel; /* borrowed */
+    const char *channel, *kind; /* borrowed */
     struct klx_clock *clock;
     enum klx_health_state state;
     struct klx_backoff backoff, probe;
@@ -36,7 +36,9 @@ struct klx_health {
     struct klx_verdict last;
 };
 
-void klx_health_init(struct klx_health *h, const char *channel, struct klx_clock *clock);
+/* kind: of the sink, "email"; docs/channels/KIND.md is where an operator is sent to. */
+void klx_health_init(struct klx_health *h, const char *channel, const char *kind,
+                     struct klx_clock *clock);
 /* What one send brought. n >= 1; whole: it went to all recipients, so if none has a final verdict the channel is dead. */
 void klx_health_judge(struct klx_health *h, const struct klx_verdict *verdicts, size_t n,
                       bool whole);

@@ -134,7 +134,7 @@ struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
     l->sent_us = INT64_MIN / 2;
     l->lost_logged_us = INT64_MIN / 2;
     klx_buf_init(&l->payload, o->ops->payload_bytes_max);
-    klx_health_init(&l->health, o->name, o->clock);
+    klx_health_init(&l->health, o->name, o->ops->name, o->clock);
     find_recipients(l);
     make_metrics(l);
     return l;
@@ -419,6 +419,10 @@ bool klx_lane_full(const struct klx_lane *l) {
 
 bool klx_lane_has_room(const struct klx_lane *l) {
     return l->n <= l->o.queue_max / 4 * 3;
+}
+
+bool klx_lane_is_broken(const struct klx_lane *l) {
+    return l->health.state == KLX_HEALTH_BROKEN;
 }
 
 size_t klx_lane_depth(const struct klx_lane *l) {

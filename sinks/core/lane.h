@@ -86,6 +86,7 @@ void klx_lane_stop(struct klx_lane *l);
 bool klx_lane_is_sending(const struct klx_lane *l);
 bool klx_lane_full(const struct klx_lane *l);     /* queue_max deliveries or more */
 bool klx_lane_has_room(const struct klx_lane *l); /* at most three quarters of that */
+bool klx_lane_is_broken(const struct klx_lane *l);
 size_t klx_lane_depth(const struct klx_lane *l);
 const char *klx_lane_name(const struct klx_lane *l);
 /* Appends "channel ops-slack: 3 waiting" or "…, broken since TIME: no_service (…)". */

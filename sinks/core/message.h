@@ -30,7 +30,8 @@ struct klx_message {
     struct klx_event event;
     const struct klx_json *data; /* NULL until klx_message_keep */
     struct klx_tracked tracked;
-    bool told; /* somebody was told of it */
+    bool told;    /* somebody is told of it, or it is a dead letter */
+    bool outcome; /* some recipient has a verdict already */
 
     struct klx_message_pool *pool;
     struct klx_message *next_free;

@@ -65,6 +65,9 @@ struct klx_sink_process_settings {
     int64_t give_up_after_ms; /* a delivery that was tried for so long becomes a dead letter */
 };
 
+/* How often a pattern of its `match:` took too long and so did not match. */
+size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s);
+
 struct klx_sinks_settings {
     struct klx_sink_process_settings process; /* of ops[0] */
     struct klx_channel_settings *channels;

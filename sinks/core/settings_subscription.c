@@ -310,6 +310,16 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     ret->history = item.history;
 }
 
+size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s) {
+    size_t n = klx_match_limit_hits(s->cluster) + klx_match_limit_hits(s->namespace) +
+               klx_match_limit_hits(s->name) + klx_match_limit_hits(s->kind) +
+               klx_match_limit_hits(s->reason);
+    for (size_t i = 0; i < s->labels_n; i++) {
+        n += klx_match_limit_hits(s->labels[i].value);
+    }
+    return n;
+}
+
 void klx_subscription_settings_release(struct klx_subscription_settings *s) {
     klx_match_free(s->cluster);
     klx_match_free(s->namespace);

@@ -24,6 +24,7 @@
 #define SENDS_MS 3000
 #define RECEIPTS_MS 1000
 #define LEAVE_MS 700
+#define WAITING_MS 3000
 #define TROUBLE_US (60 * KLX_US_PER_S) /* so long it counts as lasting, unless a record comes */
 
 struct process {
@@ -40,6 +41,8 @@ struct process {
     struct klx_dispatch *dispatch;
     char trouble[256];
     int64_t trouble_us;
+    struct klx_log_lasting lasting;
+    struct klx_timer *waiting; /* for the group to give it partitions */
     bool stopping;
     int exit_code;
 };
@@ -56,6 +59,7 @@ static void on_receipts_written(void *arg, size_t left) {
                      KLX_F_INT("left", left));
     }
     klx_dispatch_flush(p->dispatch);
+    klx_dispatch_say_again(p->dispatch);
     klx_consumer_stop(p->consumer, LEAVE_MS, on_left, p);
 }
 
@@ -126,7 +130,9 @@ static void on_trouble(void *arg, const char *what) {
     struct process *p = arg;
     snprintf(p->trouble, sizeof(p->trouble), "%s", what);
     p->trouble_us = klx_loop_now_us(p->loop);
-    klx_log_warn("Kafka: trying again", KLX_F_STR("what", what));
+    if (klx_log_lasting_due(&p->lasting, what, p->trouble_us)) {
+        klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("what", what));
+    }
 }
 
 static void on_fatal(void *arg, const char *why) {
@@ -189,6 +195,14 @@ static char *group_of(const struct process *p) {
     return klx_asprintf("%s-%.*s", p->name, KLX_SV_FMT(prefix));
 }
 
+static void on_waiting(void *arg) {
+    struct process *p = arg;
+    if (!p->stopping && !klx_consumer_assigned(p->consumer)) {
+        klx_log_info("waiting for partitions: the group gives them out when it has heard of all "
+                     "its members, and of one that was killed after session.timeout.ms");
+    }
+}
+
 static int open_consumer(struct process *p, struct klx_error *e) {
     const char *topics[KLX_TOPICS_N];
     char *group = group_of(p);
@@ -205,6 +219,8 @@ static int open_consumer(struct process *p, struct klx_error *e) {
     if (rc == 0) {
         klx_log_info("starting", KLX_F_STR("group", group), KLX_F_STR("version", KLX_VERSION));
     }
+    p->waiting = klx_timer_new(p->loop, on_waiting, p);
+    klx_timer_start(p->waiting, WAITING_MS);
     free(group);
     return rc;
 }
@@ -212,6 +228,7 @@ static int open_consumer(struct process *p, struct klx_error *e) {
 /* After the loop has ended, or half-way through the start. */
 static void close_all(struct process *p) {
     klx_httpd_free(p->httpd);
+    klx_timer_free(p->waiting);
     klx_consumer_free(p->consumer);
     klx_producer_free(p->producer);
     klx_dispatch_free(p->dispatch);

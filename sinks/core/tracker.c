@@ -18,6 +18,7 @@ struct klx_tracked_partition {
     int64_t barrier;    /* of the first forgotten record: the prefix stays at or before it */
     size_t ahead_total; /* told records past the first unsettled one */
     size_t ahead_tail;  /* those of them past the last unsettled one */
+    size_t again;       /* told records past the barrier, but for forgotten ones */
     bool revoked;
 };
 
@@ -26,6 +27,7 @@ struct klx_tracker {
     struct klx_tracked_partition *recent; /* records come in runs of one partition */
     size_t ahead_max;
     size_t unsettled; /* of all partitions, the revoked ones too */
+    size_t again;
 };
 
 struct klx_tracker *klx_tracker_new(size_t ahead_max) {
@@ -81,6 +83,21 @@ static struct klx_tracked_partition *add(struct klx_tracker *t, const char *topi
     return p;
 }
 
+/* What was told behind r is told again. */
+static void put_barrier(struct klx_tracker *t, const struct klx_tracked *r) {
+    struct klx_tracked_partition *p = r->partition;
+    if (r->offset >= p->barrier) {
+        return;
+    }
+    t->again -= p->again;
+    p->barrier = r->offset;
+    p->again = p->ahead_tail;
+    for (const struct klx_tracked *behind = r->next; behind != NULL; behind = behind->next) {
+        p->again += behind->ahead;
+    }
+    t->again += p->again;
+}
+
 void klx_tracker_revoke(struct klx_tracker *t, const char *topic, int32_t partition) {
     struct klx_tracked_partition **at = &t->partitions;
     while (*at != NULL && !is_it(*at, topic, partition)) {
@@ -92,6 +109,9 @@ void klx_tracker_revoke(struct klx_tracker *t, const char *topic, int32_t partit
     }
     *at = p->next;
     p->revoked = true;
+    if (p->first != NULL) {
+        put_barrier(t, p->first);
+    }
     t->recent = NULL;
     if (p->n == 0) {
         free_partition(p);
@@ -154,12 +174,17 @@ static void take_out(struct klx_tracker *t, struct klx_tracked *r, size_t told) 
 }
 
 void klx_tracker_settle(struct klx_tracker *t, struct klx_tracked *r, bool told) {
+    struct klx_tracked_partition *p = r->partition;
+    if (told && r->offset >= p->barrier) {
+        p->again++;
+        t->again++;
+    }
     take_out(t, r, told ? 1 : 0);
 }
 
-void klx_tracker_forget(struct klx_tracker *t, struct klx_tracked *r) {
-    struct klx_tracked_partition *p = r->partition;
-    p->barrier = r->offset < p->barrier ? r->offset : p->barrier;
+void klx_tracker_forget(struct klx_tracker *t, struct klx_tracked *r, bool told) {
+    put_barrier(t, r);
+    t->again += told;
     take_out(t, r, 0);
 }
 
@@ -175,6 +200,10 @@ void klx_tracker_flush(struct klx_tracker *t, klx_tracker_store_fn store, void *
             store(arg, p->topic, p->partition, p->stored);
         }
     }
+}
+
+size_t klx_tracker_again(const struct klx_tracker *t) {
+    return t->again;
 }
 
 static size_t most_ahead(const struct klx_tracker *t) {

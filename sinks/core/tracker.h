@@ -42,12 +42,15 @@ void klx_tracker_begin(struct klx_tracker *t, const char *topic, int32_t partiti
                        int64_t timestamp_ms, struct klx_tracked *r);
 /* `told`: somebody was told of it, so that reading it again would be a duplicate. */
 void klx_tracker_settle(struct klx_tracker *t, struct klx_tracked *r, bool told);
-/* The record goes without being settled: nothing of its partition moves past it any more. */
-void klx_tracker_forget(struct klx_tracker *t, struct klx_tracked *r);
+/* The record goes without being settled: nothing of its partition moves past it any more. `told`: somebody was told of it already. */
+void klx_tracker_forget(struct klx_tracker *t, struct klx_tracked *r, bool told);
 void klx_tracker_revoke(struct klx_tracker *t, const char *topic, int32_t partition);
 bool klx_tracker_is_revoked(const struct klx_tracked *r);
 /* Hands out the prefixes that moved since the last call. */
 void klx_tracker_flush(struct klx_tracker *t, klx_tracker_store_fn store, void *arg);
+/* Records that somebody was told of and that Kafka will give again, for good: forgotten ones, those past a forgotten one, and those that
+   were ahead when their partition was revoked. It only grows. */
+size_t klx_tracker_again(const struct klx_tracker *t);
 /* Some partition has ahead_max records or more ahead of its prefix; room: none has more than three quarters of that. */
 bool klx_tracker_full(const struct klx_tracker *t);
 bool klx_tracker_has_room(const struct klx_tracker *t);

@@ -1,4 +1,5 @@
 """The runtime of the sinks, by the Slack sink between a real Kafka and the stage's Slack."""
+import json
 import re
 import signal
 import time
@@ -143,8 +144,11 @@ def test_a_broken_channel_keeps_its_messages_and_says_so(world: World) -> None:
     assert re.search(r"channel gone: 2 waiting, broken since .*: no_service; its messages are kept", world.sink.text("readyz"))
     log = world.sink.log.read_text()
     assert log.count("the channel is broken: its messages are kept until somebody repairs it") == 1
+    assert "check its address (server, sender, webhook), and that it still exists; docs/channels/slack.md" in log
     assert world.slack.hooks()["gone"] not in log
     assert world.sink.stop() == 0  # and a restart keeps them too
+    [again] = [line for line in world.sink.log.read_text().splitlines() if "told again" in line]
+    assert json.loads(again)["events"] == 2 and json.loads(again)["broken"] == "gone"
     world.sink.start()
     world.sink.wait("circuit", lambda: world.sink.metric("klaxon_sink_circuit_open", channel="gone") == 1)
     world.slack.faults.clear()
@@ -282,7 +286,7 @@ def test_kafka_gone_and_back(binaries: Path, tmp_path: Path, slack: Slack) -> No
             own.kill()
             told = world.wait_told("ops", 4)  # what was read goes out; its receipts wait
             assert told == ids[:4]
-            world.sink.wait("said", lambda: "Kafka: trying again" in world.sink.log.read_text())
+            world.sink.wait("said", lambda: "trouble with Kafka, trying again" in world.sink.log.read_text())
             world.sink.wait("not ready", lambda: ": Kafka at" in world.sink.text("readyz").splitlines()[0])
             assert world.sink.metric("klaxon_sink_ledger_records") >= 2
             began = time.monotonic()

@@ -105,7 +105,7 @@ static void on_message_done(void *arg, struct klx_message *m) {
     (void)arg;
     if (m->abandoned) {
         klx_buf_printf(&w.stored, "(%.*s)", KLX_SV_FMT(m->event.id));
-        klx_tracker_forget(w.tracker, &m->tracked);
+        klx_tracker_forget(w.tracker, &m->tracked, false);
     } else {
         klx_buf_add_sv(&w.stored, m->event.id);
         klx_tracker_settle(w.tracker, &m->tracked, true);

@@ -113,7 +113,7 @@ static void what_is_forgotten_holds_the_prefix(void **state) {
     begin(0, 1, &a);
     begin(0, 2, &b);
     begin(0, 3, &c);
-    klx_tracker_forget(tracker, &b);
+    klx_tracker_forget(tracker, &b, false);
     klx_tracker_settle(tracker, &a, true);
     klx_tracker_settle(tracker, &c, true);
     assert_int_equal(flushed(0), 2);
@@ -183,6 +183,45 @@ static void random_orders_agree_with_the_definition(void **state) {
     }
 }
 
+static void what_is_told_again_is_counted(void **state) {
+    (void)state;
+    struct klx_tracked r[8];
+    for (int i = 0; i < 8; i++) {
+        begin(0, i, &r[i]);
+    }
+    klx_tracker_settle(tracker, &r[1], true); /* before the first forgotten one, at last */
+    klx_tracker_settle(tracker, &r[3], true);
+    klx_tracker_settle(tracker, &r[5], true);
+    klx_tracker_settle(tracker, &r[6], false); /* nobody was told: nobody hears it twice */
+    assert_int_equal(klx_tracker_again(tracker), 0);
+    klx_tracker_forget(tracker, &r[4], false);
+    assert_int_equal(klx_tracker_again(tracker), 1);
+    klx_tracker_forget(tracker, &r[2], true); /* one of its channels was told */
+    assert_int_equal(klx_tracker_again(tracker), 3);
+    klx_tracker_settle(tracker, &r[7], true);
+    klx_tracker_settle(tracker, &r[0], true);
+    assert_int_equal(klx_tracker_again(tracker), 4);
+    assert_int_equal(flushed(0), 2);
+}
+
+static void what_was_ahead_of_a_revocation_is_told_again(void **state) {
+    (void)state;
+    struct klx_tracked a, b, c, d;
+    begin(0, 1, &a);
+    begin(0, 2, &b);
+    begin(1, 1, &c);
+    begin(1, 2, &d);
+    klx_tracker_settle(tracker, &b, true);
+    klx_tracker_settle(tracker, &d, true);
+    klx_tracker_revoke(tracker, "a", 0);
+    assert_int_equal(klx_tracker_again(tracker), 1);
+    klx_tracker_settle(tracker, &a, true); /* too late for the commit */
+    klx_tracker_settle(tracker, &c, true);
+    assert_int_equal(klx_tracker_again(tracker), 2);
+    klx_tracker_revoke(tracker, "a", 1);
+    assert_int_equal(klx_tracker_again(tracker), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_prefix_moves_past_what_is_settled, setup, teardown),
@@ -193,6 +232,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_forgotten_holds_the_prefix, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_ahead_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(random_orders_agree_with_the_definition, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_told_again_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_ahead_of_a_revocation_is_told_again, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
