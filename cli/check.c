@@ -12,6 +12,7 @@
 #include "collector/kube/in_cluster.h"
 #include "collector/kube/kubeconfig.h"
 #include "collector/settings.h"
+#include "collector/watch_places.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/options.h"
@@ -115,20 +116,39 @@ static void check_access(struct check *c, const struct klx_cluster_settings *clu
     klx_kube_access_free(access);
 }
 
+static void warn(struct check *c, const struct klx_config_node *at, const char *words) {
+    struct klx_error e;
+    klx_config_fail(at, &e, "%s", words);
+    klx_findings_add(&c->findings, true, e.text);
+}
+
+/* Events about Nodes lie in `default`: a selection easily loses them, and with them what auto-repair does. */
+static void warn_of_lost_node_events(struct check *c, const struct klx_cluster_settings *cluster) {
+    const struct klx_config_node *sources = klx_config_get(cluster->at, "sources");
+    for (size_t i = 0; i < cluster->sources_n && klx_config_get(sources, "nodes") != NULL; i++) {
+        const struct klx_source_settings *s = &cluster->sources[i];
+        if (s->ops == &klx_source_events && !klx_source_covers(s, KLX_SV("default/node"))) {
+            const struct klx_config_node *map = klx_config_get(sources, s->ops->name);
+            const char *key = s->namespaces.n > 0 ? "namespaces" : "exclude_namespaces";
+            warn(c, klx_config_get(map, key),
+                 "Events about nodes lie in the namespace `default`: auto-repair is not seen");
+        }
+    }
+}
+
 static void check_collector(struct check *c, struct klx_collector_settings *ret) {
     klx_collector_settings_bind(&c->settings, ret, report, c);
     check_address(c, c->settings.collector);
+    for (size_t i = 0; i < ret->clusters_n; i++) {
+        if (ret->clusters[i].sources_n > 0) {
+            warn_of_lost_node_events(c, &ret->clusters[i]);
+        }
+    }
     for (size_t i = 0; i < ret->clusters_n && !c->o->no_environment; i++) {
         if (klx_config_type(ret->clusters[i].at) == KLX_CONFIG_MAP) {
             check_access(c, &ret->clusters[i]);
         }
     }
-}
-
-static void warn(struct check *c, const struct klx_config_node *at, const char *words) {
-    struct klx_error e;
-    klx_config_fail(at, &e, "%s", words);
-    klx_findings_add(&c->findings, true, e.text);
 }
 
 static void warn_of_unused(struct check *c, const struct klx_sinks_settings *s) {

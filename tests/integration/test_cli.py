@@ -519,6 +519,18 @@ def test_all_mistakes_of_all_files_are_said(checked: Klaxon, tmp_path: Path) -> 
     assert len(lines) == 2 and lines[0].startswith(f"{tmp_path}/channels.d/a.yaml:2:1: ")
 
 
+def test_a_selection_that_loses_the_nodes_events_is_a_warning(checked: Klaxon) -> None:
+    good = checked.config.read_text()
+    for selection, warned in [("namespaces: [kube-system]", True), ("exclude_namespaces: default", True), ("namespaces: [kube-system, default]", False)]:
+        checked.config.write_text(good.replace("events: {}", f"events: {{ {selection} }}"))
+        done = checked.run("check")
+        assert done.returncode == 0
+        said = f"sources.events.{selection.split(':')[0]}: Events about nodes lie in the namespace `default`: auto-repair is not seen"
+        assert (said in done.stdout) is warned, done.stdout
+    checked.config.write_text(good.replace("events: {}, nodes: {}", "events: { namespaces: [kube-system] }"))
+    assert checked.run("check", "--strict").returncode == 0
+
+
 def test_warnings_count_when_strict(checked: Klaxon) -> None:
     text = checked.config.read_text()
     checked.config.write_text(text.replace("channels: { ops:", "channels: { spare: { slack: { webhook_url: { env: HOME } } }, ops:")
