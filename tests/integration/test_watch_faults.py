@@ -244,7 +244,7 @@ def test_a_bookmark_is_where_the_next_start_resumes(world: World) -> None:
 
 def test_a_quiet_watch_does_not_fall_behind_a_compaction(world: World) -> None:
     world.kube.store.tick(1000)
-    world.begin("dead_after: 6s,")
+    world.begin("dead_after: 8s,")
     world.kube.store.tick(1000)  # nobody's Events, but time goes on
     world.kube.wait_asked("list", "events", 2)  # the collector notes the server's version
     world.kube.store.tick(10)
