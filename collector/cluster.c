@@ -394,7 +394,9 @@ static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
     struct klx_cluster *c = arg;
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
     for (size_t i = 0; i < c->settings->sources_n; i++) {
-        klx_watch_places_restore(&c->places, &c->settings->sources[i], key, value);
+        if (klx_watch_places_restore(&c->places, &c->settings->sources[i], key, value)) {
+            return; /* a detector may have the name of a source */
+        }
     }
     for (size_t i = 0; i < KLX_DETECTORS_N && object.n > 0; i++) {
         if (klx_sv_eq(owner, klx_sv(klx_detectors[i]->name)) &&

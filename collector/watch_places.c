@@ -54,13 +54,13 @@ static void restore_checkpoint(struct klx_watch_place *w, struct klx_sv value) {
     }
 }
 
-void klx_watch_places_restore(struct klx_watch_places *p, const struct klx_source_settings *s,
+bool klx_watch_places_restore(struct klx_watch_places *p, const struct klx_source_settings *s,
                               struct klx_sv key, struct klx_sv value) {
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
     bool is_list = klx_sv_eq(object, KLX_SV("list"));
     if (!klx_sv_eq(parse(owner).source, klx_sv(s->ops->name)) || (object.n > 0 && !is_list) ||
         owner.n >= KLX_WATCH_KEY_BYTES) {
-        return;
+        return false;
     }
     struct klx_watch_place *w = find(p, owner);
     if (w == NULL) {
@@ -74,6 +74,7 @@ void klx_watch_places_restore(struct klx_watch_places *p, const struct klx_sourc
     } else {
         restore_checkpoint(w, value);
     }
+    return true;
 }
 
 /* The least of what was seen, among the watches before that looked there. False when none did. */

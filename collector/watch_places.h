@@ -32,8 +32,8 @@ struct klx_watch_places {
 };
 
 void klx_watch_places_release(struct klx_watch_places *p);
-/* A record of `klaxon.state`, without the cluster in its key; what is no place of a watch of this source is left alone. */
-void klx_watch_places_restore(struct klx_watch_places *p, const struct klx_source_settings *s,
+/* A record of `klaxon.state`, without the cluster in its key. False: it is no place of a watch of this source, and left alone. */
+bool klx_watch_places_restore(struct klx_watch_places *p, const struct klx_source_settings *s,
                               struct klx_sv key, struct klx_sv value);
 /* Where the watch of this namespace (empty: the whole cluster) begins. */
 void klx_watch_places_begin(const struct klx_watch_places *p, const struct klx_source_settings *s,

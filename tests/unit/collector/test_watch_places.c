@@ -47,6 +47,8 @@ static void nothing_before_is_a_first_list(void **state) {
     restore("events", CHECKPOINT("5"));
     restore("hpa/default/web", CHECKPOINT("5")); /* of a detector, whatever it is called */
     restore("hpa", "rubbish");
+    assert_false(klx_watch_places_restore(&places, &hpa, KLX_SV("hpa/default/web"), KLX_SV("{}")));
+    assert_true(klx_watch_places_restore(&places, &hpa, KLX_SV("hpa@a/list"), KLX_SV("")));
     struct klx_watch_place at = begin(&hpa, "");
     assert_string_equal(at.rv.text, "");
     assert_false(at.list_under_way || at.is_new);
