@@ -579,7 +579,7 @@ void klx_app_removed(struct klx_news_call *c, struct klx_app_state *h, const cha
     };
     bool told = false;
     for (size_t i = 0; i < KLX_APP_TROUBLES_N; i++) {
-        told = klx_app_relieve(c, &n, h, i, m) || told;
+        told = klx_app_relieve(c, &n, h, (enum klx_app_trouble_kind)i, m) || told;
     }
     if (!told) {
         klx_app_tell(c, &n, m);

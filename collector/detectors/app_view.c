@@ -102,7 +102,8 @@ static void read_operation(struct klx_arena *a, const struct klx_json *state,
     const struct klx_json *sync = klx_json_get(request, "sync");
     struct klx_sv synced = klx_app_revision(a, klx_json_get(state, "syncResult"));
     *op = (struct klx_app_operation){
-        .phase = index_of(klx_json_str(state, "phase"), phase_names, KLX_COUNT(phase_names)),
+        .phase = (enum klx_app_phase)index_of(klx_json_str(state, "phase"), phase_names,
+                                              KLX_COUNT(phase_names)),
         .started_us = klx_news_time(state, "startedAt"),
         .finished_us = klx_news_time(state, "finishedAt"),
         .retries = klx_json_int(state, "retryCount", 0),
@@ -151,11 +152,11 @@ static void read_compared_to(const struct klx_json *object, struct klx_app_view 
 void klx_app_view_read(struct klx_arena *a, const struct klx_json *object, struct klx_app_view *v) {
     *v = (struct klx_app_view){
         .object = object,
-        .sync =
-            index_of(klx_json_str(object, "status.sync.status"), sync_names, KLX_COUNT(sync_names)),
+        .sync = (enum klx_app_sync)index_of(klx_json_str(object, "status.sync.status"), sync_names,
+                                            KLX_COUNT(sync_names)),
         .revision = klx_app_revision(a, klx_json_get(object, "status.sync")),
-        .health = index_of(klx_json_str(object, "status.health.status"), health_names,
-                           KLX_COUNT(health_names)),
+        .health = (enum klx_app_health)index_of(klx_json_str(object, "status.health.status"),
+                                                health_names, KLX_COUNT(health_names)),
         .health_since_us = klx_news_time(object, "status.health.lastTransitionTime"),
         .health_message = klx_json_str(object, "status.health.message"),
         .automated = is_automated(object),
