@@ -33,6 +33,7 @@
 #define UNTIL_GRACE_MS                                                                             \
     1000 /* --until in the future: records are written a moment after they happened */
 #define PATIENCE_US (15 * KLX_US_PER_S) /* of a span without any answer from Kafka */
+#define COUNT_NOT_GIVEN INT64_MIN       /* 0 would be taken for no end */
 #define EXIT_WITHIN_S 1                 /* after Ctrl-C, however long Kafka's client takes */
 
 struct tail {
@@ -242,7 +243,7 @@ static void say_span(const struct klx_tail_plan *p) {
     add_instant(&words, "since", p->since_us);
     add_instant(&words, "until", p->until_us);
     if (words.len > 0) {
-        fprintf(stderr, "%s\n", klx_buf_str(&words));
+        fprintf(stderr, "showing what happened %s (UTC)\n", klx_buf_str(&words));
     }
     klx_buf_release(&words);
 }
@@ -353,7 +354,7 @@ static const struct klx_command_help help = {
 };
 
 int klx_cli_tail(int argc, char **argv) {
-    struct klx_tail_options o = { .color = "auto" };
+    struct klx_tail_options o = { .color = "auto", .count = COUNT_NOT_GIVEN };
     struct klx_cli_config config;
     struct klx_terminal_env env;
     struct klx_error e = { 0 };
@@ -363,6 +364,11 @@ int klx_cli_tail(int argc, char **argv) {
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
     }
+    if (o.count == 0) {
+        fprintf(stderr, "%s: --count wants a number from 1 on\n", COMMAND);
+        return KLX_EXIT_USAGE;
+    }
+    o.count = o.count == COUNT_NOT_GIVEN ? 0 : o.count;
     code = klx_cli_config_load(COMMAND, o.config, &config);
     if (code != KLX_EXIT_OK) {
         return code;

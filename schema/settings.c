@@ -261,6 +261,13 @@ static void add_extra(struct loader *l, const char *key, const struct klx_config
     if (is_map && klx_config_first(root) == NULL) {
         return;
     }
+    if (is_map && !channels && klx_config_get(root, "team") != NULL &&
+        klx_config_get(root, key) == NULL) {
+        struct klx_error e;
+        klx_config_fail(root, &e, "expected a list: begin with `- team: …`");
+        mistake(l, &e);
+        return;
+    }
     if (is_map && (!channels || klx_config_get(root, key) != NULL)) {
         const struct klx_config_field only[] = {
             { .key = key, .kind = KLX_CFG_NODE, .required = true },
@@ -317,13 +324,23 @@ static void drop_nothing(const struct klx_config_node **n) {
 
 static void read_kafka(struct loader *l, const struct klx_config_node *n) {
     struct klx_error e;
-    if (klx_config_type(n) == KLX_CONFIG_MAP && klx_config_get(n, "bootstrap.servers") != NULL) {
-        l->s->kafka = n;
+    if (klx_config_type(n) != KLX_CONFIG_MAP) {
+        klx_config_fail(n, &e, "expected a map, found %s",
+                        klx_config_type(n) == KLX_CONFIG_LIST ? "a list" : "a single value");
+        mistake(l, &e);
         return;
     }
-    klx_config_fail(n, &e, "\"bootstrap.servers\" is missing: host:port of one or more brokers");
-    mistake(l, &e);
-    l->s->kafka = klx_config_type(n) == KLX_CONFIG_MAP ? n : NULL;
+    l->s->kafka = n;
+    const struct klx_config_node *servers = klx_config_get(n, "bootstrap.servers");
+    if (servers == NULL) {
+        klx_config_fail(n, &e,
+                        "\"bootstrap.servers\" is missing: host:port of one or more brokers");
+        mistake(l, &e);
+    } else if (klx_config_is_null(servers) || (klx_config_type(servers) == KLX_CONFIG_SCALAR &&
+                                               klx_config_scalar(servers).n == 0)) {
+        klx_config_fail(servers, &e, "expected host:port of one or more brokers, found nothing");
+        mistake(l, &e);
+    }
 }
 
 static void read_top(struct loader *l, struct top *top) {

@@ -1,5 +1,6 @@
 #include "schema/startup.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -43,7 +44,9 @@ bool klx_startup(int argc, char **argv, const struct klx_command_help *help, con
     s.config = a.config;
     s.check = a.check;
     if (klx_settings_load(a.config, &s.settings, &e) != 0) {
-        fprintf(stderr, "%s\n", e.text);
+        fprintf(stderr, "%s%s\n", e.text,
+                e.code == -ENOENT ? "; name the configuration with --config FILE or KLAXON_CONFIG"
+                                  : "");
         *ret_exit = KLX_EXIT_CONFIG;
         return false;
     }

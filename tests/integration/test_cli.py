@@ -227,7 +227,7 @@ def test_the_members_of_json_are_a_contract(history: Klaxon) -> None:
         "cluster": "prod-weu", "severity": "info", "incident": None, "phase": None, "seq": None, "resync": False, "subject": "Node/aks-0",
         "id": f"aks-0-{NOW - 3600}",
         "data": {"summary": "number 000", "object": {"kind": "Node", "name": "aks-0"}, "reason": "KubeletNotReady", "labels": {}}}
-    assert done.stderr.startswith("since ") and done.stderr.endswith("Z\n")
+    assert done.stderr.startswith("showing what happened since ") and done.stderr.endswith("Z (UTC)\n")
 
 
 def test_what_cannot_be_read_is_shown_as_such(history: Klaxon) -> None:
@@ -326,7 +326,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(history: Klaxon) -> None:
     done = subprocess.run(f"{history.binary} tail --since 100m | head -1", shell=True, capture_output=True, text=True, timeout=20, env=history.env,
                           check=False)
     assert len(done.stdout.splitlines()) == 1
-    assert [line for line in done.stderr.splitlines() if not line.startswith("since ")] == []
+    assert [line for line in done.stderr.splitlines() if not line.startswith("showing what happened since ")] == []
     with history.start("tail") as process:  # nothing comes: the closed pipe alone must end it
         process.stdout.close()
         assert process.wait(10) == 0
@@ -388,6 +388,7 @@ def test_kafka_is_not_there(binaries: Path, tmp_path: Path) -> None:
     (["tail", "--topic", "nodse"], 'klaxon tail: --topic: there is no topic "nodse", did you mean "nodes"?'),
     (["tail", "--since", "noon"], 'klaxon tail: --since: "noon" is not a time'),
     (["tail", "--severity", "fatal"], "klaxon tail: --severity wants one of info, warning, critical"),
+    (["tail", "-n", "0"], "klaxon tail: --count wants a number from 1 on"),
     (["tail", "-n", "many"], "klaxon tail: --count wants a whole number"),
     (["tail", "-o", "xml"], "klaxon tail: --output wants one of table|json"),
     (["check", "-o", "yaml"], "klaxon check: --output wants one of text|json|github"),

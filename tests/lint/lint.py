@@ -39,6 +39,7 @@ BANNED = (
 ).split()
 BANNED_RE = re.compile(r"(?<![\w>.])(" + "|".join(BANNED) + r")\s*\(")
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 70, 800
+LINK_RE = re.compile(r"\]\(([^()\s]+)\)")
 INCLUDE_RE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
 
@@ -116,13 +117,26 @@ def header_compiles(root: Path, header: Path) -> list[str]:
     return [] if run.returncode == 0 else [f"{name}:1: header-alone: {first}"]
 
 
-def sources(root: Path) -> list[Path]:
+def check_links(root: Path, path: Path) -> list[str]:
+    """Relative links of a document point to what is there; the text of code blocks and `code` is no link."""
+    found, fenced = [], False
+    for number, line in enumerate(path.read_text().split("\n"), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        for target in [] if fenced else LINK_RE.findall(re.sub(r"`[^`]*`", "", line)):
+            file = target.split("#")[0]
+            if file and not re.match(r"[a-z]+:", target) and not (path.parent / file).exists():
+                found.append(f"{path.relative_to(root)}:{number}: link: there is no {target}")
+    return found
+
+
+def sources(root: Path, endings: tuple[str, ...] = (".c", ".h", ".py")) -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, capture_output=True, text=True, check=False)
     if listed.returncode == 0:
         names = listed.stdout.split("\n")
     else:
         names = [str(p.relative_to(root)) for p in root.rglob("*")]
-    return sorted(root / n for n in names if n.endswith((".c", ".h", ".py")) and (root / n).is_file())
+    return sorted(root / n for n in names if n.endswith(endings) and (root / n).is_file())
 
 
 def main() -> int:
@@ -136,6 +150,8 @@ def main() -> int:
         problems, its_lengths = check_file(args.root, path)
         found += problems
         lengths += its_lengths
+    for path in sources(args.root, (".md",)):
+        found += check_links(args.root, path)
     headers = [] if args.no_compile else [p for p in files if p.suffix == ".h"]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for problems in pool.map(lambda h: header_compiles(args.root, h), headers):

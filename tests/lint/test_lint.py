@@ -39,3 +39,15 @@ def test_names_in_comments_and_strings_are_not_code(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text('/* strcpy() is banned */\nconst char *x = "system()";\nint my_rand(void);\n')
     assert lint(tmp_path).returncode == 0
+
+
+def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.md").write_text("[b](b.md#part) and [top](../README.md)\n")
+    (tmp_path / "docs/b.md").write_text(
+        "[a](a.md#part), [here](#part), [out](https://example.com/x), `[code](none.md)`\n```\n[code](none.md)\n```\n")
+    result = lint(tmp_path)
+    assert result.returncode == 1
+    assert "docs/a.md:1: link: there is no ../README.md" in result.stdout and result.stdout.count("link:") == 1
+    (tmp_path / "README.md").write_text("")
+    assert lint(tmp_path).returncode == 0
