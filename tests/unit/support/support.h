@@ -1,5 +1,5 @@
 /*
- * What the unit tests share: cmocka's includes in their order, golden files, and a driven outcome for allocations.
+ * What the unit tests share: cmocka's includes in their order, and golden files.
  */
 #pragma once
 
