@@ -45,7 +45,7 @@ class ApiServer:
 
     def _make_keys(self) -> None:
         self.pki = self.dir / "pki"
-        authority = Authority(self.pki)
+        authority = self.authority = Authority(self.pki)
         self.ca = authority.crt
         authority.issue("apiserver", "/CN=kube-apiserver", "serverAuth", "DNS:localhost,IP:127.0.0.1,IP:10.0.0.1")
         self.admin = authority.issue("admin", "/O=system:masters/CN=admin", "clientAuth")

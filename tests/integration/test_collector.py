@@ -173,6 +173,10 @@ def run_collector(binaries: Path, config: Path) -> subprocess.CompletedProcess:
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: A b, sources: { events: {} } }\n", 'found "A b"'),
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, kubeconfig: /nonexistent, sources: { events: {} } }\n",
      "cluster a: kubeconfig: cannot read /nonexistent: No such file or directory"),
+    ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, in_cluster: true, sources: { events: {} } }\n",
+     "cluster a: in_cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, so this is not a pod"),
+    ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, in_cluster: true, context: b, sources: { events: {} } }\n",
+     "klaxon.yaml:3:28: clusters[0].in_cluster: beside a kubeconfig or context: keep one of them"),
 ])
 def test_a_mistake_in_the_configuration_is_said(binaries: Path, tmp_path: Path, text: str, message: str) -> None:
     config = tmp_path / "klaxon.yaml"
