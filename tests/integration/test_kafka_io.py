@@ -350,7 +350,8 @@ def test_a_record_too_large_for_the_topic_is_answered(kafka: Kafka, member: Call
 
 def test_a_broker_that_dies_and_returns(mortal: Kafka, member: Callable[..., Member]) -> None:
     mortal.create_topic("mortal", 2)
-    one = member(mortal, "mortal", ["mortal"], FROM_BEGINNING | {"reconnect.backoff.max.ms": "500"})
+    # A session that outlives the outage: after a rebalance what was not stored would rightly come again.
+    one = member(mortal, "mortal", ["mortal"], FROM_BEGINNING | {"reconnect.backoff.max.ms": "500", "session.timeout.ms": "120000"})
     one.own(2)
     one.tell("send mortal k 10")
     one.expect("record", 1)

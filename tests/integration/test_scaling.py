@@ -122,7 +122,7 @@ def test_each_change_once_across_kills(scaling: Collector, kafka: Kafka, api: Ap
     steps = [json.loads(record.value)["scaled"] for record in records if record.header("ce_type").endswith("scaled.up")]
     assert [(step["from"], step["to"]) for step in steps] == [(2, 3), (3, 5)]
     assert scaling.stop() == 0
-    states = {r.key: r.value for r in read_committed(kafka.bootstrap, scaling.topic("state")) if b"/autoscaling/" in r.key}
+    states = {r.key: r.value for r in read_committed(kafka.bootstrap, scaling.topic("state")) if f"/{things.namespace}/".encode() in r.key}
     assert states and not any(states.values()), "what is gone is forgotten"
 
 
