@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.support import latency
 from bench.support.frames import FrameServer, frames
-from bench.support.machine import Span, Usage, cpu_seconds, describe, memory_mb, quiet_runs, tell
+from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell
 from bench.support.records import bytes_of, check_exactly_once, keep, read_all
 from bench.support.world import PARTITIONS, Topics, binary, collector, kubeconfig_of
 from cluster import Kafka
@@ -45,6 +45,7 @@ def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str, kept:
         seconds = topics.wait_committed(server.count, child) - server.began
         cpu, peak_mb = cpu_seconds(child.pid), memory_mb(child.pid, "VmHWM")
         usage = span.end(beside=cpu)
+        transactions = topics.transactions()
     finally:
         child.kill()
         topics.close()
@@ -52,16 +53,16 @@ def carry(kafka: Kafka, server: FrameServer, directory: Path, prefix: str, kept:
     check_exactly_once(records, server.count)
     keep(records, kept)
     run = Run(server.count / seconds, server.count / cpu, usage, peak_mb)
-    print(f"  {prefix}: {run.rate:,.0f} events/s, {run.per_cpu:,.0f} per CPU-second, peak {peak_mb:.1f} MB; {bytes_of(records):.0f} MB of "
-          f"records, {topics.disk_mb():.0f} MB on disk; broker {usage.seconds['broker']:.1f} CPU-s; others used {usage.others:.0%}", flush=True)
+    print(f"  {prefix}: {run.rate:,.0f} events/s, {run.per_cpu:,.0f} per CPU-second, peak {peak_mb:.1f} MB; {transactions} transactions, "
+          f"{bytes_of(records):.0f} MB of records, {topics.disk_mb():.0f} MB on disk; broker {usage.seconds['broker']:.1f} CPU-s; others used {usage.others:.0%}", flush=True)
     topics.delete()
     return run
 
 
-def throughput(kafka: Kafka, server: FrameServer, directory: Path, kept: Path, runs: int) -> None:
+def throughput(kafka: Kafka, server: FrameServer, directory: Path, kept: Path, effort: Effort) -> None:
     print(f"throughput: {server.count:,} Event frames, {len(server.data) / 1e6:.0f} MB, from one watch; transactions on", flush=True)
     carry(kafka, server, directory, "warm-up", kept)
-    told = quiet_runs(runs, lambda n: carry(kafka, server, directory, f"run-{n + 1}", kept))
+    told = effort.measure(lambda n: carry(kafka, server, directory, f"run-{n + 1}", kept))
     tell("events/s", [r.rate for r in told])
     tell("events per CPU-second", [r.per_cpu for r in told])
     tell("peak resident memory", [r.peak_mb for r in told], ".1f", "MB")
@@ -79,10 +80,10 @@ def write_again(kafka: Kafka, kept: Path, per_commit: int, number: int) -> Run:
     return Run(records / seconds, records / cpu, usage)
 
 
-def ceiling(kafka: Kafka, kept: Path, runs: int) -> None:
+def ceiling(kafka: Kafka, kept: Path, effort: Effort) -> None:
     print("ceiling: the same records by a bare transactional producer", flush=True)
     for per_commit in COMMITS_OF:
-        told = quiet_runs(runs, lambda n: write_again(kafka, kept, per_commit, n))
+        told = effort.measure(lambda n: write_again(kafka, kept, per_commit, n))
         tell(f"commits of {per_commit:,}: records/s", [r.rate for r in told])
         tell(f"commits of {per_commit:,}: per CPU-second", [r.per_cpu for r in told])
 
@@ -126,23 +127,25 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
     parser.add_argument("--rate", type=int, default=500, help="Events a second for latency (500)")
     parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall (20)")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait before each run until the machine is quiet (0)")
     args = parser.parse_args()
     parts = args.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"there is no part \"{unknown.pop()}\"; there are: {', '.join(PARTS)}")
+    effort = Effort(args.runs, args.patience)
     print(describe(), flush=True)
     with tempfile.TemporaryDirectory(prefix="klaxon-bench-") as name, Kafka(Path(name) / "kafka") as kafka:
         directory = Path(name)
         if {"throughput", "ceiling", "stall"} & set(parts):
             with FrameServer(frames(args.events), args.events) as server:
                 if {"throughput", "ceiling"} & set(parts):
-                    throughput(kafka, server, directory, directory / "records", args.runs)
+                    throughput(kafka, server, directory, directory / "records", effort)
                 if "ceiling" in parts:
-                    ceiling(kafka, directory / "records", args.runs)
+                    ceiling(kafka, directory / "records", effort)
                 if "stall" in parts:
                     stall(kafka, server, directory, args.seconds)
         if "latency" in parts:
-            latency.measure(kafka, directory, args.rate, args.seconds, args.runs)
+            latency.measure(kafka, directory, args.rate, args.seconds, effort)
     return 0
 
 

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 from cluster import ApiServer, Kafka
 from cluster.objects import involved, legacy_event
 
-from .machine import Span, Usage, memory_mb, quiet_runs, tell
+from .machine import Effort, Span, Usage, memory_mb, tell
 from .world import PARTITIONS, Topics, collector
 
 CONNECTIONS = 8
@@ -100,7 +100,6 @@ class Run:
 
 def run(kafka: Kafka, api: ApiServer, directory: Path, prefix: str, rate: int, count: int) -> Run:
     topics = Topics(kafka, prefix)
-    api.client.request("DELETE", "/api/v1/namespaces/default/events")  # of the run before
     child = collector(directory / prefix, kafka, prefix, api.kubeconfig)
     child.start()
     try:
@@ -114,6 +113,7 @@ def run(kafka: Kafka, api: ApiServer, directory: Path, prefix: str, rate: int, c
         usage = span.end()
         found = {name: at for at, name in seen.recv()}
         peak_mb = memory_mb(child.pid, "VmHWM")
+        transactions = topics.transactions()
     finally:
         child.kill()
         topics.close()
@@ -123,14 +123,18 @@ def run(kafka: Kafka, api: ApiServer, directory: Path, prefix: str, rate: int, c
     told = Run([1000 * (found[NAME % n] - answers[n]) for n in range(rate * WARM_UP_SECONDS, count)], usage)
     late_ms = 1000 * (max(answers) - min(answers) - (count - 1) / rate)
     print(f"  {prefix}: p50 {told.percentile(50):.1f} ms, p99 {told.percentile(99):.1f} ms, most {max(told.waits_ms):.1f} ms; "
-          f"collector {usage.seconds['collector'] / count * 1e6:.0f} us of CPU an Event, peak {peak_mb:.1f} MB; "
-          f"the last create was {late_ms:+.0f} ms late; others used {usage.others:.0%}", flush=True)
+          f"collector {usage.seconds['collector'] / count * 1e6:.0f} us of CPU an Event, "
+          f"{transactions / (max(answers) - min(answers)):.0f} transactions/s, peak {peak_mb:.1f} MB; the last create was {late_ms:+.0f} ms late; others used {usage.others:.0%}", flush=True)
     return told
 
 
-def measure(kafka: Kafka, directory: Path, rate: int, seconds: int, runs: int) -> None:
+def measure(kafka: Kafka, directory: Path, rate: int, seconds: int, effort: Effort) -> None:
     print(f"latency: {rate} Events/s on kube-apiserver for {seconds} s; from the create's answer to a read_committed reader", flush=True)
-    with ApiServer(directory / "api") as api:
-        told = quiet_runs(runs, lambda n: run(kafka, api, directory, f"run-{n + 1}", rate, rate * seconds))
+
+    def one(n: int) -> Run:
+        with ApiServer(directory / f"api-{n + 1}") as api:  # a new one, without the Events of the run before
+            return run(kafka, api, directory, f"latency-{n + 1}", rate, rate * seconds)
+
+    told = effort.measure(one)
     for percent in (50, 99):
         tell(f"p{percent}", [one.percentile(percent) for one in told], ".1f", "ms")

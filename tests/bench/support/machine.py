@@ -74,18 +74,34 @@ def tell(label: str, values: Iterable[float], form: str = ",.0f", unit: str = ""
     print(f"  {label:<34} median {median:>9}   min {low:>9}   max {high:>9}  {unit}", flush=True)
 
 
-def quiet_runs(wanted: int, measure: Callable[[int], Run]) -> list[Run]:
-    """Measures until `wanted` runs were quiet, at most three times as often. Gives the quiet ones, or all of them when these are too
-    few, and says which."""
-    runs: list[Run] = []
-    while sum(run.usage.quiet for run in runs) < wanted and len(runs) < 3 * wanted:
-        runs.append(measure(len(runs)))
-    quiet = [run for run in runs if run.usage.quiet]
-    if len(quiet) < wanted:
-        print(f"  BUSY MACHINE: only {len(quiet)} of {len(runs)} runs were quiet; all are told", flush=True)
-        return runs
-    print(f"  told: the {len(quiet)} of {len(runs)} runs in which others used at most {QUIET_SHARE:.0%} of the machine", flush=True)
-    return quiet
+def wait_quiet(patience: float) -> None:
+    """Until the machine has been idle for a second, or patience is at its end."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        busy, at = _busy_seconds(), time.monotonic()
+        time.sleep(1)
+        if (_busy_seconds() - busy) / (time.monotonic() - at) / (os.cpu_count() or 1) < QUIET_SHARE:
+            return
+
+
+@dataclass(frozen=True)
+class Effort:
+    runs: int  # that were quiet
+    patience: float  # seconds to wait for a quiet machine before a run
+
+    def measure(self, one: Callable[[int], Run]) -> list[Run]:
+        """Measures until enough runs were quiet, at most three times as often. Gives the quiet ones, or all of them when these are too
+        few, and says which."""
+        runs: list[Run] = []
+        while sum(run.usage.quiet for run in runs) < self.runs and len(runs) < 3 * self.runs:
+            wait_quiet(self.patience)
+            runs.append(one(len(runs)))
+        quiet = [run for run in runs if run.usage.quiet]
+        if len(quiet) < self.runs:
+            print(f"  BUSY MACHINE: only {len(quiet)} of {len(runs)} runs were quiet; all are told", flush=True)
+            return runs
+        print(f"  told: the {len(quiet)} of {len(runs)} runs in which others used at most {QUIET_SHARE:.0%} of the machine", flush=True)
+        return quiet
 
 
 def describe() -> str:

@@ -66,6 +66,10 @@ class Topics:
 
         wait_until("the first commit", committed, 60, child)
 
+    def transactions(self) -> int:
+        """Each writes one record of state, where the watch resumes, and the broker a marker behind it."""
+        return self._client.get_watermark_offsets(TopicPartition(f"{self.prefix}.state", 0), timeout=10)[1] // 2
+
     def disk_mb(self) -> float:
         logs = (self.kafka.nodes[0].dir / "data").glob(f"{self.events}-*/*.log")
         return sum(log.stat().st_size for log in logs) / 1e6
