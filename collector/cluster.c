@@ -85,9 +85,11 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
     struct source_watch *w = arg;
     struct klx_cluster *c = w->cluster;
     struct klx_outbox *out = klx_publisher_outbox(c->publisher);
-    struct klx_observation o = {
-        .change = change, .origin = origin, .cluster = klx_sv(c->settings->name), .object = object
-    };
+    struct klx_observation o = { .kind = w->ops->observed,
+                                 .change = change,
+                                 .origin = origin,
+                                 .cluster = klx_sv(c->settings->name),
+                                 .object = object };
     int rc = w->ops->observe(object, &o);
     if (rc == -ENOENT) {
         return;

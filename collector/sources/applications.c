@@ -5,19 +5,6 @@
  */
 #include "collector/sources/source.h"
 
-#include <errno.h>
-
-static int observe(const struct klx_json *object, struct klx_observation *ret) {
-    ret->kind = KLX_OBSERVED_APPLICATION;
-    ret->name = klx_json_str(object, "metadata.name");
-    ret->namespace = klx_json_str(object, "metadata.namespace");
-    ret->uid = klx_json_str(object, "metadata.uid");
-    ret->resource_version = klx_json_str(object, "metadata.resourceVersion");
-    ret->labels = klx_json_get(object, "metadata.labels");
-    bool whole = ret->name.n > 0 && ret->namespace.n > 0 && ret->resource_version.n > 0;
-    return whole ? 0 : -EBADMSG;
-}
-
 const struct klx_source_ops klx_source_applications = {
     .name = "applications",
     .path = "/apis/argoproj.io/v1alpha1/applications",
@@ -26,6 +13,6 @@ const struct klx_source_ops klx_source_applications = {
     .stateful = true,
     .observed = KLX_OBSERVED_APPLICATION,
     .topic = KLX_TOPIC_GITOPS,
-    .observe = observe,
+    .observe = klx_source_observe_namespaced,
     .publish = NULL,
 };

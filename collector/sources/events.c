@@ -36,7 +36,6 @@ static int observe(const struct klx_json *object, struct klx_observation *ret) {
     }
     const struct klx_json *metadata = klx_json_get(object, "metadata");
     const struct klx_json *about = klx_json_get(object, "involvedObject");
-    ret->kind = KLX_OBSERVED_EVENT;
     ret->name = klx_json_str(metadata, "name");
     ret->namespace = klx_json_str(metadata, "namespace");
     ret->uid = klx_json_str(metadata, "uid");

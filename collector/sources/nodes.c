@@ -35,7 +35,6 @@ static bool is_upgrading(const struct klx_json *object) {
 static int observe(const struct klx_json *object, struct klx_observation *ret) {
     const struct klx_json *ready = ready_condition(object);
     struct klx_sv status = klx_json_str(ready, "status");
-    ret->kind = KLX_OBSERVED_NODE;
     ret->name = klx_json_str(object, "metadata.name");
     ret->namespace = KLX_SV("");
     ret->uid = klx_json_str(object, "metadata.uid");

@@ -3,19 +3,6 @@
  */
 #include "collector/sources/source.h"
 
-#include <errno.h>
-
-static int observe(const struct klx_json *object, struct klx_observation *ret) {
-    ret->kind = KLX_OBSERVED_POD;
-    ret->name = klx_json_str(object, "metadata.name");
-    ret->namespace = klx_json_str(object, "metadata.namespace");
-    ret->uid = klx_json_str(object, "metadata.uid");
-    ret->resource_version = klx_json_str(object, "metadata.resourceVersion");
-    ret->labels = klx_json_get(object, "metadata.labels");
-    bool whole = ret->name.n > 0 && ret->namespace.n > 0 && ret->resource_version.n > 0;
-    return whole ? 0 : -EBADMSG;
-}
-
 const struct klx_source_ops klx_source_pods = {
     .name = "pods",
     .path = "/api/v1/pods",
@@ -24,6 +11,6 @@ const struct klx_source_ops klx_source_pods = {
     .stateful = true,
     .observed = KLX_OBSERVED_POD,
     .topic = KLX_TOPIC_SCALING,
-    .observe = observe,
+    .observe = klx_source_observe_namespaced,
     .publish = NULL,
 };

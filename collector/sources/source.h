@@ -21,12 +21,15 @@ struct klx_source_ops {
     enum klx_topic
         topic; /* of what is published of them, here or by a detector: it must exist at the start */
     /* Fills *ret from an object of a frame. -EBADMSG: not what it should be (counted, logged, skipped); -ENOENT: nothing to tell
-       (DELETED of an Event is garbage collection). ret's cluster, change, origin and object are set by the caller before. */
+       (DELETED of an Event is garbage collection). ret's kind, cluster, change, origin and object are set by the caller before. */
     int (*observe)(const struct klx_json *object, struct klx_observation *ret);
     /* MAY: publishes the observation itself. */
     void (*publish)(const struct klx_observation *o, const struct klx_json *object,
                     struct klx_outbox *out);
 };
+
+/* The observe of a namespaced object that its detector reads itself: the metadata only. */
+int klx_source_observe_namespaced(const struct klx_json *object, struct klx_observation *ret);
 
 #define KLX_SOURCE(name) extern const struct klx_source_ops klx_source_##name;
 #include "collector/sources/list.def"

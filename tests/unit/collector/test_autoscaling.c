@@ -40,6 +40,7 @@ static void observe(struct transcript *t, const char *line, const struct klx_sou
     struct klx_observation o = transcript_observation(t, line);
     o.change = change;
     o.object = object;
+    o.kind = source->observed;
     assert_int_equal(source->observe(object, &o), 0);
     t->ops->observe(t->detector, &o, t->now_us, &t->out);
 }

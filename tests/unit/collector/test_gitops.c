@@ -28,6 +28,7 @@ static void observe(struct transcript *t, enum klx_origin origin, enum klx_chang
     o.origin = origin;
     o.change = change;
     o.object = object;
+    o.kind = klx_source_applications.observed;
     assert_int_equal(klx_source_applications.observe(object, &o), 0);
     t->ops->observe(t->detector, &o, t->now_us, &t->out);
 }
@@ -99,6 +100,7 @@ static void what_is_not_an_application_is_refused(void **state) {
         const struct klx_json *object = NULL;
         struct klx_observation o = { 0 };
         assert_int_equal(klx_json_parse(&arena, klx_sv(bad[i]), NULL, &object, NULL), 0);
+        o.kind = klx_source_applications.observed;
         assert_int_equal(klx_source_applications.observe(object, &o), -EBADMSG);
     }
 }
@@ -152,6 +154,7 @@ static void no_secret_leaves(void **state) {
         struct klx_sv patch = i == 0 ? klx_sv("") : klx_sv(leaky[i - 1]);
         struct klx_observation o = transcript_observation(&t, "");
         o.object = fake_app(&apps, &t, KLX_SV("leaky"), patch, false);
+        o.kind = klx_source_applications.observed;
         assert_int_equal(klx_source_applications.observe(o.object, &o), 0);
         klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &l.out);
     }

@@ -24,6 +24,7 @@ static void observe(struct transcript *t, enum klx_origin origin, enum klx_chang
     o.origin = origin;
     o.change = change;
     o.object = object;
+    o.kind = klx_source_rollouts.observed;
     assert_int_equal(klx_source_rollouts.observe(object, &o), 0);
     t->ops->observe(t->detector, &o, t->now_us, &t->out);
 }
