@@ -324,6 +324,12 @@ struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p) {
     return &p->outbox;
 }
 
+void klx_publisher_put_state(struct klx_publisher *p, const char *key, const char *more,
+                             struct klx_sv value) {
+    struct klx_outbox *out = klx_publisher_outbox(p);
+    out->state(out, klx_arena_printf(out->arena, "%s/%s%s", p->cluster, key, more), value);
+}
+
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,
                               struct klx_sv resource_version, bool lazy) {
     struct slot *s = &p->slots[slot];

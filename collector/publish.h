@@ -43,6 +43,9 @@ int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
 void klx_publisher_start(struct klx_publisher *p);
 /* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */
 struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
+/* A record of `klaxon.state` of this cluster, "<cluster>/<key><more>"; an empty value removes it. */
+void klx_publisher_put_state(struct klx_publisher *p, const char *key, const char *more,
+                             struct klx_sv value);
 /* The place where the watch `slot` (named in the state by `source`) resumes, in the transaction that holds what came before. A lazy one
    (a bookmark) does not cause a transaction by itself, but at most a minute later. */
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,
