@@ -42,11 +42,23 @@ bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_wait
     return klx_credential_ready(c->credential, w);
 }
 
+static const char *content_type(const struct klx_http_request *r) {
+    return r->body.n == 0                    ? NULL
+           : strcmp(r->method, "PATCH") == 0 ? "Content-Type: application/merge-patch+json"
+                                             : "Content-Type: application/json";
+}
+
 static int start(struct klx_kube_client *c, const struct klx_identity *i,
                  struct klx_http_request *r, struct klx_http_call **ret, struct klx_error *e) {
     char *authorization =
         i->token.n > 0 ? klx_asprintf("Authorization: Bearer %.*s", KLX_SV_FMT(i->token)) : NULL;
-    const char *headers[] = { "Accept: application/json", USER_AGENT, authorization, NULL };
+    const char *headers[5] = { "Accept: application/json", USER_AGENT };
+    size_t n = 2;
+    r->method = r->method == NULL ? "GET" : r->method;
+    if (content_type(r) != NULL) {
+        headers[n++] = content_type(r);
+    }
+    headers[n] = authorization;
     const struct klx_tls tls = {
         .ca_pem = i->ca_pem,
         .cert_pem = i->cert_pem,
@@ -54,7 +66,6 @@ static int start(struct klx_kube_client *c, const struct klx_identity *i,
         .server_name = c->access->tls_server_name,
         .insecure = c->access->insecure,
     };
-    r->method = "GET";
     r->headers = headers;
     r->tls = &tls;
     r->proxy = c->access->proxy;
@@ -68,9 +79,9 @@ static int start(struct klx_kube_client *c, const struct klx_identity *i,
     return rc;
 }
 
-int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
-                        struct klx_http_request *r, struct klx_http_call **ret,
-                        struct klx_error *e) {
+int klx_kube_client_send(struct klx_kube_client *c, const char *path, const char *query,
+                         struct klx_http_request *r, struct klx_http_call **ret,
+                         struct klx_error *e) {
     struct klx_identity identity;
     if (!klx_credential_ready(c->credential, NULL)) {
         return klx_fail(e, -EAGAIN, "the credential plugin has not answered yet");

@@ -4,7 +4,7 @@
  * A 401 makes the client fetch its credentials again before the next request. The token goes into a header and nowhere else.
  *
  *     if (!klx_kube_client_ready(client, &waiter)) return;   // waiter.fn is called when a plugin has ended
- *     rc = klx_kube_client_get(client, …); sent_with = klx_kube_client_credential(client);
+ *     rc = klx_kube_client_send(client, …); sent_with = klx_kube_client_credential(client);
  *     … 401: klx_kube_client_refresh(client, sent_with);
  */
 #pragma once
@@ -26,11 +26,11 @@ void klx_kube_client_free(struct klx_kube_client *c);
 struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c);
 /* klx_credential_ready of its credentials: false while a plugin runs. Whoever waits calls klx_credential_forget before it is gone. */
 bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w);
-/* GET path?query with the client's TLS and credentials; `r` brings callbacks, deadlines and limits (method, url, headers, tls, proxy are
-   filled here). -EAGAIN while a plugin runs; other errors when there are no credentials (the text says which file or plugin). */
-int klx_kube_client_get(struct klx_kube_client *c, const char *path, const char *query,
-                        struct klx_http_request *r, struct klx_http_call **ret,
-                        struct klx_error *e) KLX_MUST_CHECK;
+/* A request to path?query with the client's TLS and credentials; `r` brings the method (NULL: GET), a body of JSON (PATCH: a merge patch),
+   callbacks, deadlines and limits; url, headers, tls, proxy are filled here. -EAGAIN while a plugin runs; other errors when there are no credentials (the text says which file or plugin). */
+int klx_kube_client_send(struct klx_kube_client *c, const char *path, const char *query,
+                         struct klx_http_request *r, struct klx_http_call **ret,
+                         struct klx_error *e) KLX_MUST_CHECK;
 /* What the last request was sent with, for klx_kube_client_refresh. */
 uint64_t klx_kube_client_credential(const struct klx_kube_client *c);
 /* After a 401 to a request with that credential: the next request has a fresh one, unless it has already. */

@@ -283,7 +283,7 @@ static int try_get(struct klx_watch *w, struct klx_buf *query, struct klx_http_r
         klx_buf_printf(query, "&%s", w->selectors);
     }
     r->arg = w;
-    int rc = klx_kube_client_get(w->client, w->path, klx_buf_str(query), r, ret, e);
+    int rc = klx_kube_client_send(w->client, w->path, klx_buf_str(query), r, ret, e);
     klx_buf_release(query);
     return rc;
 }
