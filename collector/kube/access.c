@@ -59,5 +59,6 @@ void klx_kube_access_free(struct klx_kube_access *a) {
     free(a->proxy);
     free(a->tls_server_name);
     free(a->context);
+    free(a->namespace);
     free(a);
 }

@@ -37,6 +37,8 @@ struct klx_kube_access {
     char *static_token;         /* NULL: none */
     struct klx_kube_exec *exec; /* NULL: none */
     char *context;              /* the name that was used */
+    char
+        *namespace; /* where klaxon's own objects are: the context's, or the pod's; else "default" */
 };
 
 /* Empty when none is given; valid until the next call on p. */

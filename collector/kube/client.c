@@ -38,6 +38,10 @@ struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c) {
     return c->loop;
 }
 
+const char *klx_kube_client_namespace(const struct klx_kube_client *c) {
+    return c->access->namespace;
+}
+
 bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w) {
     return klx_credential_ready(c->credential, w);
 }

@@ -21,6 +21,16 @@ static int read_once(struct klx_kube_access *a, struct klx_error *e) {
     return rc == 0 ? klx_secret_get(a->token, &unused, e) : rc;
 }
 
+static char *own_namespace(void) {
+    struct klx_error unused;
+    struct klx_sv name;
+    struct klx_secret *file = account_file("namespace");
+    int rc = klx_secret_get(file, &name, &unused);
+    char *copy = klx_sv_dup(rc == 0 && name.n > 0 ? name : KLX_SV("default"));
+    klx_secret_free(file);
+    return copy;
+}
+
 int klx_in_cluster_load(struct klx_kube_access **ret, struct klx_error *e) {
     const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
     if (host == NULL || host[0] == '\0' || port == NULL || port[0] == '\0') {
@@ -32,6 +42,7 @@ int klx_in_cluster_load(struct klx_kube_access **ret, struct klx_error *e) {
     bool v6 = strchr(host, ':') != NULL && host[0] != '[';
     a->server = klx_asprintf(v6 ? "https://[%s]:%s" : "https://%s:%s", host, port);
     a->context = klx_strdup("in-cluster");
+    a->namespace = own_namespace();
     a->ca.file = account_file("ca.crt");
     a->token = account_file("token");
     int rc = read_once(a, e);

@@ -301,7 +301,9 @@ static int take_all(const struct klx_config_node *root, const char *file, const 
                    ? klx_config_fail(root, e, "there is no context \"%.*s\"", KLX_SV_FMT(name))
                    : klx_config_fail(root, e, "no current-context: name one with `context:`");
     }
+    struct klx_sv namespace = text_of(klx_config_get(context, "context"), "namespace");
     a->context = klx_sv_dup(name);
+    a->namespace = klx_sv_dup(namespace.n > 0 ? namespace : KLX_SV("default"));
     int rc = referred(root, context, "cluster", "clusters", &cluster, e);
     rc = rc == 0 ? referred(root, context, "user", "users", &user, e) : rc;
     rc = rc == 0 ? take_cluster(cluster, file, a, e) : rc;

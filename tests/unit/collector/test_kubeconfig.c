@@ -64,6 +64,24 @@ static void what_cannot_be_used_is_said(void **state) {
     }
 }
 
+static void the_namespace_is_the_contexts(void **state) {
+    (void)state;
+    static const char *const rows[][2] = { { ", namespace: klaxon", "klaxon" }, { "", "default" } };
+    for (size_t i = 0; i < 2; i++) {
+        struct klx_kube_access *a = NULL;
+        struct klx_error e = { 0 };
+        char *text = klx_asprintf(
+            "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u%s}}]\n"
+            "clusters: [{name: k, cluster: {server: 'https://h'}}]\n"
+            "users: [{name: u, user: {token: t}}]\n",
+            rows[i][0]);
+        assert_int_equal(parse(text, &a, &e), 0);
+        assert_string_equal(a->namespace, rows[i][1]);
+        klx_kube_access_free(a);
+        free(text);
+    }
+}
+
 static void a_plugin_is_understood(void **state) {
     (void)state;
     struct klx_kube_access *a = NULL;
@@ -152,6 +170,7 @@ static void a_pod_finds_its_api_server(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_used_is_said),
+        cmocka_unit_test(the_namespace_is_the_contexts),
         cmocka_unit_test(a_plugin_is_understood),
         cmocka_unit_test(what_a_cluster_says_of_itself_is_taken),
         cmocka_unit_test(a_pod_finds_its_api_server),
