@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
 #include "lib/base/options.h"
+#include "lib/io/kafka_config.h"
 #include "sinks/core/settings.h"
 
 #define COMMAND "klaxon schema"
@@ -239,10 +240,23 @@ static void write_kinds(struct klx_jw *w, bool channel) {
     klx_jw_end_object(w);
 }
 
+/* librdkafka's properties, and one key of ours. */
+static void write_kafka(struct klx_jw *w) {
+    begin_map(w);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "oauth");
+    write_map(w, klx_kafka_oauth_fields, NULL);
+    klx_jw_end_object(w);
+    klx_jw_key(w, "additionalProperties");
+    write_ref(w, "kafkaProperty");
+    klx_jw_end_object(w);
+}
+
 static void in_file(struct klx_jw *w, const char *key) {
     struct klx_sv k = klx_sv(key);
     if (klx_sv_eq(k, KLX_SV("kafka"))) {
-        any_map_of(w, "kafkaProperty");
+        write_kafka(w);
     } else if (klx_sv_eq(k, KLX_SV("topics"))) {
         write_map(w, klx_settings_topics_fields, in_topics);
     } else if (klx_sv_eq(k, KLX_SV("collector"))) {

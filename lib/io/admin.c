@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/io/kafka.h"
+#include "lib/io/kafka_login.h"
 
 #define KNOWN_WITHIN_MS 5000
 #define KNOWN_STEP_MS 10
@@ -77,6 +78,11 @@ int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, stru
         return rc;
     }
     a->timeout_ms = (int)timeout_ms;
+    rc = klx_kafka_login_once(kafka, a->rk, timeout_ms, e);
+    if (rc != 0) {
+        klx_admin_free(a);
+        return klx_fail_in(e, rc, "no token for Kafka at %s", klx_kafka_config_bootstrap(kafka));
+    }
     rd_kafka_resp_err_t err = ask(a);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         char words[KLX_KAFKA_WORDS];

@@ -13,6 +13,7 @@
 #include "lib/io/feed.h"
 #include "lib/io/group.h"
 #include "lib/io/kafka.h"
+#include "lib/io/kafka_login.h"
 #include "lib/io/trouble.h"
 
 #define SERVE_EVERY_MS 500
@@ -23,6 +24,7 @@ struct klx_consumer {
     struct klx_loop *loop;
     struct klx_consumer_callbacks cb;
     rd_kafka_t *rk;
+    struct klx_kafka_login_client *login;
     rd_kafka_topic_partition_list_t *topics;
     rd_kafka_queue_t *read; /* borrowed from `records` */
     struct klx_feed *group, *records, *closing;
@@ -348,6 +350,7 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
         return rc;
     }
     rd_kafka_poll_set_consumer(c->rk);
+    c->login = klx_kafka_login_join(kafka, l, c->rk);
     c->loop = l;
     c->cb = *cb;
     c->topics = rd_kafka_topic_partition_list_new((int)topics_n);
@@ -442,6 +445,7 @@ void klx_consumer_free(struct klx_consumer *c) {
     klx_timer_free(c->timer);
     klx_timer_free(c->check);
     klx_trouble_release(&c->trouble);
+    klx_kafka_login_leave(c->login);
     klx_feed_free(c->closing);
     klx_feed_free(c->records);
     klx_feed_free(c->group);

@@ -13,15 +13,19 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/base/secret.h"
+#include "lib/base/url.h"
+#include "lib/io/kafka_login.h"
 
 #define PROPERTIES_MAX 64
 #define END_MS 300
+#define OAUTH "oauth" /* among the properties, but not librdkafka's */
 
 struct klx_kafka_config {
     struct {
         char *name, *value;
     } items[PROPERTIES_MAX];
     size_t n;
+    struct klx_kafka_login *login; /* NULL: none. Shared by copies */
 };
 
 /* What klaxon decides itself, and why. */
@@ -52,7 +56,12 @@ void klx_kafka_config_free(struct klx_kafka_config *c) {
         explicit_bzero(c->items[i].value, strlen(c->items[i].value));
         free(c->items[i].value);
     }
+    klx_kafka_login_release(c->login);
     free(c);
+}
+
+struct klx_kafka_login *klx_kafka_config_login(const struct klx_kafka_config *c) {
+    return c->login;
 }
 
 struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c) {
@@ -62,6 +71,7 @@ struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c) 
         copy->items[i].value = klx_strdup(c->items[i].value);
     }
     copy->n = c->n;
+    copy->login = klx_kafka_login_keep(c->login);
     return copy;
 }
 
@@ -173,19 +183,78 @@ static void set_member(struct klx_kafka_config *c, const struct klx_config_node 
     }
 }
 
+static bool says(const char *value, const char *word) {
+    return value != NULL && strcasecmp(value, word) == 0;
+}
+
+/* Without TLS anybody on the way could take the token. */
+static bool all_loopback(const char *brokers) {
+    struct klx_sv rest = klx_sv(brokers);
+    while (rest.n > 0) {
+        if (!klx_url_is_loopback(klx_url_host(klx_sv_trim(klx_sv_cut(&rest, ',')), NULL))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* NULL, or what does not fit `oauth`, or lacks it. */
+static const char *misfit_of_login(const struct klx_kafka_config *c, bool has_oauth) {
+    const char *mechanism = klx_kafka_config_get(c, "sasl.mechanism"),
+               *protocol = klx_kafka_config_get(c, "security.protocol");
+    mechanism = mechanism != NULL ? mechanism : klx_kafka_config_get(c, "sasl.mechanisms");
+    bool bearer = says(mechanism, "OAUTHBEARER");
+    if (!has_oauth) {
+        return bearer && !says(klx_kafka_config_get(c, "sasl.oauthbearer.method"), "oidc") &&
+                       !says(klx_kafka_config_get(c, "enable.sasl.oauthbearer.unsecure.jwt"),
+                             "true")
+                   ? "sasl.mechanism OAUTHBEARER needs a token: say in `oauth` where it comes from"
+                   : NULL;
+    }
+    if (!bearer) {
+        return "oauth is of no use without sasl.mechanism: OAUTHBEARER";
+    }
+    if (says(protocol, "sasl_plaintext") && !all_loopback(klx_kafka_config_bootstrap(c))) {
+        return "the token would go to the brokers without TLS: set security.protocol: SASL_SSL";
+    }
+    return says(protocol, "sasl_ssl") || says(protocol, "sasl_plaintext")
+               ? NULL
+               : "oauth is of no use without security.protocol: SASL_SSL";
+}
+
+static size_t bind_login(struct klx_kafka_config *c, const struct klx_config_node *map,
+                         bool anywhere, klx_config_report_fn report, void *arg) {
+    const struct klx_config_node *oauth = klx_config_get(map, OAUTH);
+    const char *misfit = misfit_of_login(c, oauth != NULL);
+    if (misfit != NULL) {
+        struct klx_error e;
+        klx_config_fail(oauth != NULL ? oauth : map, &e, "%s", misfit);
+        report(arg, e.text);
+        return 1;
+    }
+    if (oauth != NULL) {
+        c->login =
+            klx_kafka_login_bind(oauth, klx_kafka_config_bootstrap(c), anywhere, report, arg);
+    }
+    return oauth != NULL && c->login == NULL ? 1 : 0;
+}
+
 static size_t bind_members(struct klx_kafka_config *c, const struct klx_config_node *map,
                            bool anywhere, klx_config_report_fn report, void *arg) {
     size_t refused = 0;
     const struct klx_config_node *n = klx_config_first(map);
     for (; n != NULL; n = klx_config_next(n)) {
         struct klx_error e = { 0 };
+        if (klx_sv_eq(klx_config_key(n), KLX_SV(OAUTH))) {
+            continue; /* it needs the others */
+        }
         set_member(c, n, anywhere, &e);
         if (e.code != 0) {
             report(arg, e.text);
             refused++;
         }
     }
-    return refused;
+    return refused > 0 ? refused : bind_login(c, map, anywhere, report, arg);
 }
 
 size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
@@ -251,6 +320,9 @@ rd_kafka_conf_t *klx_kafka_conf(const struct klx_kafka_config *c) {
     klx_kafka_set(conf, "allow.auto.create.topics", "false");
     for (size_t i = 0; i < c->n; i++) {
         klx_kafka_set(conf, c->items[i].name, c->items[i].value);
+    }
+    if (c->login != NULL) {
+        klx_kafka_login_prepare(conf);
     }
     return conf;
 }

@@ -21,6 +21,9 @@ void klx_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* As klx_kafka_set, unless the user set it. */
 void klx_kafka_set_default(rd_kafka_conf_t *conf, const struct klx_kafka_config *c,
                            const char *name, const char *value);
+struct klx_kafka_login;
+/* Of `oauth`, for lib/io/kafka_login.c; NULL: none. */
+struct klx_kafka_login *klx_kafka_config_login(const struct klx_kafka_config *c);
 /* What the user set, or NULL. */
 const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *name);
 /* Takes conf, whether it succeeds or not. -EINVAL with librdkafka's words. */

@@ -9,6 +9,9 @@
 
 struct klx_kafka_config;
 
+/* The keys of `oauth`. */
+extern const struct klx_config_field *const klx_kafka_oauth_fields;
+
 struct klx_kafka_config *klx_kafka_config_new(void);
 void klx_kafka_config_free(struct klx_kafka_config *c);
 struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c);
@@ -16,8 +19,9 @@ struct klx_kafka_config *klx_kafka_config_dup(const struct klx_kafka_config *c);
    Refused as well: what klaxon decides itself (transactional.id, enable.auto.commit, group.id, callbacks …), with the reason. */
 int klx_kafka_config_set(struct klx_kafka_config *c, struct klx_sv name, struct klx_sv value,
                          struct klx_error *e) KLX_MUST_CHECK;
-/* Sets each member of the `kafka:` map: a value, or {file: /path} or {env: NAME} that holds it, read once. Those that are refused are
-   reported with their place; the result is their number. */
+/* Sets each member of the `kafka:` map: a value, or {file: /path} or {env: NAME} that holds it, read once; and `oauth`, a map of
+   KLX_OAUTH_FIELDS (lib/io/oauth.h), for sasl.mechanism OAUTHBEARER. Those that are refused are reported with their place; the result is
+   their number. */
 size_t klx_kafka_config_bind(struct klx_kafka_config *c, const struct klx_config_node *map,
                              klx_config_report_fn report, void *arg);
 /* The same where the secrets are not: such a property is left out, and no mistake. */

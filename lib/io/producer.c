@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "lib/io/feed.h"
 #include "lib/io/kafka.h"
+#include "lib/io/kafka_login.h"
 
 #define SERVE_EVERY_MS 500
 #define END_MS 1000 /* for the answers to what was purged */
@@ -14,6 +15,7 @@ struct klx_producer {
     struct klx_loop *loop;
     struct klx_kafka_config *kafka;
     rd_kafka_t *rk;
+    struct klx_kafka_login_client *login;
     struct klx_feed *feed;                                     /* answers and errors */
     size_t pending;                                            /* sent without an answer */
     enum { CLIENT_GOOD, CLIENT_BROKEN, CLIENT_PURGED } client; /* renewed when all is answered */
@@ -109,6 +111,7 @@ static int open_client(struct klx_producer *p, struct klx_error *e) {
     int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &p->rk, e);
     if (rc == 0) {
         p->client = CLIENT_GOOD;
+        p->login = klx_kafka_login_join(p->kafka, p->loop, p->rk);
         p->feed = klx_feed_new(p->loop, rd_kafka_queue_get_main(p->rk), SERVE_EVERY_MS, take, p);
     }
     return rc;
@@ -123,7 +126,9 @@ static void renew(struct klx_producer *p) {
     }
     rd_kafka_t *old_rk = p->rk;
     struct klx_feed *old_feed = p->feed;
+    struct klx_kafka_login_client *old_login = p->login;
     if (!p->stopping && p->pending == 0 && open_client(p, NULL) == 0) {
+        klx_kafka_login_leave(old_login);
         klx_feed_free(old_feed);
         klx_kafka_end(p->loop, old_rk);
     }
@@ -239,6 +244,7 @@ void klx_producer_free(struct klx_producer *p) {
         return;
     }
     klx_timer_free(p->deadline);
+    klx_kafka_login_leave(p->login);
     klx_feed_free(p->feed);
     klx_work(p->loop, end_client, on_ended, p);
 }

@@ -9,6 +9,7 @@
 #include "lib/io/consumer.h"
 #include "lib/io/feed.h"
 #include "lib/io/kafka.h"
+#include "lib/io/kafka_login.h"
 #include "lib/io/trouble.h"
 
 #define LOOKUP_MS 5000
@@ -18,6 +19,7 @@ struct klx_reader {
     struct klx_loop *loop;
     struct klx_reader_callbacks cb;
     rd_kafka_t *rk;
+    struct klx_kafka_login_client *login;
     struct klx_feed *feed;   /* errors, and records once the look-up is done */
     struct klx_timer *timer; /* the next try of the look-up */
     struct klx_backoff backoff;
@@ -215,6 +217,7 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
         return rc;
     }
     rd_kafka_poll_set_consumer(r->rk);
+    r->login = klx_kafka_login_join(o->kafka, l, r->rk);
     r->loop = l;
     r->cb = *cb;
     r->start = o->start;
@@ -243,6 +246,7 @@ void klx_reader_free(struct klx_reader *r) {
     }
     klx_timer_free(r->timer);
     klx_trouble_release(&r->trouble);
+    klx_kafka_login_leave(r->login);
     klx_feed_free(r->feed);
     if (r->partitions != NULL) {
         rd_kafka_topic_partition_list_destroy(r->partitions);

@@ -8,6 +8,7 @@
 #include "lib/base/backoff.h"
 #include "lib/base/mem.h"
 #include "lib/io/kafka.h"
+#include "lib/io/kafka_login.h"
 
 #define TIMEOUT_MS 15000
 #define SLICE_MS 500 /* blocking calls are resumable: they are cut so that a stop is seen */
@@ -24,6 +25,7 @@ struct klx_txn {
     struct klx_loop *loop;
     struct klx_txn_callbacks cb;
     rd_kafka_t *rk;
+    struct klx_kafka_login_client *login;
     char **topics;
     size_t topics_n;
     enum state state;
@@ -267,6 +269,7 @@ int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
         free(t);
         return rc;
     }
+    t->login = klx_kafka_login_join(o->kafka, l, t->rk);
     t->loop = l;
     t->cb = *cb;
     t->trouble_said_us = -TROUBLE_EVERY_US;
@@ -322,6 +325,7 @@ void klx_txn_free(struct klx_txn *t) {
     if (t == NULL) {
         return;
     }
+    klx_kafka_login_leave(t->login);
     klx_timer_free(t->retry);
     klx_timer_free(t->stop_timer);
     klx_wakeup_free(t->trouble);

@@ -133,8 +133,8 @@ def schema_keys() -> set[str]:
     return found
 
 
-# The ten topics and the sources are sets: an example need not have them all. A secret's place is one of two.
-OPTIONAL_KEYS = {"env"} | {"kubernetes", "nodes", "scaling", "gitops", "metrics", "deliveries", "retry", "dlq"} | set(
+# The ten topics and the sources are sets: an example need not have them all. A secret's place is one of two, an identity one of three.
+OPTIONAL_KEYS = {"env", "token_url", "federated_token_file", "managed_identity"} | {"kubernetes", "nodes", "scaling", "gitops", "metrics", "deliveries", "retry", "dlq"} | set(
     SCHEMA["definitions"]["cluster"]["properties"]["sources"]["allOf"][0]["properties"])
 
 
@@ -154,6 +154,7 @@ def test_the_pieces_of_the_reference_fit_the_schema() -> None:
 @pytest.mark.parametrize("text", [
     "chanels: {}",
     "kafka: [a]",
+    "kafka: { bootstrap.servers: x, oauth: { scop: x } }",
     "topics: { partitions: many }",
     "topics: { retention: { nodes: soon } }",
     "clusters: [ { sources: { nodes: {} } } ]",
