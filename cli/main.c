@@ -15,7 +15,7 @@ static const struct klx_cli_command commands[] = {
     { "topics", "Create and list the topics", klx_cli_topics },
     { "tail", "Show events as they come, or those of a span of time", klx_cli_tail },
     { "rbac", "Print the rights that the collector needs", klx_cli_rbac },
-    { "schema", "Print the JSON Schema of klaxon.yaml, for editors", klx_cli_schema },
+    { "schema", "Print the schema of klaxon.yaml, of events, or of all topics", klx_cli_schema },
     { "version", "Show the version of klaxon and of its libraries", klx_cli_version },
 };
 

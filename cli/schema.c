@@ -2,16 +2,12 @@
 
 #include <stdio.h>
 
-#include "cli/command.h"
 #include "collector/settings.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
-#include "lib/base/options.h"
 #include "lib/io/kafka_config.h"
 #include "sinks/core/settings.h"
 
-#define COMMAND "klaxon schema"
-#define DOCUMENT_BYTES_MAX (1u << 20)
 #define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|[smhdwy]))+$\"}"
 
 static const struct klx_sink_ops *const sinks[] = {
@@ -310,8 +306,7 @@ static bool closes(char c) {
     return c == '}' || c == ']';
 }
 
-/* Of what klx_jw wrote: no white space outside of strings. */
-static void indent(struct klx_buf *out, struct klx_sv json) {
+void klx_schema_indent(struct klx_buf *out, struct klx_sv json) {
     unsigned depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < json.n; i++) {
@@ -355,35 +350,6 @@ void klx_schema_write(struct klx_buf *out) {
     klx_jw_key(&w, "definitions");
     write_definitions(&w);
     klx_jw_end_object(&w);
-    indent(out, klx_buf_sv(&text));
+    klx_schema_indent(out, klx_buf_sv(&text));
     out->failed = out->failed || text.failed;
-}
-
-struct options {
-    char unused;
-};
-
-static const struct klx_option table[] = { { .name = NULL } };
-
-static const struct klx_command_help help = {
-    .name = COMMAND,
-    .operands = "",
-    .summary = "Print the JSON Schema of klaxon.yaml, for editors.",
-    .examples = "  klaxon schema > klaxon.schema.json\n"
-                "\nIn the first line of klaxon.yaml:\n"
-                "# yaml-language-server: $schema=./klaxon.schema.json\n",
-};
-
-int klx_cli_schema(int argc, char **argv) {
-    struct options o = { 0 };
-    int code = KLX_EXIT_OK;
-    int first = klx_options_parse(argc, argv, &help, table, &o, &code);
-    code = first < 0 ? code : klx_cli_no_operands(COMMAND, argc, argv, first);
-    if (first < 0 || code != KLX_EXIT_OK) {
-        return code;
-    }
-    struct klx_buf out KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&out, DOCUMENT_BYTES_MAX);
-    klx_schema_write(&out);
-    return klx_cli_print(COMMAND, klx_buf_sv(&out), KLX_EXIT_OK);
 }

@@ -10,3 +10,5 @@
 
 /* Appends the document, indented. */
 void klx_schema_write(struct klx_buf *out);
+/* Appends JSON that klx_jw wrote (no white space outside of strings) as people read it. */
+void klx_schema_indent(struct klx_buf *out, struct klx_sv json);

@@ -7,8 +7,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/hash.h"
 #include "lib/base/time.h"
+#include "schema/data.h"
 
-#define HEADERS_MAX 14
+#define HEADERS_MAX 15
 #define AHEAD_US_MAX (60 * KLX_US_PER_S)
 #define ID_PARTS_MAX 8
 
@@ -48,6 +49,12 @@ static void add_incident(struct header_list *l, const struct klx_event *e) {
     }
 }
 
+static void add_data_schema(struct header_list *l, const struct klx_event *e) {
+    char urn[KLX_DATA_URN_BYTES];
+    size_t n = klx_data_urn(e->kind, urn);
+    add(l, KLX_SV("ce_dataschema"), e->data_schema.n > 0 ? e->data_schema : klx_sv_n(urn, n));
+}
+
 static void add_attributes(struct header_list *l, const struct klx_event *e) {
     char time[KLX_TIME_TEXT_BYTES];
     size_t time_n = klx_time_format(e->time_us, KLX_TIME_MICROS, time);
@@ -59,6 +66,7 @@ static void add_attributes(struct header_list *l, const struct klx_event *e) {
     } else {
         add_constant(l, KLX_SV("ce_type"), klx_sv(klx_kind_specs[e->kind].type));
     }
+    add_data_schema(l, e);
     add(l, KLX_SV("ce_subject"), e->subject);
     add(l, KLX_SV("ce_time"), klx_sv_n(time, time_n));
     add_constant(l, KLX_SV("content-type"), KLX_SV("application/json"));
@@ -121,6 +129,7 @@ static int set_attribute(struct klx_event *e, struct klx_sv name, struct klx_sv 
         { KLX_SV("id"), &e->id },
         { KLX_SV("source"), &e->source },
         { KLX_SV("type"), &e->type },
+        { KLX_SV("dataschema"), &e->data_schema },
         { KLX_SV("subject"), &e->subject },
         { KLX_SV("cluster"), &e->cluster },
         { KLX_SV("incident"), &e->incident },

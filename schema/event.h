@@ -10,11 +10,12 @@
  *   incidentseq  1, 2, 3 … within the incident: an older update never overwrites a newer one
  *   resync       "true": seen in a relist, not live
  *   replayid     set by replay
+ * dataschema is "urn:klaxon:<kind>:<version>": the version of the data's schema (schema/data.h).
  *
  * The id is deterministic: the same change seen twice has the same id. `time` is when it happened in the cluster; the record's timestamp
  * is the same instant in ms, but never later than `now` + 1 min and never before 1970, because a broker refuses a future one.
  *
- * Data, for every kind: an object with at least
+ * Data, for every kind (schema/data.h has what else): an object with at least
  *   summary   one sentence for a person
  *   object    {kind, name, namespace?, apiVersion?, uid?, resourceVersion?} what it is about
  *   reason    a CamelCase word
@@ -64,6 +65,7 @@ int klx_severity_parse(struct klx_sv name, enum klx_severity *ret) KLX_MUST_CHEC
 struct klx_event {
     enum klx_kind kind;
     struct klx_sv type; /* decode: as it came; encode: empty means the kind's */
+    struct klx_sv data_schema; /* the same for "urn:klaxon:node.ready:1" (schema/data.h) */
     struct klx_sv id;
     struct klx_sv source;  /* "/clusters/prod-weu/nodes" */
     struct klx_sv subject; /* "Node/aks-1", "kube-system/Pod/ama-metrics-0" */

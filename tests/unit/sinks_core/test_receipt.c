@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "sinks/core/receipt.h"
+#include "tests/unit/support/event_check.h"
 #include "tests/unit/support/sample.h"
 
 #define NOW INT64_C(1773216139000000) /* 2026-03-11T08:02:19 */
@@ -68,8 +69,15 @@ static struct klx_outcome outcome(const char *channel, enum klx_verdict_class cl
                                  .last_us = NOW - 500000 };
 }
 
+static void check(const struct klx_record *r) {
+    struct klx_event event;
+    assert_int_equal(klx_event_decode(&arena, r, &event, NULL), 0);
+    test_check_event(&event);
+}
+
 static void write_record(struct klx_buf *out, const struct klx_record *r) {
     struct klx_jw w;
+    check(r);
     const struct klx_json *value = NULL;
     struct klx_error e = { 0 };
     if (klx_json_parse(&arena, r->value, NULL, &value, &e) != 0) {

@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "tests/unit/support/event_check.h"
 #include "tests/unit/support/support.h"
 
 static char incident_letter(struct transcript *t, struct klx_sv id) {
@@ -26,6 +27,7 @@ static void on_event(struct klx_outbox *o, const struct klx_event *e) {
     const struct klx_json *data = NULL;
     klx_arena_init(&arena, 4096, 1 << 20);
     assert_int_equal(klx_json_parse(&arena, e->data, NULL, &data, NULL), 0);
+    test_check_event(e);
     assert_true(e->id.n == 32 && e->key.n > 0 && e->subject.n > 0 && e->source.n > 0);
     int64_t s = (e->time_us - TRANSCRIPT_BASE_US) / KLX_US_PER_S;
     klx_buf_printf(&t->text, "    %02d:%02d %-8s %-28s", (int)(s / 60), (int)(s % 60),

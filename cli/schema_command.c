@@ -1,0 +1,92 @@
+/* `klaxon schema`: prints what editors and programs need to know of klaxon's files and records. */
+#include <stdio.h>
+
+#include "cli/asyncapi.h"
+#include "cli/command.h"
+#include "cli/event_schema.h"
+#include "cli/schema.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/config.h"
+#include "lib/base/options.h"
+
+#define COMMAND "klaxon schema"
+#define DOCUMENT_BYTES_MAX (4u << 20)
+#define PREFIX "klaxon."
+#define TYPE_PREFIX "io.klaxon."
+
+struct options {
+    char unused;
+};
+
+static const struct klx_option table[] = { { .name = NULL } };
+
+static const struct klx_command_help help = {
+    .name = COMMAND,
+    .operands = "[config|asyncapi|EVENT]",
+    .summary = "Print the JSON Schema of klaxon.yaml or of the data of an event, or the AsyncAPI "
+               "document of all topics.",
+    .examples = "  klaxon schema > klaxon.schema.json\n"
+                "  klaxon schema node.repair.started\n"
+                "  klaxon schema asyncapi > asyncapi.json\n"
+                "\nIn the first line of klaxon.yaml, for editors:\n"
+                "# yaml-language-server: $schema=./klaxon.schema.json\n",
+};
+
+static enum klx_kind kind_of(struct klx_sv name) {
+    size_t k = 0;
+    while (k < KLX_KINDS_N && !klx_sv_eq(name, klx_sv(klx_kind_specs[k].type)) &&
+           !klx_sv_eq(name, klx_sv(klx_kind_short_name((enum klx_kind)k)))) {
+        k++;
+    }
+    return (enum klx_kind)k;
+}
+
+static int refuse(const char *what) {
+    const char *names[KLX_KINDS_N + 2] = { "config", "asyncapi" };
+    struct klx_sv given = klx_sv(what);
+    for (size_t k = 0; k < KLX_KINDS_N; k++) {
+        names[k + 2] = klx_kind_short_name((enum klx_kind)k);
+    }
+    if (klx_sv_starts(given, KLX_SV(TYPE_PREFIX))) {
+        given = klx_sv(what + sizeof(TYPE_PREFIX) - 1);
+    }
+    const char *near = klx_config_nearest(given, names, KLX_COUNT(names));
+    fprintf(stderr, "%s: \"%s\" is neither config nor asyncapi nor a kind of event%s%s%s\n",
+            COMMAND, what, near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
+            near != NULL ? "\"?" : ". docs/events.md has them all.");
+    return KLX_EXIT_USAGE;
+}
+
+static int write_document(struct klx_buf *out, const char *what) {
+    struct klx_sv name = klx_sv(what);
+    enum klx_kind kind = kind_of(name);
+    struct klx_topic_names topics;
+    if (klx_sv_eq(name, KLX_SV("config"))) {
+        klx_schema_write(out);
+    } else if (kind < KLX_KINDS_N) {
+        klx_event_schema_write(out, kind);
+    } else if (klx_sv_eq(name, KLX_SV("asyncapi")) &&
+               klx_topic_names_init(&topics, KLX_SV(PREFIX), NULL) == 0) {
+        klx_asyncapi_write(out, &topics);
+    } else {
+        return refuse(what);
+    }
+    return KLX_EXIT_OK;
+}
+
+int klx_cli_schema(int argc, char **argv) {
+    struct options o = { 0 };
+    int code = KLX_EXIT_OK;
+    int first = klx_options_parse(argc, argv, &help, table, &o, &code);
+    if (first < 0) {
+        return code;
+    }
+    code = first < argc ? klx_cli_no_operands(COMMAND, argc, argv, first + 1) : KLX_EXIT_OK;
+    if (code != KLX_EXIT_OK) {
+        return code;
+    }
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, DOCUMENT_BYTES_MAX);
+    code = write_document(&out, first < argc ? argv[first] : "config");
+    return code == KLX_EXIT_OK ? klx_cli_print(COMMAND, klx_buf_sv(&out), code) : code;
+}
