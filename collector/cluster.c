@@ -4,8 +4,6 @@
 #include <stdlib.h>
 
 #include "collector/detection.h"
-#include "collector/kube/in_cluster.h"
-#include "collector/kube/kubeconfig.h"
 #include "collector/publish.h"
 #include "collector/source_watch.h"
 #include "lib/base/log.h"
@@ -14,7 +12,6 @@
 struct klx_cluster {
     struct klx_cluster_env env;
     const struct klx_cluster_settings *settings;
-    struct klx_kube_client *client;
     struct klx_publisher *publisher;
     struct klx_detection *detection;
     struct klx_source_watch *watches[KLX_WATCHES_MAX];
@@ -23,10 +20,6 @@ struct klx_cluster {
     struct klx_log_lasting kafka_lasting;
     bool started; /* the watches run */
 };
-
-static int64_t now_us(const struct klx_cluster *c) {
-    return c->env.clock->wall_us(c->env.clock);
-}
 
 static bool is_covered(void *arg, struct klx_sv name) {
     return klx_source_covers(arg, name);
@@ -98,25 +91,7 @@ static void on_kafka_trouble(void *arg, const char *what) {
 
 static void on_fatal(void *arg, const char *why) {
     struct klx_cluster *c = arg;
-    c->env.on_fatal(c->env.arg, c->settings->name, why);
-}
-
-static int open_client(struct klx_cluster *c, struct klx_error *e) {
-    struct klx_kube_access *access = NULL;
-    const struct klx_cluster_settings *s = c->settings;
-    int rc = s->in_cluster ? klx_in_cluster_load(&access, e)
-                           : klx_kubeconfig_load(s->kubeconfig, s->context, now_us(c), &access, e);
-    if (rc != 0) {
-        return klx_fail_in(e, rc, "cluster %s", c->settings->name);
-    }
-    if (access->insecure) {
-        klx_log_warn("INSECURE: the kubeconfig says insecure-skip-tls-verify; anybody on the way "
-                     "can read the token and invent events",
-                     KLX_F_STR("cluster", c->settings->name),
-                     KLX_F_STR("context", access->context));
-    }
-    c->client = klx_kube_client_new(c->env.loop, c->env.http, c->env.clock, access);
-    return 0;
+    c->env.on_fatal(c->env.arg, why);
 }
 
 /* A bit for each topic: gaps go to klaxon.kubernetes, whatever is watched. */
@@ -131,7 +106,7 @@ static uint32_t topics_of(const struct klx_cluster_settings *s) {
 static void make_watches(struct klx_cluster *c) {
     const struct klx_cluster_settings *s = c->settings;
     const struct klx_source_watch_env env = { .cluster = s->name,
-                                              .client = c->client,
+                                              .client = c->env.client,
                                               .publisher = c->publisher,
                                               .detection = c->detection,
                                               .clock = c->env.clock,
@@ -152,10 +127,8 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
                                                 on_kafka_trouble,   on_fatal, c };
     c->env = *env;
     c->settings = s;
-    int rc = open_client(c, e);
-    rc = rc == 0 ? klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, topics_of(s),
-                                     s->name, &cb, &c->publisher, e)
-                 : rc;
+    int rc = klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, topics_of(s),
+                               s->name, &cb, &c->publisher, e);
     if (rc != 0) {
         klx_cluster_free(c);
         return rc;
@@ -204,6 +177,5 @@ void klx_cluster_free(struct klx_cluster *c) {
     klx_detection_free(c->detection);
     klx_watch_places_release(&c->places);
     klx_publisher_free(c->publisher);
-    klx_kube_client_free(c->client);
     free(c);
 }

@@ -2,10 +2,11 @@
  * klaxon-collector: one or more clusters → Kafka.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "collector/cluster.h"
+#include "collector/fleet.h"
 #include "klx_version.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -14,6 +15,7 @@
 #include "schema/startup.h"
 
 #define STOP_MS 4000 /* of the five seconds that an ordered stop may take */
+#define WORK_THREADS_MORE 8
 
 static const struct klx_command_help help = {
     .name = "klaxon-collector",
@@ -24,126 +26,123 @@ static const struct klx_command_help help = {
 };
 
 struct process {
-    struct klx_settings settings;
-    struct klx_collector_settings collector;
+    const char *config;
     struct klx_loop *loop;
     struct klx_http *http;
     struct klx_httpd *httpd;
-    struct klx_cluster **clusters;
-    size_t clusters_n, stopped_n;
+    struct klx_fleet *fleet;
     bool stopping, clean;
     int exit_code;
 };
 
-static void on_cluster_stopped(void *arg, bool clean) {
+static void on_stopped(void *arg, bool clean) {
     struct process *p = arg;
-    p->stopped_n++;
-    p->clean = p->clean && clean;
-    if (p->stopped_n == p->clusters_n) {
-        klx_loop_stop(p->loop);
-    }
+    p->clean = clean;
+    klx_loop_stop(p->loop);
 }
 
 static void stop(struct process *p) {
-    if (p->stopping) {
-        return;
+    if (!p->stopping) {
+        p->stopping = true;
+        klx_fleet_stop(p->fleet, STOP_MS, on_stopped, p);
     }
-    p->stopping = true;
-    for (size_t i = 0; i < p->clusters_n; i++) {
-        klx_cluster_stop(p->clusters[i], STOP_MS, on_cluster_stopped, p);
+}
+
+/* A configuration with a mistake changes nothing. */
+static void reload(struct process *p) {
+    struct klx_settings settings;
+    struct klx_collector_settings collector;
+    struct klx_error e = { 0 };
+    int rc = klx_settings_load(p->config, &settings, &e);
+    if (rc == 0) {
+        klx_log_init("collector", settings.log_format, settings.log_level);
+        rc = klx_collector_settings_load(&settings, &collector, &e);
+        if (rc != 0) {
+            klx_settings_release(&settings);
+        }
+    }
+    rc = rc == 0 ? klx_fleet_reload(p->fleet, &settings, &collector, &e) : rc;
+    if (rc != 0) {
+        klx_log_error("the configuration cannot be used, going on with the one before",
+                      KLX_F_STR("why", e.text));
+    } else {
+        klx_log_info("the configuration was read again",
+                     KLX_F_STR("file", klx_settings_path(p->config)));
     }
 }
 
 static void on_signal(void *arg, int signum) {
-    if (signum != SIGHUP) {
+    struct process *p = arg;
+    if (signum == SIGHUP && !p->stopping) {
+        reload(p);
+    } else if (signum != SIGHUP) {
         klx_log_info("stopping");
-        stop(arg);
+        stop(p);
     }
 }
 
-static void on_fatal(void *arg, const char *cluster, const char *why) {
+static void on_stuck(void *arg) {
     struct process *p = arg;
-    klx_log_error("cannot go on, ending; the next start resumes at the last commit",
-                  KLX_F_STR("cluster", cluster), KLX_F_STR("why", why));
+    klx_log_error("Kafka does not answer a commit, ending; the next start resumes at the last one");
     p->exit_code = KLX_EXIT_FAILED;
-    stop(p);
+    p->clean = false;
+    klx_loop_stop(p->loop);
 }
 
 static bool is_ready(void *arg, struct klx_buf *why) {
     const struct process *p = arg;
-    bool ready = !p->stopping;
-    for (size_t i = 0; i < p->clusters_n; i++) {
-        ready = klx_cluster_ready(p->clusters[i], why) && ready;
-    }
-    return ready;
+    return klx_fleet_ready(p->fleet, why);
 }
 
-static int open_clusters(struct process *p, struct klx_error *e) {
-    const struct klx_cluster_env env = {
-        .loop = p->loop,
-        .http = p->http,
-        .clock = klx_clock_real(),
-        .kafka = p->collector.kafka,
-        .topics = &p->settings.topics,
-        .on_fatal = on_fatal,
-        .arg = p,
-    };
-    p->clusters = klx_alloc_n(struct klx_cluster *, p->collector.clusters_n);
-    for (size_t i = 0; i < p->collector.clusters_n; i++) {
-        int rc = klx_cluster_new(&env, &p->collector.clusters[i], &p->clusters[i], e);
-        if (rc != 0) {
-            return rc;
-        }
-        p->clusters_n++;
-    }
-    return 0;
-}
-
-static int open_server(struct process *p, struct klx_error *e) {
-    if (p->collector.listen == NULL) {
+static int open_server(struct process *p, const char *listen, struct klx_error *e) {
+    if (listen == NULL) {
         return 0;
     }
-    int rc = klx_httpd_new(p->loop, p->collector.listen, is_ready, p, &p->httpd, e);
+    int rc = klx_httpd_new(p->loop, listen, is_ready, p, &p->httpd, e);
     if (rc == 0) {
-        klx_log_info("listening: /metrics, /healthz, /readyz",
-                     KLX_F_STR("address", p->collector.listen),
+        klx_log_info("listening: /metrics, /healthz, /readyz", KLX_F_STR("address", listen),
                      KLX_F_INT("port", klx_httpd_port(p->httpd)));
     }
     return rc;
 }
 
+static int open_all(struct process *p, struct klx_settings *s, struct klx_collector_settings *c,
+                    struct klx_error *e) {
+    const struct klx_member_env env = {
+        .loop = p->loop, .http = p->http, .clock = klx_clock_real(), .on_stuck = on_stuck, .arg = p
+    };
+    char *listen = c->listen != NULL ? klx_strdup(c->listen) : NULL;
+    int rc = klx_fleet_new(&env, s, c, &p->fleet, e);
+    rc = rc == 0 ? open_server(p, listen, e) : rc;
+    free(listen);
+    return rc;
+}
+
 static void close_all(struct process *p) {
-    for (size_t i = 0; i < p->clusters_n; i++) {
-        klx_cluster_free(p->clusters[i]);
-    }
-    free(p->clusters);
+    klx_fleet_free(p->fleet);
     klx_httpd_free(p->httpd);
     klx_metrics_reset();
     klx_http_free(p->http);
     klx_loop_on_signal(p->loop, NULL, NULL);
     klx_loop_run(p->loop); /* the last close callbacks */
     klx_loop_free(p->loop);
-    klx_collector_settings_release(&p->collector);
-    klx_settings_release(&p->settings);
 }
 
-static int run(struct process *p) {
+static int run(struct process *p, struct klx_settings *s, struct klx_collector_settings *c) {
     struct klx_error e = { 0 };
-    /* The commit of each cluster, and reading the state or ending a client beside it. */
-    klx_work_threads((unsigned)p->collector.clusters_n + 1);
+    /* The commit of each cluster, and reading the state or ending a client beside it; more clusters may come. */
+    klx_work_threads((unsigned)c->clusters_n + WORK_THREADS_MORE);
     p->loop = klx_loop_new();
     /* Before anything can be seen of the process: whoever then ends it finds it in order. */
     klx_loop_on_signal(p->loop, on_signal, p);
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
-    if (open_clusters(p, &e) != 0 || open_server(p, &e) != 0) {
+    if (open_all(p, s, c, &e) != 0) {
         klx_log_error(e.text);
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
-    for (size_t i = 0; i < p->clusters_n; i++) {
-        klx_cluster_start(p->clusters[i]);
-    }
+    klx_fleet_start(p->fleet);
     klx_loop_run(p->loop);
     if (!p->clean) {
         klx_log_warn("Kafka did not answer in time; the next start ends what is open");
@@ -156,6 +155,7 @@ static int run(struct process *p) {
 
 int main(int argc, char **argv) {
     struct klx_startup startup;
+    struct klx_collector_settings c;
     struct process p = { .clean = true };
     struct klx_error e = { 0 };
     int code = 0;
@@ -163,18 +163,18 @@ int main(int argc, char **argv) {
     if (!klx_startup(argc, argv, &help, "collector", &startup, &code)) {
         return code;
     }
-    p.settings = startup.settings;
-    if (klx_collector_settings_load(&p.settings, &p.collector, &e) != 0) {
+    if (klx_collector_settings_load(&startup.settings, &c, &e) != 0) {
         fprintf(stderr, "%s\n", e.text);
-        klx_settings_release(&p.settings);
+        klx_settings_release(&startup.settings);
         return KLX_EXIT_CONFIG;
     }
     if (startup.check) {
-        printf("%s: %zu cluster%s: good\n", klx_startup_path(&startup), p.collector.clusters_n,
-               p.collector.clusters_n == 1 ? "" : "s");
-        klx_collector_settings_release(&p.collector);
-        klx_settings_release(&p.settings);
+        printf("%s: %zu cluster%s: good\n", klx_startup_path(&startup), c.clusters_n,
+               c.clusters_n == 1 ? "" : "s");
+        klx_collector_settings_release(&c);
+        klx_settings_release(&startup.settings);
         return KLX_EXIT_OK;
     }
-    return run(&p);
+    p.config = startup.config;
+    return run(&p, &startup.settings, &c);
 }

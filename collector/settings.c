@@ -23,6 +23,7 @@ struct cluster {
     char *name, *kubeconfig, *context;
     bool in_cluster;
     int64_t dead_after_ms;
+    const struct klx_config_node *lease;
     const struct klx_config_node *sources, *detectors;
 };
 
@@ -51,6 +52,11 @@ const struct klx_config_field klx_cluster_fields[] = {
       .max = DEAD_AFTER_MAX_MS,
       .help = "a watch that died in silence is noticed at the latest after this; default 5m15s, "
               "with bookmarks 10m15s" },
+    { .key = "lease",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct cluster, lease),
+      .help = "{} or {namespace: klaxon}: of several collectors with this cluster one works, the "
+              "others stand by; left out: there is only one" },
     { .key = "sources",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct cluster, sources),
@@ -60,6 +66,40 @@ const struct klx_config_field klx_cluster_fields[] = {
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct cluster, detectors),
       .help = "what they tell when, for example {autoscaling: {at_max_after: 5m}}" },
+    { .key = NULL },
+};
+
+/* The defaults and the rule between the times are client-go's. */
+const struct klx_config_field klx_lease_fields[] = {
+    { .key = "namespace",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_lease_settings, namespace),
+      .help = "where the Lease is; left out: the context's, or the pod's, or default" },
+    { .key = "name",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_lease_settings, name),
+      .help = "of the Lease; left out: klaxon-collector-<cluster>" },
+    { .key = "duration",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_lease_settings, times.duration_ms),
+      .otherwise = "15s",
+      .min = 2000,
+      .max = 600000,
+      .help = "a leader that died is replaced after this, in whole seconds" },
+    { .key = "renew_deadline",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_lease_settings, times.renew_deadline_ms),
+      .otherwise = "10s",
+      .min = 1000,
+      .max = 600000,
+      .help = "a leader that cannot renew it for so long stands back; less than duration" },
+    { .key = "retry",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_lease_settings, times.retry_ms),
+      .otherwise = "2s",
+      .min = 100,
+      .max = 60000,
+      .help = "between renewals; 1.2 of them are less than renew_deadline" },
     { .key = NULL },
 };
 
@@ -150,6 +190,25 @@ static void add_sources(struct binder *b, struct klx_cluster_settings *c,
     count_watches(b, c, map);
 }
 
+static void bind_lease(struct binder *b, const struct klx_config_node *n,
+                       struct klx_lease_settings *ret) {
+    struct klx_error e;
+    if (klx_config_bind_all(n, klx_lease_fields, ret, take_report, b) > 0) {
+        return;
+    }
+    const struct klx_lease_times *t = &ret->times;
+    ret->wanted = true;
+    if (t->duration_ms <= t->renew_deadline_ms || 5 * t->renew_deadline_ms <= 6 * t->retry_ms) {
+        klx_config_fail(n, &e,
+                        "expected duration > renew_deadline > 1.2 * retry, as in {duration: 15s, "
+                        "renew_deadline: 10s, retry: 2s}");
+        mistake(b, &e);
+    } else if (t->duration_ms % 1000 != 0) {
+        klx_config_fail(klx_config_get(n, "duration"), &e, "expected whole seconds");
+        mistake(b, &e);
+    }
+}
+
 static void add_cluster(struct binder *b, const struct klx_config_node *n) {
     struct klx_collector_settings *s = b->out;
     struct cluster c = { 0 };
@@ -165,6 +224,9 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         .dead_after_ms = c.dead_after_ms,
         .at = n,
     };
+    if (c.lease != NULL) {
+        bind_lease(b, c.lease, &to->lease);
+    }
     klx_detector_settings_bind(c.detectors, &to->detectors, take_report, b);
     if (c.in_cluster && (c.kubeconfig != NULL || c.context != NULL)) {
         struct klx_error e;
@@ -229,6 +291,8 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
         free(c->clusters[i].name);
         free(c->clusters[i].kubeconfig);
         free(c->clusters[i].context);
+        free(c->clusters[i].lease.namespace);
+        free(c->clusters[i].lease.name);
         for (size_t k = 0; k < c->clusters[i].sources_n; k++) {
             klx_source_settings_release(&c->clusters[i].sources[k]);
         }

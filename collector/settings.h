@@ -8,6 +8,7 @@
  *         context: prod-weu           # default: current-context
  *         in_cluster: true            # instead of both: as the pod's service account
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
+ *         lease: { namespace: klaxon } # several collectors, of which one works (kube/lease.h); default: there is no other
  *         sources: { events: {}, hpa: { namespaces: [kube-system] } }         # collector/source_settings.h
  *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
  */
@@ -17,14 +18,23 @@
 #include <stddef.h>
 
 #include "collector/detector_settings.h"
+#include "collector/kube/lease_state.h"
 #include "collector/source_settings.h"
 #include "lib/base/error.h"
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
 
-/* The keys of `collector:` and of an item of `clusters:`. */
+/* The keys of `collector:`, of an item of `clusters:`, and of its `lease:`. */
 extern const struct klx_config_field klx_collector_fields[];
+extern const struct klx_config_field klx_lease_fields[];
 extern const struct klx_config_field klx_cluster_fields[];
+
+struct klx_lease_settings {
+    bool wanted;
+    char *namespace; /* NULL: the context's, or the pod's */
+    char *name;      /* NULL: klaxon-collector-<cluster> */
+    struct klx_lease_times times;
+};
 
 struct klx_cluster_settings {
     char *name; /* [a-z0-9.-], at most 63 */
@@ -32,6 +42,7 @@ struct klx_cluster_settings {
     char *context;
     bool in_cluster;       /* instead of a kubeconfig */
     int64_t dead_after_ms; /* 0: the watch's own */
+    struct klx_lease_settings lease;
     struct klx_source_settings sources[KLX_SOURCES_MAX];
     size_t sources_n;
     struct klx_detector_settings detectors;

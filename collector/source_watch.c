@@ -323,6 +323,8 @@ void klx_source_watch_pause(struct klx_source_watch *w, bool pause) {
 void klx_source_watch_stop(struct klx_source_watch *w) {
     klx_watch_free(w->watch);
     w->watch = NULL;
+    w->connected = false;
+    klx_gauge_set(w->metrics.connected, 0);
     forget_listed(w);
 }
 

@@ -356,6 +356,23 @@ bool klx_config_is_null(const struct klx_config_node *n) {
             klx_sv_eq(n->scalar, KLX_SV("null")));
 }
 
+bool klx_config_equal(const struct klx_config_node *a, const struct klx_config_node *b) {
+    if (a == NULL || b == NULL || a->type != b->type) {
+        return a == b;
+    }
+    if (!klx_sv_eq(klx_config_scalar(a), klx_config_scalar(b)) ||
+        klx_config_is_null(a) != klx_config_is_null(b)) {
+        return false;
+    }
+    const struct klx_config_node *x = klx_config_first(a), *y = klx_config_first(b);
+    while (x != NULL && y != NULL && klx_sv_eq(klx_config_key(x), klx_config_key(y)) &&
+           klx_config_equal(x, y)) {
+        x = klx_config_next(x);
+        y = klx_config_next(y);
+    }
+    return x == NULL && y == NULL;
+}
+
 static int parse_bytes(struct klx_sv text, int64_t *ret) {
     static const struct {
         const char *suffix;

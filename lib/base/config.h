@@ -42,6 +42,8 @@ struct klx_sv klx_config_key(const struct klx_config_node *n);    /* of a member
 struct klx_sv klx_config_scalar(const struct klx_config_node *n); /* empty unless a scalar */
 /* Nothing, or null or ~ without quotes. */
 bool klx_config_is_null(const struct klx_config_node *n);
+/* The same types, keys, texts and order. NULL is equal to NULL alone. */
+bool klx_config_equal(const struct klx_config_node *a, const struct klx_config_node *b);
 const char *klx_config_file(const struct klx_config_node *n);
 unsigned klx_config_line(const struct klx_config_node *n); /* of the key, of a member of a map */
 

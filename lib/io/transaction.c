@@ -231,7 +231,7 @@ static void on_job_done(void *arg) {
         klx_timer_start(t->retry, klx_backoff_next(&t->backoff, klx_clock_real()));
     }
     if (t->on_stopped != NULL) {
-        stopped(t, t->outcome == OUT_DONE);
+        stopped(t, t->outcome != OUT_RETRY);
     }
 }
 
@@ -305,7 +305,7 @@ void klx_txn_commit(struct klx_txn *t, const struct klx_record *records, size_t 
 static void stop_idle(void *arg) {
     struct klx_txn *t = arg;
     if (t->on_stopped != NULL && !t->working) {
-        stopped(t, t->state == STATE_IDLE || t->state == STATE_NEW);
+        stopped(t, t->state == STATE_IDLE || t->state == STATE_NEW || t->state == STATE_DEAD);
     }
 }
 
