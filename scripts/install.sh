@@ -45,6 +45,11 @@ install_kafka() {
     step "Kafka (the first time: a minute)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache kafka || exit 1
 }
 
+# Independent readers of records and documents, by npm.
+install_readers() {
+    step "readers of npm (the first time: 20 s)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache readers || exit 1
+}
+
 install_servers() {
     if ! go_is_new_enough && [ ! -x "$venv/bin/go" ]; then
         say "Missing: Go 1.26 or later"

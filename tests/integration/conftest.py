@@ -17,6 +17,8 @@ from cluster.process import die_with_parent, free_port  # noqa: E402
 
 from stage import Keys, Slack, Smtp  # noqa: E402
 
+from event_schema import assert_as_described  # noqa: E402
+
 TOPICS = ["kubernetes", "nodes", "state"]
 
 
@@ -111,3 +113,4 @@ def collector(binaries: Path, tmp_path: Path, kafka: Kafka, api: ApiServer, requ
     yield made
     made.kill()
     print(made.log.read_text() if made.log.exists() else "no log")
+    assert_as_described(kafka, made.prefix)

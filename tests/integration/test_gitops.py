@@ -8,6 +8,7 @@ import requests
 from cluster import ApiServer, Kafka, read_committed
 from cluster.argocd import Application, installed
 from conftest import Collector
+from event_schema import assert_as_described
 
 OLD, NEW = "1" * 40, "2" * 40
 DEPLOYMENT = {"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "checkout"}
@@ -60,6 +61,7 @@ def test_applications_from_the_crd_on(binaries: Path, tmp_path: Path, kafka: Kaf
     finally:
         collector.kill()
     check(records)
+    assert_as_described(kafka, collector.prefix)
 
 
 def deploy_and_drift(collector: Collector, kafka: Kafka, client) -> list:

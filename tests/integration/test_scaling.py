@@ -12,6 +12,7 @@ from cluster import ApiServer, Kafka, read_committed
 from cluster.client import MERGE, KubeClient
 from cluster.objects import now
 from conftest import Collector
+from event_schema import assert_as_described
 
 
 def wait_for(kafka: Kafka, topic: str, wanted, seconds: float = 30):
@@ -37,6 +38,7 @@ def scaling(binaries: Path, tmp_path: Path, kafka: Kafka, api: ApiServer, reques
     yield made
     made.kill()
     print(made.log.read_text() if made.log.exists() else "no log")
+    assert_as_described(kafka, made.prefix)
 
 
 def wait_until_watching(kafka: Kafka, collector: Collector) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cluster import Kafka, read_committed
 from cluster.process import wait_until
 from conftest import Collector
+from event_schema import assert_as_described
 from stage import Kube, Scenario
 
 LOST, BACK = "warning node.notready open", "info node.ready resolved"
@@ -43,6 +44,7 @@ def test_a_scenario_is_told_as_one_incident(name: str, binaries: Path, tmp_path:
                     for r in told] == STORIES[name]
             assert len({r.header("ce_incident") for r in told} - {None}) == 1
             assert collector.stop() == 0
+            assert_as_described(kafka, collector.prefix)
         finally:
             collector.kill()
             print(collector.log.read_text())

@@ -18,6 +18,7 @@ from cluster import Kafka, Record, read_committed
 from cluster.objects import involved, new_event, node as make_node
 from cluster.process import wait_until
 from conftest import Collector
+from event_schema import assert_as_described
 from stage import Keys, Kube, Proxy, Scenario
 
 GAP = "io.klaxon.watch.gap"
@@ -109,6 +110,8 @@ def world_of(kube: Kube, binaries: Path, directory: Path, kafka: Kafka, request:
             yield made
             if made.collector is not None and made.collector.process is not None:
                 assert made.collector.stop() == 0
+            if made.collector is not None:
+                assert_as_described(kafka, made.collector.prefix)
         finally:
             if made.collector is not None:
                 made.collector.kill()
