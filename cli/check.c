@@ -51,6 +51,12 @@ static void mistake(struct check *c, const struct klx_config_node *at,
     report(c, e.text);
 }
 
+static void warn(struct check *c, const struct klx_config_node *at, const char *words) {
+    struct klx_error e;
+    klx_config_fail(at, &e, "%s", words);
+    klx_findings_add(&c->findings, true, e.text);
+}
+
 /* Properties that name files: librdkafka's own words about them are OpenSSL's. */
 static size_t check_kafka_files(struct check *c) {
     size_t wrong = 0;
@@ -80,6 +86,9 @@ static void check_kafka(struct check *c) {
     if (refused == 0 && !c->o->no_environment && check_kafka_files(c) == 0 &&
         klx_kafka_config_check(kafka, &e) != 0) {
         mistake(c, c->settings.kafka, &e);
+    }
+    if (klx_kafka_config_doubt(kafka) != NULL) {
+        warn(c, c->settings.kafka, klx_kafka_config_doubt(kafka));
     }
     klx_kafka_config_free(kafka);
 }
@@ -114,12 +123,6 @@ static void check_access(struct check *c, const struct klx_cluster_settings *clu
         mistake(c, named != NULL ? named : cluster->at, &why);
     }
     klx_kube_access_free(access);
-}
-
-static void warn(struct check *c, const struct klx_config_node *at, const char *words) {
-    struct klx_error e;
-    klx_config_fail(at, &e, "%s", words);
-    klx_findings_add(&c->findings, true, e.text);
 }
 
 /* Events about Nodes lie in `default`: a selection easily loses them, and with them what auto-repair does. */

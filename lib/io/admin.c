@@ -19,20 +19,10 @@ struct klx_admin {
     int timeout_ms;
     rd_kafka_event_t *described; /* holds the values of the last describe */
     bool all_down;
-    bool refused; /* the credentials */
-    char why[256];
+    bool refused;             /* the credentials */
+    rd_kafka_resp_err_t last; /* what a broker's connection ended with, in librdkafka's words */
+    char why[KLX_KAFKA_WORDS];
 };
-
-/* "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)": the part between. */
-static void keep_why(struct klx_admin *a, const char *reason) {
-    struct klx_sv text = klx_sv(reason);
-    size_t colon = klx_sv_find_sv(text, KLX_SV(": "));
-    if (colon < text.n) {
-        text = klx_sv_n(text.p + colon + 2, text.n - colon - 2);
-    }
-    text = klx_sv_n(text.p, klx_sv_find_sv(text, KLX_SV(" (after ")));
-    snprintf(a->why, sizeof(a->why), "%.*s", KLX_SV_FMT(text));
-}
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
     struct klx_admin *a = opaque;
@@ -42,7 +32,8 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) 
         return; /* the reason is that of the one before */
     }
     a->refused = a->refused || err == RD_KAFKA_RESP_ERR__AUTHENTICATION;
-    keep_why(a, reason);
+    a->last = klx_kafka_sort((rd_kafka_resp_err_t)err, reason, true);
+    snprintf(a->why, sizeof(a->why), "%s", reason);
 }
 
 /* Until a broker answers, all are known to be away, or the time is over. */
@@ -66,6 +57,17 @@ static rd_kafka_resp_err_t ask(struct klx_admin *a) {
     return err;
 }
 
+static int fail_to_connect(struct klx_admin *a, rd_kafka_resp_err_t err, struct klx_error *e) {
+    char words[KLX_KAFKA_WORDS], reason[KLX_KAFKA_WORDS];
+    if (a->refused || a->last == RD_KAFKA_RESP_ERR__SSL) {
+        klx_kafka_words(a->rk, a->last, a->why, words, sizeof(words));
+        return klx_fail(e, a->refused ? -EACCES : -EHOSTUNREACH, "%s", words);
+    }
+    klx_kafka_words(a->rk, err, NULL, words, sizeof(words));
+    klx_kafka_reason(a->why, reason, sizeof(reason));
+    return klx_fail(e, -EHOSTUNREACH, "%s%s%s", words, reason[0] != '\0' ? ": " : "", reason);
+}
+
 int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
                   struct klx_error *e) {
     struct klx_admin *a = klx_alloc(struct klx_admin);
@@ -81,14 +83,12 @@ int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, stru
     rc = klx_kafka_login_once(kafka, a->rk, timeout_ms, e);
     if (rc != 0) {
         klx_admin_free(a);
+        rc = rc == -EACCES ? rc : -EHOSTUNREACH;
         return klx_fail_in(e, rc, "no token for Kafka at %s", klx_kafka_config_bootstrap(kafka));
     }
     rd_kafka_resp_err_t err = ask(a);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        char words[KLX_KAFKA_WORDS];
-        klx_kafka_words(a->rk, err, NULL, words, sizeof(words));
-        rc = klx_fail(e, a->refused ? -EACCES : -EHOSTUNREACH, "%s%s%s", words,
-                      a->why[0] != '\0' ? ": " : "", a->why);
+        rc = fail_to_connect(a, err, e);
         klx_admin_free(a);
         return rc;
     }

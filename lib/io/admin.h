@@ -28,7 +28,7 @@ struct klx_admin_topic {
 };
 
 /* -EHOSTUNREACH with the brokers' names and why: none can be reached, which is known at once when all refuse, or none answers in time.
-   -EACCES: the credentials are not accepted. */
+   -EACCES: the credentials are not accepted, or there is no token. */
 int klx_admin_new(const struct klx_kafka_config *kafka, int64_t timeout_ms, struct klx_admin **ret,
                   struct klx_error *e) KLX_MUST_CHECK;
 void klx_admin_free(struct klx_admin *a);

@@ -233,7 +233,9 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 /* What concerns no partition: connections, credentials. As the other callbacks inside rd_kafka_consumer_poll. */
 static void on_client_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
     (void)rk;
-    on_error(opaque, (rd_kafka_resp_err_t)err, NULL, reason);
+    struct klx_consumer *c = opaque;
+    bool never_had = c->owned == NULL; /* later, a broker that goes away looks the same */
+    on_error(c, klx_kafka_sort((rd_kafka_resp_err_t)err, reason, never_had), NULL, reason);
 }
 
 static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,

@@ -198,12 +198,15 @@ static bool all_loopback(const char *brokers) {
     return true;
 }
 
+static const char *mechanism_of(const struct klx_kafka_config *c) {
+    const char *mechanism = klx_kafka_config_get(c, "sasl.mechanism");
+    return mechanism != NULL ? mechanism : klx_kafka_config_get(c, "sasl.mechanisms");
+}
+
 /* NULL, or what does not fit `oauth`, or lacks it. */
 static const char *misfit_of_login(const struct klx_kafka_config *c, bool has_oauth) {
-    const char *mechanism = klx_kafka_config_get(c, "sasl.mechanism"),
-               *protocol = klx_kafka_config_get(c, "security.protocol");
-    mechanism = mechanism != NULL ? mechanism : klx_kafka_config_get(c, "sasl.mechanisms");
-    bool bearer = says(mechanism, "OAUTHBEARER");
+    const char *protocol = klx_kafka_config_get(c, "security.protocol");
+    bool bearer = says(mechanism_of(c), "OAUTHBEARER");
     if (!has_oauth) {
         return bearer && !says(klx_kafka_config_get(c, "sasl.oauthbearer.method"), "oidc") &&
                        !says(klx_kafka_config_get(c, "enable.sasl.oauthbearer.unsecure.jwt"),
@@ -285,6 +288,10 @@ const char *klx_kafka_config_get(const struct klx_kafka_config *c, const char *n
         }
     }
     return NULL;
+}
+
+const char *klx_kafka_config_doubt(const struct klx_kafka_config *c) {
+    return klx_kafka_scram_trouble(mechanism_of(c));
 }
 
 const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c) {
@@ -389,86 +396,6 @@ void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
     sem_init(&e->destroyed, 0, 0);
     atomic_init(&e->holders, 2);
     klx_work(l, wait_until_destroyed, on_waited, e);
-}
-
-static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {
-    size_t size = n;
-    if (rd_kafka_conf_get(rd_kafka_conf(rk), "bootstrap.servers", out, &size) != RD_KAFKA_CONF_OK) {
-        snprintf(out, n, "the brokers");
-    }
-}
-
-void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
-                     size_t n) {
-    char brokers[128];
-    bootstrap_of(rk, brokers, sizeof(brokers));
-    switch (err) {
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-        snprintf(out, n, "Kafka at %s does not answer", brokers);
-        return;
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-        snprintf(out, n, "Kafka at %s does not accept the credentials", brokers);
-        return;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        snprintf(out, n, "the topic %s does not exist on %s: run `klaxon topics apply`",
-                 detail != NULL ? detail : "", brokers);
-        return;
-    default:
-        snprintf(out, n, "Kafka at %s: %s", brokers,
-                 detail != NULL ? detail : rd_kafka_err2str(err));
-    }
-}
-
-void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
-                           size_t n) {
-    char detail[KLX_KAFKA_WORDS];
-    bool missing =
-        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-    snprintf(detail, sizeof(detail), "topic %s: %s", topic, rd_kafka_err2str(err));
-    klx_kafka_words(rk, err, missing ? topic : detail, out, n);
-}
-
-bool klx_kafka_passes(rd_kafka_resp_err_t err) {
-    return err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-           err == RD_KAFKA_RESP_ERR__RESOLVE;
-}
-
-int klx_kafka_errno(rd_kafka_resp_err_t err) {
-    switch (err) {
-    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-        return -EAGAIN;
-    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
-        return -EEXIST;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return -ENOENT;
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        return -EACCES;
-    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
-    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
-        return -EOPNOTSUPP;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-        return -EMSGSIZE;
-    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-        return -ETIMEDOUT;
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        return -EHOSTUNREACH;
-    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
-    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-        return -ECANCELED;
-    default:
-        return -EIO;
-    }
 }
 
 rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,

@@ -35,9 +35,17 @@ void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk);
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);
+/* "sasl_ssl://127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)": the part
+   between. */
+void klx_kafka_reason(const char *text, char *out, size_t n);
+/* klx_kafka_config_doubt of a mechanism. */
+const char *klx_kafka_scram_trouble(const char *mechanism);
 /* As klx_kafka_words, for an error that concerns a topic. */
 void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
                            size_t n);
+/* librdkafka says "transport" of some failures of TLS: the error, or __SSL when `reason` is about that; for a client that has never been
+   connected, also of a broker that ends the connection at once. */
+rd_kafka_resp_err_t klx_kafka_sort(rd_kafka_resp_err_t err, const char *reason, bool never_had);
 /* One broker of several went away, or closed an idle connection: librdkafka goes on, and that all are down is an error of its own. */
 bool klx_kafka_passes(rd_kafka_resp_err_t err);
 /* The negative errno of an error that concerns one record, topic or request. */

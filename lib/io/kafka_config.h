@@ -30,5 +30,7 @@ size_t klx_kafka_config_bind_anywhere(struct klx_kafka_config *c, const struct k
 /* What only shows when a client is made of all the properties: a CA file that is not there, a mechanism without its user … Connects to
    nothing. -EINVAL with librdkafka's words. */
 int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) KLX_MUST_CHECK;
+/* Why SCRAM may not work with this machine's librdkafka, or NULL. (its issue 4895: it repeats its nonce; brokers before 4.0 tolerate that) */
+const char *klx_kafka_config_doubt(const struct klx_kafka_config *c);
 /* "host:9092,…", "" when not set. */
 const char *klx_kafka_config_bootstrap(const struct klx_kafka_config *c);

@@ -145,8 +145,10 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
 static void on_client_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
     struct klx_reader *r = opaque;
     char words[KLX_KAFKA_WORDS];
-    if (!klx_kafka_passes((rd_kafka_resp_err_t)err)) {
-        klx_kafka_words(rk, (rd_kafka_resp_err_t)err, reason, words, sizeof(words));
+    rd_kafka_resp_err_t sorted =
+        klx_kafka_sort((rd_kafka_resp_err_t)err, reason, r->at_end == NULL);
+    if (!klx_kafka_passes(sorted)) {
+        klx_kafka_words(rk, sorted, reason, words, sizeof(words));
         klx_trouble_add(&r->trouble, words);
     }
 }

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "lib/base/backoff.h"
@@ -42,6 +43,7 @@ struct klx_txn {
     enum outcome outcome;
     int64_t ended_us; /* of the last job */
     char words[KLX_KAFKA_WORDS];
+    char cause[KLX_KAFKA_WORDS]; /* why the brokers cannot be had, when they said it */
     atomic_bool stopping;
     atomic_uint delivered;
     void (*on_stopped)(void *arg, bool clean);
@@ -61,10 +63,28 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg) 
     }
 }
 
+/* What concerns the connections: credentials, certificates. Runs on the worker as well. */
+static void on_client_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) {
+    struct klx_txn *t = opaque;
+    rd_kafka_resp_err_t sorted = klx_kafka_sort((rd_kafka_resp_err_t)err, reason, !t->initialized);
+    if (sorted == RD_KAFKA_RESP_ERR__AUTHENTICATION || sorted == RD_KAFKA_RESP_ERR__SSL) {
+        klx_kafka_words(rk, sorted, reason, t->cause, sizeof(t->cause));
+    }
+}
+
+/* Who does not answer may have said why to the connection. */
+static void explain(struct klx_txn *t, rd_kafka_resp_err_t err, const char *detail) {
+    rd_kafka_poll(t->rk, 0);
+    if (t->cause[0] != '\0' && klx_kafka_passes(err)) {
+        memcpy(t->words, t->cause, sizeof(t->words));
+    } else {
+        klx_kafka_words(t->rk, err, detail, t->words, sizeof(t->words));
+    }
+}
+
 static enum outcome judge(struct klx_txn *t, rd_kafka_error_t *error, bool *ret_abort) {
     if (t->words[0] == '\0' || rd_kafka_error_is_fatal(error)) {
-        klx_kafka_words(t->rk, rd_kafka_error_code(error), rd_kafka_error_string(error), t->words,
-                        sizeof(t->words));
+        explain(t, rd_kafka_error_code(error), rd_kafka_error_string(error));
     }
     *ret_abort = rd_kafka_error_txn_requires_abort(error) != 0;
     bool fatal = rd_kafka_error_is_fatal(error) != 0 ||
@@ -105,7 +125,7 @@ static enum outcome ask_for_topics(struct klx_txn *t) {
         }
         rd_kafka_topic_destroy(topic);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            klx_kafka_words(t->rk, err, t->topics[i], t->words, sizeof(t->words));
+            explain(t, err, t->topics[i]);
             return OUT_RETRY;
         }
     }
@@ -181,7 +201,7 @@ static enum outcome write_batch(struct klx_txn *t) {
 
 static void run_job(void *arg) {
     struct klx_txn *t = arg;
-    t->words[0] = '\0';
+    t->words[0] = t->cause[0] = '\0';
     t->outcome = t->initialized ? write_batch(t) : initialize(t);
     t->ended_us = klx_clock_real()->mono_us(klx_clock_real());
 }
@@ -263,6 +283,7 @@ int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
         conf, "partitioner",
         "murmur2_random"); /* a key is on the partition where Java's clients look for it */
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_client_error);
     rd_kafka_conf_set_opaque(conf, t);
     int rc = klx_kafka_new(RD_KAFKA_PRODUCER, conf, &t->rk, e);
     if (rc != 0) {

@@ -52,8 +52,10 @@ class ClassArchive:
 class Node:
     """One Kafka process with its data."""
 
-    def __init__(self, directory: Path, node_id: int, port: int, controller_port: int, overrides: dict[str, str]):
+    def __init__(self, directory: Path, node_id: int, port: int, controller_port: int, overrides: dict[str, str],
+                 jvm: tuple[str, ...] = ()):
         self.dir = directory
+        self._jvm = jvm
         self.id = node_id
         self.port = port
         self.dir.mkdir(parents=True)
@@ -67,7 +69,7 @@ class Node:
                            self.dir / "server.log", {"LC_ALL": "C"})
 
     def _java(self, *flags: str) -> list[str | Path]:
-        return ["java", *JVM_FLAGS, *flags, "-cp", f"{self._jars}/*"]
+        return ["java", *JVM_FLAGS, *self._jvm, *flags, "-cp", f"{self._jars}/*"]
 
     def _format(self) -> None:
         done = subprocess.run(
@@ -114,21 +116,39 @@ def _three_nodes() -> dict[str, str]:
     }
 
 
+def _more_listeners(port: int, controller: int, ports: dict[str, int], protocols: dict[str, str]) -> dict[str, str]:
+    if not ports:
+        return {}
+    named = [f"PLAINTEXT://127.0.0.1:{port}", *(f"{name}://127.0.0.1:{at}" for name, at in ports.items())]
+    return {
+        "listeners": ",".join([*named, f"CONTROLLER://127.0.0.1:{controller}"]),
+        "advertised.listeners": ",".join(named),
+        "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{n}:{p}" for n, p in protocols.items())]),
+    }
+
+
 class Kafka:
     """A cluster of one or three nodes on free loopback ports.
 
+    `listeners` are more of them, beside the plain one: a name and the protocol it speaks, {"TLS": "SSL"}; `bootstrap_of("TLS")` is where.
+    Their settings are named `listener.name.tls.…` (kafka_security.py). `jvm` are more flags of Java.
     pause, resume, kill and restart take a node's number (1, 2, 3) or, without one, mean all of them.
     """
 
-    def __init__(self, directory: Path | str, nodes: int = 1, settings: dict[str, str] | None = None):
+    def __init__(self, directory: Path | str, nodes: int = 1, settings: dict[str, str] | None = None,
+                 listeners: dict[str, str] | None = None, jvm: tuple[str, ...] = ()):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         ports = [(free_port(), free_port()) for _ in range(nodes)]
         voters = ",".join(f"{i}@127.0.0.1:{controller}" for i, (_, controller) in enumerate(ports, 1))
         overrides = {"controller.quorum.voters": voters} | (_three_nodes() if nodes > 1 else {}) | (settings or {})
-        self.nodes = [Node(self.dir / f"node-{i}", i, port, controller, overrides)
-                      for i, (port, controller) in enumerate(ports, 1)]
+        self._listeners = [{name: free_port() for name in listeners or {}} for _ in ports]
+        self.nodes = [Node(self.dir / f"node-{i}", i, port, controller, overrides | _more_listeners(port, controller, more, listeners or {}), jvm)
+                      for i, ((port, controller), more) in enumerate(zip(ports, self._listeners), 1)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
+
+    def bootstrap_of(self, listener: str) -> str:
+        return ",".join(f"127.0.0.1:{ports[listener]}" for ports in self._listeners)
 
     def __enter__(self) -> "Kafka":
         try:

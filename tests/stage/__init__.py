@@ -1,5 +1,7 @@
 """The scripted outside world: servers that behave as the real ones do, and misbehave by command. README.md says how to use it."""
 
+from .entra import Entra, federated_token
+from .jwt import SigningKey
 from .keys import Keys
 from .kube import Kube
 from .life import Life
@@ -10,4 +12,4 @@ from .mail import Mail
 from .proxy import Proxy
 from .world import Stage
 
-__all__ = ["Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "Slack", "SlackMessage", "Smtp", "Stage"]
+__all__ = ["Entra", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "federated_token"]
