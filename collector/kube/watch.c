@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "collector/kube/frame.h"
+#include "collector/kube/pulse.h"
 #include "collector/kube/watch_state.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
@@ -16,8 +17,10 @@
 #define PAGE_OBJECTS 500
 #define PAGE_BYTES_MAX (64u << 20)
 #define PAGE_TREE_BYTES_MAX (512u << 20)
-#define SHORT_REQUEST_MS 60000  /* a list's page, and the head of a stream */
-#define GRACE_MS 15000          /* for the server's own end of a stream to arrive */
+#define SHORT_REQUEST_MS 60000 /* a list's page, and the head of a stream */
+#define PROBE_MS 15000         /* asks for one object */
+#define LATE_MS 1000   /* a timer that fires so late: the process did not run, and has not read */
+#define GRACE_MS 15000 /* for the server's own end of a stream to arrive */
 #define MARK_BEFORE_END_MS 1000 /* at least: what was written before the mark has arrived by then */
 #define DETAIL_BYTES 300
 #define STATUS_BYTES_MAX 16384 /* of an answer that is not 200 */
@@ -37,6 +40,8 @@ struct klx_watch {
     struct klx_http_call *call;
     struct klx_credential_waiter credentials; /* the next step begins when they are there */
     uint64_t sent_with;                       /* the credentials of `call` */
+    struct klx_pulse pulse;
+    struct klx_timer *pulse_timer;
     struct klx_timer *mark_timer;
     struct klx_http_call *mark_call; /* asks for the server's version while a stream is quiet */
     struct klx_credential_waiter mark_credentials;
@@ -108,6 +113,7 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     cancel(&w->mark_call);
     klx_credential_forget(&w->mark_credentials);
     klx_timer_stop(w->mark_timer);
+    klx_timer_stop(w->pulse_timer);
     w->mark.text[0] = '\0';
     klx_buf_reset(&w->held);
     w->failed = true;
@@ -309,20 +315,26 @@ static int64_t short_ms(const struct klx_watch *w) {
     return dead_ms < SHORT_REQUEST_MS ? dead_ms : SHORT_REQUEST_MS;
 }
 
+/* A probe is sent when a connection is in doubt, and another one that stood idle meanwhile is too: it takes a new one. */
 static void ask_for_list(struct klx_watch *w) {
     struct klx_buf query;
+    bool probe = w->next == KLX_WATCH_PROBE;
     klx_buf_init(&query, QUERY_BYTES_MAX);
-    klx_buf_printf(&query, "limit=%u", w->next == KLX_WATCH_PROBE ? 1 : w->page_objects);
+    klx_buf_printf(&query, "limit=%u", probe ? 1 : w->page_objects);
     if (w->continue_token[0] != '\0') {
         add_query(&query, "continue", klx_sv(w->continue_token));
-    } else if (w->next == KLX_WATCH_LIST) {
+    } else if (!probe) {
         w->last_key[0] = '\0';
         w->unordered = false;
         w->cb.on_list(w->cb.arg, true, w->state.list.origin);
     }
-    struct klx_http_request r = { .on_done = on_short_done,
-                                  .deadline_ms = short_ms(w),
-                                  .body_bytes_max = PAGE_BYTES_MAX };
+    int64_t deadline_ms = short_ms(w);
+    struct klx_http_request r = {
+        .on_done = on_short_done,
+        .deadline_ms = probe && deadline_ms > PROBE_MS ? PROBE_MS : deadline_ms,
+        .body_bytes_max = PAGE_BYTES_MAX,
+        .own_connection = probe,
+    };
     get(w, &query, &r);
 }
 
@@ -384,8 +396,33 @@ static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
                                        .retry_after_ms = seconds >= 0 ? seconds * 1000 : -1 });
 }
 
+/* Frames do not touch the timer: it looks for itself, when it fires, whether something has come. */
+static void watch_pulse(struct klx_watch *w) {
+    int64_t due_us = klx_pulse_due_us(&w->pulse);
+    if (due_us != INT64_MAX && !klx_timer_active(w->pulse_timer)) {
+        klx_timer_start(w->pulse_timer, (due_us - w->clock->mono_us(w->clock)) / KLX_US_PER_MS + 1);
+    }
+}
+
+static void on_pulse_timer(void *arg) {
+    struct klx_watch *w = arg;
+    int64_t now_us = w->clock->mono_us(w->clock), due_us = klx_pulse_due_us(&w->pulse);
+    if (w->paused || now_us - due_us > LATE_MS * KLX_US_PER_MS) {
+        klx_pulse_excuse(&w->pulse, now_us);
+    } else if (now_us >= due_us) {
+        klx_pulse_lost(&w->pulse);
+        broken(w, "the watch went silent: three bookmarks are missing");
+        return;
+    }
+    watch_pulse(w);
+}
+
 static void progress(struct klx_watch *w, struct klx_sv rv, bool bookmark) {
     w->whole_since_us = w->clock->wall_us(w->clock);
+    if (bookmark) {
+        klx_pulse_frame(&w->pulse, true, w->clock->mono_us(w->clock));
+        watch_pulse(w);
+    }
     w->mark.text[0] = '\0';
     say(w, NULL, 0);
     input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = rv });
@@ -446,6 +483,8 @@ static void on_stream_status(void *arg, int status, int64_t retry_after_ms) {
     if (status == 200) {
         w->cb.on_connected(w->cb.arg, true);
         klx_timer_start(w->timer, w->stream_ms);
+        klx_pulse_begin(&w->pulse, w->clock->mono_us(w->clock));
+        watch_pulse(w);
         if (!w->o.bookmarks && w->timeout_ms >= 4 * MARK_BEFORE_END_MS) {
             klx_timer_start(w->mark_timer, w->timeout_ms * 3 / 4);
         }
@@ -462,6 +501,7 @@ static void on_stream_body(void *arg, struct klx_sv chunk) {
         klx_buf_add(&w->held, chunk.p, chunk.n < room ? chunk.n : room);
         return;
     }
+    klx_pulse_frame(&w->pulse, false, w->clock->mono_us(w->clock)); /* a part of one, at least */
     if (w->paused) {
         klx_buf_add_sv(&w->held, chunk);
         return;
@@ -577,6 +617,7 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
     }
     w->timer = klx_timer_new(klx_kube_client_loop(client), on_timer, w);
     w->mark_timer = klx_timer_new(klx_kube_client_loop(client), ask_for_mark, w);
+    w->pulse_timer = klx_timer_new(klx_kube_client_loop(client), on_pulse_timer, w);
     klx_framer_init(&w->framer);
     klx_buf_init(&w->held, KLX_FRAME_BYTES_MAX + (1u << 20));
     klx_arena_init(&w->frame_arena, 65536, 8 * KLX_FRAME_BYTES_MAX);
@@ -602,6 +643,7 @@ void klx_watch_resume(struct klx_watch *w) {
         return;
     }
     w->paused = false;
+    klx_pulse_excuse(&w->pulse, w->clock->mono_us(w->clock));
     if (w->waits) {
         w->waits = false;
         klx_timer_start(w->timer, 0);
@@ -617,6 +659,12 @@ void klx_watch_resume(struct klx_watch *w) {
     }
 }
 
+void klx_watch_give_up(struct klx_watch *w, const char *why) {
+    if (w->call != NULL && !w->paused && w->next == KLX_WATCH_STREAM && w->status == 200) {
+        broken(w, why);
+    }
+}
+
 void klx_watch_free(struct klx_watch *w) {
     if (w == NULL) {
         return;
@@ -627,6 +675,7 @@ void klx_watch_free(struct klx_watch *w) {
     klx_credential_forget(&w->mark_credentials);
     klx_timer_free(w->timer);
     klx_timer_free(w->mark_timer);
+    klx_timer_free(w->pulse_timer);
     klx_framer_release(&w->framer);
     klx_buf_release(&w->held);
     klx_arena_release(&w->frame_arena);

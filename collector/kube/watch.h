@@ -58,7 +58,7 @@ struct klx_watch_options {
     int64_t checkpoint_us; /* wall time of `resume`, for a gap's bounds; KLX_TIME_NONE: unknown */
     const struct klx_list_place *list; /* a list was under way; copied. NULL: none */
     /* A connection that has died in silence is noticed at the latest after this; the server is asked to end each stream a little sooner.
-       0: 5 min, or 10 with bookmarks. */
+       0: 5 min, or 10 with bookmarks. Where bookmarks come, three missing ones are enough (pulse.h). */
     int64_t dead_after_ms;
 };
 
@@ -69,5 +69,8 @@ void klx_watch_start(struct klx_watch *w);
 /* Back-pressure: the socket is not read. May be called from on_object. */
 void klx_watch_pause(struct klx_watch *w);
 void klx_watch_resume(struct klx_watch *w);
+/* Its owner knows that the connection is dead: another one resumes at the same place. `why`: a literal, for on_trouble. Not from inside of a
+   callback. Nothing happens unless a stream runs and is read. */
+void klx_watch_give_up(struct klx_watch *w, const char *why);
 /* No callback comes any more. */
 void klx_watch_free(struct klx_watch *w);
