@@ -15,6 +15,7 @@
 #include "collector/watch_places.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "lib/base/options.h"
 #include "lib/io/httpd.h"
 #include "sinks/core/settings.h"
@@ -104,6 +105,24 @@ static void check_address(struct check *c, const struct klx_config_node *map) {
     }
 }
 
+/* `own`: where klaxon's own objects are; NULL: not known here. */
+static void warn_of_blind_canary(struct check *c, const struct klx_cluster_settings *cluster,
+                                 const char *own) {
+    const struct klx_canary_settings *canary = &cluster->canary;
+    const char *namespace = canary->namespace != NULL ? canary->namespace : own;
+    if (namespace == NULL ||
+        !klx_canary_is_blind(canary, cluster->sources, cluster->sources_n, namespace)) {
+        return;
+    }
+    char *words = klx_asprintf(
+        "there is no canary in the namespace %s: %s. A watch that died in silence is noticed by "
+        "`dead_after` only; `canary: { namespace: … }` or `canary: false` settles it",
+        namespace, klx_canary_obstacle(canary, cluster->sources, cluster->sources_n, namespace));
+    const struct klx_config_node *set = klx_config_get(cluster->at, "canary");
+    warn(c, set != NULL ? set : cluster->at, words);
+    free(words);
+}
+
 static void check_access(struct check *c, const struct klx_cluster_settings *cluster) {
     struct klx_kube_access *access = NULL;
     struct klx_error e = { 0 };
@@ -122,6 +141,7 @@ static void check_access(struct check *c, const struct klx_cluster_settings *clu
         klx_fail(&why, e.code, "%s", e.text + skip);
         mistake(c, named != NULL ? named : cluster->at, &why);
     }
+    warn_of_blind_canary(c, cluster, access != NULL ? access->namespace : NULL);
     klx_kube_access_free(access);
 }
 
@@ -147,8 +167,13 @@ static void check_collector(struct check *c, struct klx_collector_settings *ret)
             warn_of_lost_node_events(c, &ret->clusters[i]);
         }
     }
-    for (size_t i = 0; i < ret->clusters_n && !c->o->no_environment; i++) {
-        if (klx_config_type(ret->clusters[i].at) == KLX_CONFIG_MAP) {
+    for (size_t i = 0; i < ret->clusters_n; i++) {
+        if (klx_config_type(ret->clusters[i].at) != KLX_CONFIG_MAP) {
+            continue;
+        }
+        if (c->o->no_environment) {
+            warn_of_blind_canary(c, &ret->clusters[i], NULL);
+        } else {
             check_access(c, &ret->clusters[i]);
         }
     }

@@ -1,10 +1,14 @@
 #include "cli/rbac.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "collector/kube/kubeconfig.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "lib/base/options.h"
 
 #define COMMAND "klaxon rbac"
@@ -56,11 +60,23 @@ static void add_resources(const struct klx_cluster_settings *c, struct klx_sv na
     }
 }
 
-typedef void (*rule_fn)(void *arg, struct klx_sv namespace, struct klx_sv group,
-                        struct klx_sv resources);
+/* Where the canary is; empty: there is none. */
+static struct klx_sv canary_namespace(const struct klx_rbac *r) {
+    const struct klx_cluster_settings *c = r->cluster;
+    const char *name = c->canary.namespace != NULL ? c->canary.namespace : r->own_namespace;
+    bool none = klx_canary_obstacle(&c->canary, c->sources, c->sources_n, name) != NULL;
+    return klx_sv(none ? NULL : name);
+}
 
-static void each_rule(const struct klx_cluster_settings *c, struct klx_sv namespace, rule_fn fn,
-                      void *arg) {
+struct rule {
+    struct klx_sv group, resources;
+    const char *verbs;
+};
+
+typedef void (*rule_fn)(void *arg, struct klx_sv namespace, const struct rule *rule);
+
+static void each_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn fn, void *arg) {
+    const struct klx_cluster_settings *c = r->cluster;
     for (size_t i = 0; i < c->sources_n; i++) {
         struct klx_buf resources KLX_CLEANUP(klx_buf_release);
         klx_buf_init(&resources, RESOURCES_BYTES_MAX);
@@ -68,39 +84,50 @@ static void each_rule(const struct klx_cluster_settings *c, struct klx_sv namesp
             add_resources(c, namespace, i, &resources);
         }
         if (resources.len > 0) {
-            fn(arg, namespace, resource_of(c->sources[i].ops).group, klx_buf_sv(&resources));
+            const struct rule rule = { resource_of(c->sources[i].ops).group, klx_buf_sv(&resources),
+                                       "list, watch" };
+            fn(arg, namespace, &rule);
         }
+    }
+    if (namespace.n > 0 && klx_sv_eq(canary_namespace(r), namespace)) {
+        const struct rule rule = { klx_sv(NULL), KLX_SV("events"), "create, patch" };
+        fn(arg, namespace, &rule);
     }
 }
 
 typedef void (*scope_fn)(void *arg, struct klx_sv namespace);
 
-/* The whole cluster, where a source needs it, then each namespace once. */
-static void each_scope(const struct klx_cluster_settings *c, scope_fn fn, void *arg) {
-    bool everywhere = false;
-    for (size_t i = 0; i < c->sources_n; i++) {
-        everywhere = everywhere || is_in(&c->sources[i], klx_sv(NULL));
+static bool any_is_in(const struct klx_cluster_settings *c, size_t n, struct klx_sv namespace) {
+    for (size_t i = 0; i < n; i++) {
+        if (is_in(&c->sources[i], namespace)) {
+            return true;
+        }
     }
-    if (everywhere) {
+    return false;
+}
+
+/* The whole cluster, where a source needs it, then each namespace once. */
+static void each_scope(const struct klx_rbac *r, scope_fn fn, void *arg) {
+    const struct klx_cluster_settings *c = r->cluster;
+    struct klx_sv canary = canary_namespace(r);
+    if (any_is_in(c, c->sources_n, klx_sv(NULL))) {
         fn(arg, klx_sv(NULL));
     }
     for (size_t i = 0; i < c->sources_n; i++) {
         for (size_t k = 0; k < c->sources[i].namespaces.n; k++) {
             struct klx_sv namespace = c->sources[i].namespaces.items[k];
-            size_t first = 0;
-            while (!is_in(&c->sources[first], namespace)) {
-                first++;
-            }
-            if (first == i) {
+            if (!any_is_in(c, i, namespace)) {
                 fn(arg, namespace);
             }
         }
     }
+    if (canary.n > 0 && !any_is_in(c, c->sources_n, canary)) {
+        fn(arg, canary);
+    }
 }
 
 struct yaml {
-    const struct klx_cluster_settings *cluster;
-    const struct klx_rbac_account *account;
+    const struct klx_rbac *rbac;
     struct klx_buf *out;
 };
 
@@ -108,68 +135,65 @@ struct yaml {
 static void begin_object(const struct yaml *y, const char *kind, struct klx_sv namespace) {
     klx_buf_printf(y->out, "---\napiVersion: %s\nkind: %s\nmetadata:\n  name: \"%s\"\n",
                    strcmp(kind, "ServiceAccount") == 0 ? "v1" : GROUP "/v1", kind,
-                   y->account->name);
+                   y->rbac->account.name);
     if (namespace.n > 0) {
         klx_buf_printf(y->out, "  namespace: \"%.*s\"\n", KLX_SV_FMT(namespace));
     }
 }
 
-static void write_rule(void *arg, struct klx_sv namespace, struct klx_sv group,
-                       struct klx_sv resources) {
+static void write_rule(void *arg, struct klx_sv namespace, const struct rule *rule) {
     (void)namespace;
-    klx_buf_printf(arg,
-                   "  - apiGroups: [\"%.*s\"]\n    resources: [%.*s]\n    verbs: [list, watch]\n",
-                   KLX_SV_FMT(group), KLX_SV_FMT(resources));
+    klx_buf_printf(arg, "  - apiGroups: [\"%.*s\"]\n    resources: [%.*s]\n    verbs: [%s]\n",
+                   KLX_SV_FMT(rule->group), KLX_SV_FMT(rule->resources), rule->verbs);
 }
 
 static void write_role(void *arg, struct klx_sv namespace) {
     const struct yaml *y = arg;
+    const struct klx_rbac_account *account = &y->rbac->account;
     const char *kind = namespace.n > 0 ? "Role" : "ClusterRole";
     begin_object(y, kind, namespace);
     klx_buf_add_str(y->out, "rules:\n");
-    each_rule(y->cluster, namespace, write_rule, y->out);
+    each_rule(y->rbac, namespace, write_rule, y->out);
     begin_object(y, namespace.n > 0 ? "RoleBinding" : "ClusterRoleBinding", namespace);
     klx_buf_printf(y->out,
                    "roleRef:\n  apiGroup: " GROUP "\n  kind: %s\n  name: \"%s\"\n"
                    "subjects:\n  - kind: ServiceAccount\n    name: \"%s\"\n    namespace: \"%s\"\n",
-                   kind, y->account->name, y->account->name, y->account->namespace);
+                   kind, account->name, account->name, account->namespace);
 }
 
-void klx_rbac_yaml(const struct klx_cluster_settings *c, const struct klx_rbac_account *account,
-                   struct klx_buf *out) {
-    struct yaml y = { c, account, out };
+void klx_rbac_yaml(const struct klx_rbac *r, struct klx_buf *out) {
+    struct yaml y = { r, out };
     klx_buf_printf(out, "# What klaxon-collector needs in cluster %s: `" COMMAND " -o yaml`.\n",
-                   c->name);
-    begin_object(&y, "ServiceAccount", klx_sv(account->namespace));
-    each_scope(c, write_role, &y);
+                   r->cluster->name);
+    begin_object(&y, "ServiceAccount", klx_sv(r->account.namespace));
+    each_scope(r, write_role, &y);
 }
 
 const char *const klx_rbac_heads[KLX_RBAC_COLUMNS] = { "CLUSTER", "NAMESPACE", "API GROUP",
                                                        "RESOURCES", "VERBS" };
 
 struct rows {
-    const struct klx_cluster_settings *cluster;
+    const struct klx_rbac *rbac;
     struct klx_table *table;
 };
 
-static void add_row(void *arg, struct klx_sv namespace, struct klx_sv group,
-                    struct klx_sv resources) {
+static void add_row(void *arg, struct klx_sv namespace, const struct rule *rule) {
     const struct rows *r = arg;
-    klx_table_add(r->table, klx_sv(r->cluster->name));
+    klx_table_add(r->table, klx_sv(r->rbac->cluster->name));
     klx_table_add(r->table, namespace.n > 0 ? namespace : KLX_SV("<all>"));
-    klx_table_add(r->table, group.n > 0 ? group : KLX_SV("<core>"));
-    klx_table_add(r->table, resources);
-    klx_table_add(r->table, KLX_SV("list, watch"));
+    klx_table_add(r->table, rule->group.n > 0 ? rule->group : KLX_SV("<core>"));
+    klx_table_add(r->table, rule->resources);
+    klx_table_add(r->table, klx_sv(rule->verbs));
 }
 
 static void add_rows(void *arg, struct klx_sv namespace) {
     const struct rows *r = arg;
-    each_rule(r->cluster, namespace, add_row, arg);
+    each_rule(r->rbac, namespace, add_row, arg);
 }
 
-void klx_rbac_rows(const struct klx_cluster_settings *c, struct klx_table *table) {
-    struct rows r = { c, table };
-    each_scope(c, add_rows, &r);
+void klx_rbac_rows(const struct klx_rbac *r, struct klx_table *table) {
+    struct rows rows = { r, table };
+    each_scope(r, add_rows, &rows);
 }
 
 struct options {
@@ -230,6 +254,34 @@ static size_t count_chosen(const struct options *o, const struct klx_collector_s
     return 0;
 }
 
+/* Where klaxon's own objects are. A pod's namespace is the ServiceAccount's; a kubeconfig that cannot be read here has none. */
+static char *own_namespace(const struct options *o, const struct klx_cluster_settings *c) {
+    struct klx_kube_access *access = NULL;
+    struct klx_error e = { 0 };
+    struct klx_clock *clock = klx_clock_real();
+    if (c->in_cluster) {
+        return klx_strdup(o->account.namespace);
+    }
+    bool known =
+        klx_kubeconfig_load(c->kubeconfig, c->context, clock->wall_us(clock), &access, &e) == 0;
+    char *copy = klx_strdup(known ? access->namespace : "default");
+    klx_kube_access_free(access);
+    return copy;
+}
+
+/* `yaml` NULL: rows. */
+static void print_cluster(const struct options *o, const struct klx_cluster_settings *c,
+                          struct klx_buf *yaml, struct klx_table *rows) {
+    char *namespace = own_namespace(o, c);
+    const struct klx_rbac r = { c, o->account, namespace };
+    if (yaml != NULL) {
+        klx_rbac_yaml(&r, yaml);
+    } else {
+        klx_rbac_rows(&r, rows);
+    }
+    free(namespace);
+}
+
 static int print(const struct options *o, const struct klx_collector_settings *s) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     struct klx_table table;
@@ -240,10 +292,8 @@ static int print(const struct options *o, const struct klx_collector_settings *s
     }
     klx_table_init(&table, klx_rbac_heads, KLX_RBAC_COLUMNS);
     for (size_t i = 0; i < s->clusters_n; i++) {
-        if (is_chosen(o, &s->clusters[i]) && yaml) {
-            klx_rbac_yaml(&s->clusters[i], &o->account, &out);
-        } else if (is_chosen(o, &s->clusters[i])) {
-            klx_rbac_rows(&s->clusters[i], &table);
+        if (is_chosen(o, &s->clusters[i])) {
+            print_cluster(o, &s->clusters[i], yaml ? &out : NULL, &table);
         }
     }
     if (!yaml) {

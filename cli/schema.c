@@ -192,7 +192,21 @@ static void write_detectors(struct klx_jw *w) {
     klx_jw_end_object(w);
 }
 
+static void write_canary(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    klx_jw_raw(w, KLX_SV("{\"type\":\"boolean\"}"));
+    write_map(w, klx_canary_fields, NULL);
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+}
+
 static void in_cluster(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("canary"))) {
+        write_canary(w);
+        return;
+    }
     if (klx_sv_eq(klx_sv(key), KLX_SV("sources"))) {
         write_sources(w);
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("lease"))) {

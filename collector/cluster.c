@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "collector/canary.h"
 #include "collector/detection.h"
 #include "collector/publish.h"
 #include "collector/source_watch.h"
@@ -16,6 +17,9 @@ struct klx_cluster {
     struct klx_detection *detection;
     struct klx_source_watch *watches[KLX_WATCHES_MAX];
     size_t watches_n;
+    struct klx_canary *canary;
+    const char *no_canary; /* why there is none */
+    struct klx_source_watch *canary_watch;
     struct klx_watch_places places; /* from reading the state until the watches start */
     struct klx_log_lasting kafka_lasting;
     bool started; /* the watches run */
@@ -120,6 +124,40 @@ static void make_watches(struct klx_cluster *c) {
     }
 }
 
+static void on_canary_missing(void *arg) {
+    struct klx_cluster *c = arg;
+    klx_source_watch_give_up(c->canary_watch, "the watch is dead: its canary has not come back");
+}
+
+/* The prefix of the topics and the Kafka: two installations may watch the same cluster under the same name. */
+static void make_canary(struct klx_cluster *c) {
+    const struct klx_cluster_settings *s = c->settings;
+    const char *namespace = s->canary.namespace != NULL ? s->canary.namespace
+                                                        : klx_kube_client_namespace(c->env.client);
+    c->no_canary = klx_canary_obstacle(&s->canary, s->sources, s->sources_n, namespace);
+    if (c->no_canary != NULL) {
+        return;
+    }
+    char *identity = klx_asprintf("%s %s", klx_kafka_config_bootstrap(c->env.kafka),
+                                  c->env.topics->name[KLX_TOPIC_STATE]);
+    const struct klx_canary_env env = { .cluster = s->name,
+                                        .identity = identity,
+                                        .namespace = namespace,
+                                        .every_ms = s->canary.every_ms,
+                                        .client = c->env.client,
+                                        .clock = c->env.clock,
+                                        .on_dead = on_canary_missing,
+                                        .arg = c };
+    c->canary = klx_canary_new(&env);
+    free(identity);
+    for (size_t i = 0; i < c->watches_n && c->canary_watch == NULL; i++) {
+        if (klx_source_watch_shows(c->watches[i], &klx_source_events, namespace)) {
+            c->canary_watch = c->watches[i];
+            klx_source_watch_set_canary(c->canary_watch, c->canary);
+        }
+    }
+}
+
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) {
     struct klx_cluster *c = klx_alloc(struct klx_cluster);
@@ -136,6 +174,7 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     c->detection =
         klx_detection_new(env->loop, env->clock, c->publisher, klx_sv(s->name), &s->detectors);
     make_watches(c);
+    make_canary(c);
     *ret = c;
     return 0;
 }
@@ -155,6 +194,10 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
                                     : "waits for Kafka");
         ready = ready && connected;
     }
+    if (c->canary != NULL) {
+        return klx_canary_describe(c->canary, why) && ready;
+    }
+    klx_buf_printf(why, "canary %s: off: %s\n", c->settings->name, c->no_canary);
     return ready;
 }
 
@@ -163,6 +206,7 @@ void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_stop(c->watches[i]);
     }
+    klx_canary_stop(c->canary);
     klx_detection_stop(c->detection);
     klx_publisher_stop(c->publisher, wait_ms, on_stopped, arg);
 }
@@ -174,6 +218,7 @@ void klx_cluster_free(struct klx_cluster *c) {
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_free(c->watches[i]);
     }
+    klx_canary_free(c->canary);
     klx_detection_free(c->detection);
     klx_watch_places_release(&c->places);
     klx_publisher_free(c->publisher);

@@ -23,7 +23,7 @@ struct cluster {
     char *name, *kubeconfig, *context;
     bool in_cluster;
     int64_t dead_after_ms;
-    const struct klx_config_node *lease;
+    const struct klx_config_node *lease, *canary;
     const struct klx_config_node *sources, *detectors;
 };
 
@@ -57,6 +57,11 @@ const struct klx_config_field klx_cluster_fields[] = {
       .offset = offsetof(struct cluster, lease),
       .help = "{} or {namespace: klaxon}: of several collectors with this cluster one works, the "
               "others stand by; left out: there is only one" },
+    { .key = "canary",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct cluster, canary),
+      .help = "an Event that klaxon writes and must see again, so that a watch that died in "
+              "silence is noticed early; false: none" },
     { .key = "sources",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct cluster, sources),
@@ -228,6 +233,7 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         bind_lease(b, c.lease, &to->lease);
     }
     klx_detector_settings_bind(c.detectors, &to->detectors, take_report, b);
+    klx_canary_settings_bind(c.canary, &to->canary, take_report, b);
     if (c.in_cluster && (c.kubeconfig != NULL || c.context != NULL)) {
         struct klx_error e;
         klx_config_fail(klx_config_get(n, "in_cluster"), &e,
@@ -297,6 +303,7 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
             klx_source_settings_release(&c->clusters[i].sources[k]);
         }
         klx_detector_settings_release(&c->clusters[i].detectors);
+        klx_canary_settings_release(&c->clusters[i].canary);
     }
     free(c->clusters);
     free(c->listen);

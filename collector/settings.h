@@ -9,6 +9,7 @@
  *         in_cluster: true            # instead of both: as the pod's service account
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         lease: { namespace: klaxon } # several collectors, of which one works (kube/lease.h); default: there is no other
+ *         canary: { every: 30s }      # default: every 60 s; false: none (collector/canary_settings.h)
  *         sources: { events: {}, hpa: { namespaces: [kube-system] } }         # collector/source_settings.h
  *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
  */
@@ -17,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collector/canary_settings.h"
 #include "collector/detector_settings.h"
 #include "collector/kube/lease_state.h"
 #include "collector/source_settings.h"
@@ -46,6 +48,7 @@ struct klx_cluster_settings {
     struct klx_source_settings sources[KLX_SOURCES_MAX];
     size_t sources_n;
     struct klx_detector_settings detectors;
+    struct klx_canary_settings canary;
     const struct klx_config_node *at; /* where it stands, for messages */
 };
 

@@ -48,7 +48,7 @@ const struct klx_config_field *klx_source_fields(const struct klx_source_ops *op
 }
 
 /* A label of DNS, as the API server wants a namespace. */
-static bool is_namespace(struct klx_sv s) {
+bool klx_source_is_namespace(struct klx_sv s) {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         bool edge = i == 0 || i + 1 == s.n;
@@ -99,7 +99,7 @@ static void check_namespaces(const struct binder *b, const char *key,
         while (!klx_sv_eq(names->items[same], names->items[i])) {
             same++;
         }
-        if (!is_namespace(names->items[i])) {
+        if (!klx_source_is_namespace(names->items[i])) {
             klx_config_fail(item(list, i), &e,
                             "expected the name of a namespace (no patterns), found \"%.*s\"",
                             KLX_SV_FMT(names->items[i]));

@@ -38,6 +38,8 @@ bool klx_source_settings_bind(const struct klx_config_node *n, struct klx_source
                               klx_config_report_fn report, void *arg) KLX_MUST_CHECK;
 void klx_source_settings_release(struct klx_source_settings *s);
 
+/* Whether it can be the name of one. */
+bool klx_source_is_namespace(struct klx_sv s);
 /* How many watches it makes, and the namespace of each of them: empty for the whole cluster. */
 size_t klx_source_watches(const struct klx_source_settings *s);
 struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i);

@@ -31,6 +31,8 @@ struct klx_source_watch {
     struct klx_watch_place at; /* where it begins */
     struct klx_watch *watch;
     struct listed *listed;
+    struct klx_canary *canary; /* NULL: it shows none */
+    bool showed_canary;        /* and nothing else since the last checkpoint */
     bool connected;
     bool troubled; /* said, and not yet over */
     struct {
@@ -43,6 +45,15 @@ static int64_t now_us(const struct klx_source_watch *w) {
     return w->env.clock->wall_us(w->env.clock);
 }
 
+/* It moves the place to resume, and is no reason for a transaction of its own. */
+static void on_canary(struct klx_source_watch *w, enum klx_origin origin,
+                      const struct klx_json *object) {
+    if (origin == KLX_ORIGIN_LIVE && w->canary != NULL) {
+        klx_canary_seen(w->canary, object);
+    }
+    w->showed_canary = true;
+}
+
 static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
                       const struct klx_json *object) {
     struct klx_source_watch *w = arg;
@@ -51,6 +62,10 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
                                  .origin = origin,
                                  .cluster = klx_sv(w->env.cluster),
                                  .object = object };
+    if (w->ops == &klx_source_events && klx_canary_is_one(object)) {
+        on_canary(w, origin, object);
+        return;
+    }
     klx_counter_add(w->metrics.objects, 1);
     int rc = w->ops->observe(object, &o);
     if (rc == -ENOENT) {
@@ -77,9 +92,14 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
 
 static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookmark) {
     struct klx_source_watch *w = arg;
-    klx_publisher_checkpoint(w->env.publisher, w->slot, w->key, resource_version, bookmark);
+    bool lazy = bookmark || w->showed_canary;
+    w->showed_canary = false;
+    if (w->canary != NULL) {
+        klx_canary_heard(w->canary);
+    }
+    klx_publisher_checkpoint(w->env.publisher, w->slot, w->key, resource_version, lazy);
     klx_publisher_end_turn(w->env.publisher);
-    if (!bookmark) {
+    if (!lazy) {
         klx_detection_look_soon(w->env.detection);
     }
 }
@@ -146,6 +166,7 @@ static bool is_listed(void *arg, struct klx_sv name) {
 static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct klx_source_watch *w = arg;
     klx_counter_add(w->metrics.relists, begins);
+    w->showed_canary = false; /* the end of a list is worth a transaction */
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
         klx_detection_relisted(w->env.detection, w->ops->observed, is_listed, w);
     }
@@ -209,6 +230,9 @@ static void on_connected(void *arg, bool connected) {
     klx_counter_add(w->metrics.disconnects, w->connected && !connected);
     klx_gauge_set(w->metrics.connected, connected);
     w->connected = connected;
+    if (w->canary != NULL) {
+        klx_canary_connected(w->canary, connected);
+    }
     if (connected && w->troubled) {
         w->troubled = false;
         klx_log_info("the watch is connected again", KLX_F_STR("cluster", w->env.cluster),
@@ -312,7 +336,25 @@ bool klx_source_watch_is_connected(const struct klx_source_watch *w) {
     return w->connected;
 }
 
+void klx_source_watch_set_canary(struct klx_source_watch *w, struct klx_canary *canary) {
+    w->canary = canary;
+}
+
+bool klx_source_watch_shows(const struct klx_source_watch *w, const struct klx_source_ops *ops,
+                            const char *namespace) {
+    return w->ops == ops && (w->namespace.n == 0 || klx_sv_eq(w->namespace, klx_sv(namespace)));
+}
+
+void klx_source_watch_give_up(struct klx_source_watch *w, const char *why) {
+    if (w->watch != NULL) {
+        klx_watch_give_up(w->watch, why);
+    }
+}
+
 void klx_source_watch_pause(struct klx_source_watch *w, bool pause) {
+    if (w->canary != NULL) {
+        klx_canary_paused(w->canary, pause);
+    }
     if (w->watch != NULL && pause) {
         klx_watch_pause(w->watch);
     } else if (w->watch != NULL) {

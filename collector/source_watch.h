@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "collector/canary.h"
 #include "collector/detection.h"
 #include "collector/kube/client.h"
 #include "collector/publish.h"
@@ -29,6 +30,13 @@ struct klx_source_watch *klx_source_watch_new(const struct klx_source_watch_env 
 /* Decides where it begins; when that is another place than what is stored, it is written, in the turn of the caller. */
 void klx_source_watch_place(struct klx_source_watch *w, const struct klx_watch_places *places);
 void klx_source_watch_start(struct klx_source_watch *w);
+/* The canary that this watch shows; before the start. */
+void klx_source_watch_set_canary(struct klx_source_watch *w, struct klx_canary *canary);
+/* Whether what is in this namespace comes on it. */
+bool klx_source_watch_shows(const struct klx_source_watch *w, const struct klx_source_ops *ops,
+                            const char *namespace);
+/* klx_watch_give_up */
+void klx_source_watch_give_up(struct klx_source_watch *w, const char *why);
 /* "hpa@kube-system" */
 const char *klx_source_watch_of(const struct klx_source_watch *w);
 bool klx_source_watch_is_connected(const struct klx_source_watch *w);

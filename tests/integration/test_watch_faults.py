@@ -33,10 +33,10 @@ class World:
         self.versions: list[tuple[str, str]] = []  # what must be on the topic
         self.collector: Collector | None = None
 
-    def begin(self, settings: str = "", kubeconfig: Path | None = None, watching: bool = True) -> Collector:
-        """Starts the collector, and waits until it watches."""
+    def begin(self, settings: str = "", kubeconfig: Path | None = None, watching: bool = True, canary: str = "false") -> Collector:
+        """Starts the collector, and waits until it watches. Without a canary, whose Event would be one more, unless one is asked for."""
         path = kubeconfig or self.kube.write_kubeconfig(self.dir / "kubeconfig")
-        self.collector = Collector(self.binaries, self.dir, self.kafka, path, self.name, settings)
+        self.collector = Collector(self.binaries, self.dir, self.kafka, path, self.name, f"{settings} canary: {canary},")
         self.collector.topics(self.kafka)
         self.collector.start()
         if watching:
@@ -276,6 +276,44 @@ def test_half_open_is_found_by_the_deadline(world: World) -> None:
     world.check()
     assert time.monotonic() - started < 10
     assert world.wait_log("the watch went silent")["level"] == "warn"
+
+
+def test_three_missing_bookmarks_are_a_death(world: World) -> None:
+    """Where nothing else is written: a watch of nodes, whose bookmarks come every second here."""
+    world.kube.bookmark_every = 1
+    world.kube.put(make_node("aks-1"))
+    world.begin()
+    wait_until("bookmarks", lambda: metric(world, "klaxon_transactions_total") >= 1)
+    time.sleep(2.5)  # two of them: the period is measured
+    started = time.monotonic()
+    world.kube.stream("silent", "nodes")
+    asked = world.kube.wait_asked("watch", "nodes", 2, timeout=10)
+    assert time.monotonic() - started < 6 and len(world.kube.asked("list", "nodes")) == 2  # the first list, and the probe
+    assert asked[-1].query["resourceVersion"]
+    assert world.wait_log("the watch went silent: three bookmarks are missing")["source"] == "nodes"
+    world.check()
+    assert not world.gaps("nodes")
+
+
+@pytest.mark.parametrize("code", [403, 500, 429])
+def test_a_canary_that_is_refused_ends_no_watch(world: World, code: int) -> None:
+    world.kube.fault(verb="patch", resource="events", status=code, times=0)
+    world.begin(canary="{ every: 1s }")
+    said = world.wait_log("no canary: the collector may not create and patch" if code == 403 else "the canary cannot be written")
+    assert said["level"] == "warn" and said["namespace"] == "default" and said["detail"].startswith(str(code))
+    started = time.monotonic()
+    wait_until("four periods", lambda: time.monotonic() - started > 4.5)
+    answer = requests.get(f"{world.collector.url}/readyz", timeout=5)
+    if code == 403:
+        assert answer.status_code == 200 and "off: may not be written in namespace default: `klaxon rbac` prints the rule\n" in answer.text
+    else:
+        assert answer.status_code == 503 and re.search(r"missing for [4-9] s: cannot be written: \d+", answer.text)
+    assert len([line for line in world.log() if line["message"] == said["message"]]) == 1
+    assert len(world.kube.asked("watch", "events")) == 1
+    world.kube.faults.clear()
+    world.wait_log("the canary is written again", 30)
+    wait_until("ready", lambda: world.ready() == 200)
+    world.check()
 
 
 def test_an_api_server_that_is_away(world: World) -> None:

@@ -10,6 +10,7 @@ from .slack import Slack, SlackMessage
 from .smtp import Smtp
 from .mail import Mail
 from .proxy import Proxy
+from .wire import Wire
 from .world import Stage
 
-__all__ = ["Entra", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "federated_token"]
+__all__ = ["Entra", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]

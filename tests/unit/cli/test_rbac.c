@@ -19,20 +19,26 @@ static void rights_are_those_of_the_sources(void **state) {
                        "      nodes: {}\n"
                        "      hpa: { namespaces: kube-system }\n"
                        "      pods: { namespaces: [\"123\", kube-system], label_selector: a=b }\n"
-                       "  - { name: only, sources: { hpa: { namespaces: [kube-system] } } }\n";
+                       "  - { name: only, sources: { hpa: { namespaces: [kube-system] } } }\n"
+                       "  - { name: quiet, canary: false, sources: { events: {} } }\n"
+                       "  - name: both\n"
+                       "    canary: { namespace: default }\n"
+                       "    sources: { events: { namespaces: [default] } }\n";
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     struct klx_config *c = NULL;
     struct klx_collector_settings collector;
     struct klx_table table;
-    const struct klx_rbac_account account = { "watcher", "monitoring" };
     assert_int_equal(klx_config_parse(klx_sv(yaml), "f", &c, NULL), 0);
     const struct klx_settings s = { .clusters = klx_config_get(klx_config_root(c), "clusters") };
     klx_collector_settings_bind(&s, &collector, fail_on, NULL);
     klx_buf_init(&out, 65536);
     klx_table_init(&table, klx_rbac_heads, KLX_RBAC_COLUMNS);
     for (size_t i = 0; i < collector.clusters_n; i++) {
-        klx_rbac_yaml(&collector.clusters[i], &account, &out);
-        klx_rbac_rows(&collector.clusters[i], &table);
+        const struct klx_rbac r = { &collector.clusters[i],
+                                    { "watcher", "monitoring" },
+                                    "monitoring" };
+        klx_rbac_yaml(&r, &out);
+        klx_rbac_rows(&r, &table);
     }
     golden_check("rbac/roles.yaml", klx_buf_sv(&out));
     klx_buf_reset(&out);
