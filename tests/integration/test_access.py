@@ -84,7 +84,7 @@ class World:
         text = self.collector.config.read_text()
         old = f"kubeconfig: {self.api.kubeconfig},"
         assert old in text
-        self.collector.config.write_text(text.replace(old, f"{access}, dead_after: 2s,"))
+        self.collector.config.write_text(text.replace(old, f"{access}, dead_after: 2s, canary: false,"))
 
     def log(self) -> str:
         return self.collector.log.read_text()

@@ -528,8 +528,29 @@ def test_a_selection_that_loses_the_nodes_events_is_a_warning(checked: Klaxon) -
         assert done.returncode == 0
         said = f"sources.events.{selection.split(':')[0]}: Events about nodes lie in the namespace `default`: auto-repair is not seen"
         assert (said in done.stdout) is warned, done.stdout
-    checked.config.write_text(good.replace("events: {}, nodes: {}", "events: { namespaces: [kube-system] }"))
+    checked.config.write_text(good.replace("events: {}, nodes: {}", "events: { namespaces: [kube-system] }").replace("sources:", "canary: false, sources:"))
     assert checked.run("check", "--strict").returncode == 0
+
+
+def test_a_canary_that_cannot_be_seen_is_a_warning(checked: Klaxon) -> None:
+    good = checked.config.read_text()
+    for canary, selection, why in [
+        ("", "namespaces: [kube-system]", "its namespace is not watched by the source events"),
+        ("canary: { namespace: a }, ", "exclude_namespaces: a", "its namespace is not watched by the source events"),
+        ("", "field_selector: type=Warning", "the source events has a selector, which may leave it out"),
+        ("canary: { namespace: a }, ", "exclude_namespaces: b", ""),
+        ("canary: false, ", "field_selector: type=Warning", ""),
+    ]:
+        checked.config.write_text(good.replace("events: {}", f"events: {{ {selection} }}").replace("nodes: {}", "hpa: {}")
+                                  .replace("sources:", f"{canary}sources:"))
+        done = checked.run("check")
+        assert done.returncode == 0 and (f": {why}. A watch that died in silence" in done.stdout) is bool(why), done.stdout
+    checked.config.write_text(good.replace("sources:", "canary: { every: 1ms, namespace: A }, sources:"))
+    done = checked.run("check")
+    assert "clusters[0].canary.every: 1ms is not between 1000 ms and 600000 ms" in done.stdout
+    assert 'clusters[0].canary.namespace: expected the name of a namespace, found "A"' in done.stdout
+    checked.config.write_text(good.replace("sources:", "canary: no, sources:"))
+    assert "clusters[0].canary: expected false, or a map, for example {every: 30s}" in checked.run("check").stdout
 
 
 def test_warnings_count_when_strict(checked: Klaxon) -> None:
