@@ -227,6 +227,7 @@ static void stopped(struct klx_txn *t, bool clean) {
 
 static void on_job_done(void *arg) {
     struct klx_txn *t = arg;
+    bool stopping = t->on_stopped != NULL; /* what a callback below asks for, stop_idle answers */
     t->working = false;
     if (t->state == STATE_DEAD) {
         return; /* stopped without waiting: the process is on its way out */
@@ -236,21 +237,21 @@ static void on_job_done(void *arg) {
         t->initialized = true;
         t->state = STATE_IDLE;
         klx_backoff_reset(&t->backoff);
-        if (t->on_stopped == NULL && first) {
+        if (!stopping && first) {
             t->cb.on_ready(t->cb.arg);
-        } else if (t->on_stopped == NULL) {
+        } else if (!stopping) {
             t->cb.on_committed(t->cb.arg, klx_loop_now_us(t->loop) - t->began_us);
         }
     } else if (t->outcome == OUT_FATAL) {
         t->state = STATE_DEAD;
-        if (t->on_stopped == NULL) {
+        if (!stopping) {
             t->cb.on_fatal(t->cb.arg, t->words);
         }
-    } else if (t->on_stopped == NULL) {
+    } else if (!stopping) {
         say_trouble(t);
         klx_timer_start(t->retry, klx_backoff_next(&t->backoff, klx_clock_real()));
     }
-    if (t->on_stopped != NULL) {
+    if (stopping) {
         stopped(t, t->outcome != OUT_RETRY);
     }
 }
