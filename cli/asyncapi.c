@@ -9,6 +9,7 @@
 
 #define TABLES_MAX 64
 #define REF_BYTES 160
+#define ABOUT_BYTES 256
 
 static const char *const about_topics[KLX_TOPICS_N] = {
     [KLX_TOPIC_KUBERNETES] = "Events of the clusters, as they come, and gaps in watching them.",
@@ -80,7 +81,9 @@ static void write_channel(struct klx_jw *w, enum klx_topic topic, const char *na
     begin(w, klx_topic_specs[topic].short_name);
     klx_jw_member_str(w, "address", name);
     klx_jw_member_str(w, "title", name);
-    klx_jw_member_str(w, "description", about_topics[topic]);
+    char about[ABOUT_BYTES];
+    snprintf(about, sizeof(about), "%s Key: %s.", about_topics[topic], klx_topic_specs[topic].key);
+    klx_jw_member_str(w, "description", about);
     begin(w, "messages");
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
         if (klx_kind_specs[k].topic == topic) {

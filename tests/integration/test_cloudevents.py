@@ -13,7 +13,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from cli_world import Klaxon
 from cluster import Kafka, Record, read_committed
-from cluster.cache import node_bin, readers_modules
+from cluster.cache import node, readers_modules
 from conftest import ROOT
 
 PREFIX = "cloudevents."
@@ -75,7 +75,7 @@ def test_the_sdk_of_python_reads_every_kind(kafka: Kafka, topics: list[str]) -> 
 
 def test_the_sdk_of_node_reads_every_kind(kafka: Kafka, topics: list[str]) -> None:
     """kafkajs reads the topics; npm's SDK keeps milliseconds of a time."""
-    done = subprocess.run([node_bin() / "node", READERS / "read_topics.cjs", kafka.bootstrap, str(len(SAMPLES)), *topics],
+    done = subprocess.run([node(), READERS / "read_topics.cjs", kafka.bootstrap, str(len(SAMPLES)), *topics],
                           env={"NODE_PATH": str(readers_modules()), "KAFKAJS_NO_PARTITIONER_WARNING": "1"},
                           capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from confluent_kafka.admin import ConfigResource
 
 from cli_world import Klaxon
 from cluster import Kafka
-from cluster.cache import node_bin, readers_modules
+from cluster.cache import node, readers_modules
 from conftest import ROOT
 from event_schema import problems
 
@@ -86,7 +86,7 @@ def test_a_wrong_record_is_refused(change: Callable[[dict], None], said: str) ->
 # The AsyncAPI document
 
 def parse(document: dict) -> dict:
-    done = subprocess.run([node_bin() / "node", ROOT / "tests/integration/readers/parse_asyncapi.cjs"], input=json.dumps(document), text=True,
+    done = subprocess.run([node(), ROOT / "tests/integration/readers/parse_asyncapi.cjs"], input=json.dumps(document), text=True,
                           capture_output=True, timeout=60, check=False, env={"NODE_PATH": str(readers_modules())})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
