@@ -88,6 +88,9 @@ static void a_published_schema_changes_only_so_that_it_breaks_nobody(void **stat
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
         struct klx_buf made KLX_CLEANUP(klx_buf_release);
         char name[160], path[1024], golden[200];
+        if (klx_data_specs[k].version == 0) {
+            continue; /* as each_kind_is_described says */
+        }
         klx_buf_init(&made, 1 << 20);
         klx_event_schema_write(&made, (enum klx_kind)k);
         file_of((enum klx_kind)k, name, sizeof(name));

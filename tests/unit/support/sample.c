@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "tests/unit/support/support.h"
@@ -24,8 +25,15 @@ static struct klx_sv text_of(struct klx_arena *a, const struct klx_json *node) {
 }
 
 void test_read_sample(struct klx_arena *a, enum klx_kind kind, struct klx_record *ret) {
-    char name[128];
+    char name[128], path[1024];
+    snprintf(path, sizeof(path), "%s/../schema/samples/%s.json", KLX_TESTS_DIR,
+             test_kind_name(kind));
     snprintf(name, sizeof(name), "../schema/samples/%s.json", test_kind_name(kind));
+    if (access(path, R_OK) != 0) {
+        fail_msg("schema/samples/%s.json is missing: write one whole record of the kind, as the "
+                 "others are",
+                 test_kind_name(kind));
+    }
     char *text = test_read_file(name);
     const struct klx_json *sample = NULL;
     struct klx_error e = { 0 };
