@@ -7,6 +7,7 @@
 #include "collector/detection.h"
 #include "collector/publish.h"
 #include "collector/source_watch.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
@@ -187,12 +188,11 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
     bool ready = c->started;
     for (size_t i = 0; i < c->watches_n; i++) {
         const struct klx_source_watch *w = c->watches[i];
-        bool connected = klx_source_watch_is_connected(w);
+        struct klx_buf words KLX_CLEANUP(klx_buf_release);
+        klx_buf_init(&words, 200);
+        ready = klx_source_watch_is_ready(w, &words) && ready;
         klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, klx_source_watch_of(w),
-                       connected    ? "connected"
-                       : c->started ? "not connected"
-                                    : "waits for Kafka");
-        ready = ready && connected;
+                       c->started ? klx_buf_str(&words) : "waits for Kafka");
     }
     if (c->canary != NULL) {
         return klx_canary_describe(c->canary, why) && ready;

@@ -35,6 +35,7 @@ void klx_cluster_start(struct klx_cluster *c);
 /* Not clean: see klx_publisher_stop. No callback comes any more but this one. */
 void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
                       void (*on_stopped)(void *arg, bool clean), void *arg);
-/* Appends a line for each watch and for the canary; true when all of them are connected and it is not missing. */
+/* Appends a line for each watch and for the canary; true when all of them are connected, or wait for their resource to appear, and it is
+   not missing. */
 bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why);
 void klx_cluster_free(struct klx_cluster *c);

@@ -34,10 +34,12 @@ struct klx_source_watch {
     struct klx_canary *canary; /* NULL: it shows none */
     bool showed_canary;        /* and nothing else since the last checkpoint */
     bool connected;
-    bool troubled; /* said, and not yet over */
+    int64_t
+        absent_retry_ms; /* the resource is not there, and looked for again after each; 0: it is */
+    bool troubled;       /* said, and not yet over */
     struct {
         struct klx_counter *objects, *bad_objects, *relists, *gaps, *disconnects;
-        struct klx_gauge *connected, *lag_seconds;
+        struct klx_gauge *connected, *absent, *lag_seconds;
     } metrics;
 };
 
@@ -229,7 +231,9 @@ static void on_connected(void *arg, bool connected) {
     struct klx_source_watch *w = arg;
     klx_counter_add(w->metrics.disconnects, w->connected && !connected);
     klx_gauge_set(w->metrics.connected, connected);
+    klx_gauge_set(w->metrics.absent, 0);
     w->connected = connected;
+    w->absent_retry_ms = 0;
     if (w->canary != NULL) {
         klx_canary_connected(w->canary, connected);
     }
@@ -238,6 +242,12 @@ static void on_connected(void *arg, bool connected) {
         klx_log_info("the watch is connected again", KLX_F_STR("cluster", w->env.cluster),
                      KLX_F_STR("source", w->name));
     }
+}
+
+static void on_absent(void *arg, int64_t retry_ms) {
+    struct klx_source_watch *w = arg;
+    klx_gauge_set(w->metrics.absent, 1);
+    w->absent_retry_ms = retry_ms;
 }
 
 static void make_metrics(struct klx_source_watch *w) {
@@ -255,6 +265,9 @@ static void make_metrics(struct klx_source_watch *w) {
                                          "Connections that ended with a wait.", labels);
     w->metrics.connected =
         klx_gauge("klaxon_watch_connected", "1 while the watch is connected.", labels);
+    w->metrics.absent =
+        klx_gauge("klaxon_watch_absent",
+                  "1 while the API server does not have the resource of the watch.", labels);
     w->metrics.lag_seconds = klx_gauge(
         "klaxon_watch_lag_seconds", "From the last Event's own time to its arrival here.", labels);
 }
@@ -290,6 +303,7 @@ void klx_source_watch_start(struct klx_source_watch *w) {
         .on_list = on_list,
         .on_gap = on_gap,
         .on_connected = on_connected,
+        .on_absent = on_absent,
         .on_trouble = on_watch_trouble,
         .arg = w,
     };
@@ -332,8 +346,15 @@ const char *klx_source_watch_of(const struct klx_source_watch *w) {
     return w->name;
 }
 
-bool klx_source_watch_is_connected(const struct klx_source_watch *w) {
-    return w->connected;
+bool klx_source_watch_is_ready(const struct klx_source_watch *w, struct klx_buf *words) {
+    char every[KLX_TIME_TEXT_BYTES];
+    if (w->connected || w->absent_retry_ms == 0) {
+        klx_buf_add_str(words, w->connected ? "connected" : "not connected");
+        return w->connected;
+    }
+    klx_duration_words(w->absent_retry_ms, every);
+    klx_buf_printf(words, "absent, looked for again every %s", every);
+    return klx_sv_starts(klx_sv(w->ops->path), KLX_SV("/apis/"));
 }
 
 void klx_source_watch_set_canary(struct klx_source_watch *w, struct klx_canary *canary) {

@@ -120,6 +120,9 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     if (a.next == KLX_WATCH_LIST || a.wait_ms > 0 || a.trouble != NULL) {
         w->cb.on_connected(w->cb.arg, false); /* else it is a renewal */
     }
+    if (a.absent) {
+        w->cb.on_absent(w->cb.arg, a.wait_ms);
+    }
     if (a.refresh) {
         klx_kube_client_refresh(w->client, w->sent_with);
     }
@@ -209,9 +212,18 @@ static void on_whole_list(struct klx_watch *w, struct klx_sv rv) {
     w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&list_rv), false);
 }
 
+/* "DeploymentList" is a list of Deployments. */
+static void say_object_kind(struct klx_watch *w, struct klx_sv kind) {
+    struct klx_sv end = KLX_SV("List");
+    if (w->cb.on_object_kind != NULL && klx_sv_ends(kind, end) && kind.n > end.n) {
+        w->cb.on_object_kind(w->cb.arg, klx_sv_n(kind.p, kind.n - end.n));
+    }
+}
+
 static void on_page(struct klx_watch *w, const struct klx_json *list) {
     struct klx_sv rv = klx_json_str(list, "metadata.resourceVersion");
     struct klx_sv more = klx_json_str(list, "metadata.continue");
+    say_object_kind(w, klx_json_str(list, "kind"));
     if (w->next == KLX_WATCH_PROBE) {
         input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = rv });
         return;

@@ -44,6 +44,11 @@ struct klx_watch_callbacks {
     void (*on_list)(void *arg, bool begins, enum klx_origin origin);
     void (*on_gap)(void *arg, const struct klx_watch_gap *gap);
     void (*on_connected)(void *arg, bool connected); /* for readiness and metrics */
+    /* After on_connected(false): the API server does not have the resource, and is asked again after this. It holds until the next
+       on_connected. */
+    void (*on_absent)(void *arg, int64_t retry_ms);
+    /* What the objects are ("Deployment"), said by each list: the API server leaves it out of the items. MAY be NULL. */
+    void (*on_object_kind)(void *arg, struct klx_sv kind);
     /* For the log: what happened, the words of who knows more ("" when nobody does), and when it is tried again (ms; 0: at once).
        Said when it changes. */
     void (*on_trouble)(void *arg, const char *what, const char *detail, int64_t retry_ms);

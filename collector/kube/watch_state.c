@@ -103,8 +103,12 @@ static struct klx_watch_action on_status(struct klx_watch_state *s,
     case 403:
         return again(s, REFUSED_WAIT_MS,
                      "403: not allowed; `klaxon rbac` prints the rights that are needed");
-    case 404:
-        return again(s, ABSENT_WAIT_MS, "404: the API server does not have this resource");
+    case 404: {
+        struct klx_watch_action a =
+            again(s, ABSENT_WAIT_MS, "404: the API server does not have this resource");
+        a.absent = true;
+        return a;
+    }
     case 410:
         return s->phase == KLX_WATCH_STREAM ? relist(s, "expired", now_us, clock)
                                             : list_again(s, now_us, clock);

@@ -104,6 +104,7 @@ static void statuses(void **state) {
         assert_true(a.wait_ms >= cases[i].wait_min_ms && a.wait_ms <= cases[i].wait_max_ms);
         assert_int_equal(a.gap != NULL, cases[i].gap);
         assert_int_equal(a.refresh, cases[i].refresh);
+        assert_int_equal(a.absent, cases[i].code == 404);
         assert_int_equal(a.next, cases[i].gap     ? KLX_WATCH_LIST
                                  : cases[i].probe ? KLX_WATCH_PROBE
                                                   : KLX_WATCH_STREAM);
