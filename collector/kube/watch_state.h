@@ -70,7 +70,8 @@ struct klx_watch_action {
     const char *gap;     /* not NULL: record a gap, and why */
     bool refresh;        /* read the credentials again first */
     const char *trouble; /* not NULL: say so */
-    bool absent;         /* the API server does not have the resource: it is looked for again after the wait */
+    bool
+        absent; /* the API server does not have the resource: it is looked for again after the wait */
 };
 
 /* The first action. `list`: the place of a list that was under way when the process ended; NULL: none was. */
