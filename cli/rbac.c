@@ -13,7 +13,7 @@
 
 #define COMMAND "klaxon rbac"
 #define OUTPUT_BYTES_MAX (1u << 20)
-#define RESOURCES_BYTES_MAX 1024
+#define RESOURCES_BYTES_MAX 8192
 #define GROUP "rbac.authorization.k8s.io"
 
 /* What a path of the API serves: "/api/v1/events", "/apis/autoscaling/v2/horizontalpodautoscalers". */
@@ -22,9 +22,9 @@ struct resource {
     struct klx_sv name;
 };
 
-static struct resource resource_of(const struct klx_source_ops *ops) {
+static struct resource resource_of(const struct klx_source_settings *s) {
     struct resource r = { 0 };
-    struct klx_sv rest = klx_sv(ops->path);
+    struct klx_sv rest = klx_sv(klx_source_path(s));
     klx_sv_cut(&rest, '/');
     if (klx_sv_eq(klx_sv_cut(&rest, '/'), KLX_SV("apis"))) {
         r.group = klx_sv_cut(&rest, '/');
@@ -44,19 +44,34 @@ static bool is_in(const struct klx_source_settings *s, struct klx_sv namespace) 
     return false;
 }
 
+/* Whether a source before `k` reads the same there. */
+static bool is_repeated(const struct klx_cluster_settings *c, struct klx_sv namespace, size_t k) {
+    struct resource r = resource_of(&c->sources[k]);
+    for (size_t i = 0; i < k; i++) {
+        struct resource other = resource_of(&c->sources[i]);
+        if (is_in(&c->sources[i], namespace) && klx_sv_eq(other.group, r.group) &&
+            klx_sv_eq(other.name, r.name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The resources of the rule that source `i` begins, "events, nodes"; nothing when one before it has its API group. */
 static void add_resources(const struct klx_cluster_settings *c, struct klx_sv namespace, size_t i,
                           struct klx_buf *out) {
-    struct klx_sv group = resource_of(c->sources[i].ops).group;
+    struct klx_sv group = resource_of(&c->sources[i]).group;
     for (size_t k = 0; k < c->sources_n; k++) {
-        struct resource r = resource_of(c->sources[k].ops);
+        struct resource r = resource_of(&c->sources[k]);
         if (!is_in(&c->sources[k], namespace) || !klx_sv_eq(r.group, group)) {
             continue;
         }
         if (k < i) {
             return;
         }
-        klx_buf_printf(out, "%s%.*s", out->len > 0 ? ", " : "", KLX_SV_FMT(r.name));
+        if (!is_repeated(c, namespace, k)) {
+            klx_buf_printf(out, "%s%.*s", out->len > 0 ? ", " : "", KLX_SV_FMT(r.name));
+        }
     }
 }
 
@@ -84,7 +99,7 @@ static void each_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn
             add_resources(c, namespace, i, &resources);
         }
         if (resources.len > 0) {
-            const struct rule rule = { resource_of(c->sources[i].ops).group, klx_buf_sv(&resources),
+            const struct rule rule = { resource_of(&c->sources[i]).group, klx_buf_sv(&resources),
                                        "list, watch" };
             fn(arg, namespace, &rule);
         }

@@ -157,6 +157,16 @@ static void in_topics(struct klx_jw *w, const char *key) {
     klx_jw_end_object(w);
 }
 
+static void write_items(struct klx_jw *w, const struct klx_config_field *fields) {
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "type", "array");
+    klx_jw_member_int(w, "minItems", 1);
+    klx_jw_member_int(w, "maxItems", KLX_GENERIC_ITEMS_MAX);
+    klx_jw_key(w, "items");
+    write_map(w, fields, NULL);
+    klx_jw_end_object(w);
+}
+
 static void write_sources(struct klx_jw *w) {
     begin_map(w);
     klx_jw_member_bool(w, "additionalProperties", false);
@@ -168,8 +178,12 @@ static void write_sources(struct klx_jw *w) {
         klx_jw_begin_object(w);
         klx_jw_key(w, "anyOf");
         klx_jw_begin_array(w);
-        klx_jw_raw(w, KLX_SV("{\"type\":\"null\"}"));
-        write_map(w, klx_source_fields(sources[i]), NULL);
+        if (sources[i]->items) {
+            write_items(w, klx_source_fields(sources[i]));
+        } else {
+            klx_jw_raw(w, KLX_SV("{\"type\":\"null\"}"));
+            write_map(w, klx_source_fields(sources[i]), NULL);
+        }
         klx_jw_end_array(w);
         klx_jw_end_object(w);
     }

@@ -9,6 +9,8 @@
 #include "lib/base/json.h"
 #include "lib/base/sv.h"
 
+struct klx_generic;
+
 enum klx_change { KLX_CHANGE_ADDED, KLX_CHANGE_MODIFIED, KLX_CHANGE_DELETED };
 
 /* How it came: the first list ever, a relist after a gap, or live. */
@@ -22,6 +24,8 @@ enum klx_observation_kind {
     KLX_OBSERVED_APPLICATION,
     KLX_OBSERVED_ROLLOUT,
     KLX_OBSERVED_ANALYSIS_RUN,
+    KLX_OBSERVED_APPLICATION_SET,
+    KLX_OBSERVED_GENERIC,
 };
 
 /* A core Event, normalised over both recorders (facts: azure.md 1.3, kubernetes.md 1.7). */
@@ -60,6 +64,8 @@ struct klx_observation {
     const struct klx_json *labels; /* what is kept of them; NULL: none */
     const struct klx_json
         *object; /* as it came: for kinds that have no structure of their own here */
+    const struct klx_generic *generic; /* KLX_OBSERVED_GENERIC: what is followed of it */
+    struct klx_sv object_kind; /* "Deployment", as the last list or the object itself says */
     union {
         struct klx_observed_event event;
         struct klx_observed_node node;

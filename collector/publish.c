@@ -18,6 +18,7 @@
 #define GATHER_MS 20
 #define LAZY_MS 60000
 #define LAST_CALL_MS 1000
+#define CHECKPOINT_KEY_BYTES 320 /* a cluster of 63, and the key of a watch */
 
 struct batch {
     struct klx_arena arena;
@@ -135,12 +136,12 @@ static void put_checkpoints(struct klx_publisher *p) {
         if (!s->dirty) {
             continue;
         }
-        char key[200], value[200], now[KLX_TIME_TEXT_BYTES];
+        char key[CHECKPOINT_KEY_BYTES], value[200], now[KLX_TIME_TEXT_BYTES];
         klx_time_format(p->clock->wall_us(p->clock), KLX_TIME_MILLIS, now);
-        int k = snprintf(key, sizeof(key), "%s/%s", p->cluster, s->source);
-        int v = snprintf(value, sizeof(value), "{\"resourceVersion\":\"%s\",\"at\":\"%s\"}",
-                         s->rv.text, now);
-        put_state(&p->outbox, klx_sv_n(key, (size_t)k), klx_sv_n(value, (size_t)v));
+        snprintf(key, sizeof(key), "%s/%s", p->cluster, s->source);
+        snprintf(value, sizeof(value), "{\"resourceVersion\":\"%s\",\"at\":\"%s\"}", s->rv.text,
+                 now);
+        put_state(&p->outbox, klx_sv(key), klx_sv(value));
         s->dirty = false;
     }
 }

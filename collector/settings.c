@@ -17,7 +17,8 @@ enum {
 #undef KLX_SOURCE
     SOURCES_N
 };
-_Static_assert(SOURCES_N <= KLX_SOURCES_MAX, "each source may be configured");
+_Static_assert(SOURCES_N + KLX_GENERIC_ITEMS_MAX <= KLX_SOURCES_MAX,
+               "each source may be configured");
 
 struct cluster {
     char *name, *kubeconfig, *context;
@@ -188,9 +189,9 @@ static void add_sources(struct binder *b, struct klx_cluster_settings *c,
         mistake(b, &e);
     }
     for (; n != NULL; n = klx_config_next(n)) {
-        if (klx_source_settings_bind(n, &c->sources[c->sources_n], take_report, b)) {
-            c->sources_n++; /* a key stands once, so there are no more than sources */
-        }
+        /* A key stands once, so there are no more than sources. */
+        c->sources_n += klx_source_settings_bind(n, &c->sources[c->sources_n],
+                                                 KLX_SOURCES_MAX - c->sources_n, take_report, b);
     }
     count_watches(b, c, map);
 }

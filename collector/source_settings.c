@@ -18,30 +18,62 @@ static const struct klx_source_ops *const all_sources[] = {
 #undef KLX_SOURCE
 };
 
-static const struct klx_config_field all_fields[] = {
-    { .key = "namespaces",
-      .kind = KLX_CFG_STR_LIST,
-      .offset = offsetof(struct klx_source_settings, namespaces),
-      .help =
-          "only these, one watch each: rights in them are enough; left out: the whole cluster" },
-    { .key = "exclude_namespaces",
-      .kind = KLX_CFG_STR_LIST,
-      .offset = offsetof(struct klx_source_settings, exclude_namespaces),
-      .help = "the whole cluster but these" },
-    { .key = "label_selector",
+/* clang-format off */
+#define SELECTION_FIELDS                                                                           \
+    { .key = "namespaces",                                                                         \
+      .kind = KLX_CFG_STR_LIST,                                                                    \
+      .offset = offsetof(struct klx_source_settings, namespaces),                                  \
+      .help =                                                                                      \
+          "only these, one watch each: rights in them are enough; left out: the whole cluster" },  \
+    { .key = "exclude_namespaces",                                                                 \
+      .kind = KLX_CFG_STR_LIST,                                                                    \
+      .offset = offsetof(struct klx_source_settings, exclude_namespaces),                          \
+      .help = "the whole cluster but these" },                                                     \
+    { .key = "label_selector",                                                                     \
+      .kind = KLX_CFG_STR,                                                                         \
+      .offset = offsetof(struct klx_source_settings, label_selector),                              \
+      .help = "as kubectl has it, for example tier=backend,env!=test" },                           \
+    { .key = "field_selector",                                                                     \
+      .kind = KLX_CFG_STR,                                                                         \
+      .offset = offsetof(struct klx_source_settings, field_selector),                              \
+      .help = "as kubectl has it, for example involvedObject.kind=Node" }
+/* clang-format on */
+
+static const struct klx_config_field all_fields[] = { SELECTION_FIELDS, { .key = NULL } };
+
+static const struct klx_config_field generic_fields[] = {
+    { .key = "group",
       .kind = KLX_CFG_STR,
-      .offset = offsetof(struct klx_source_settings, label_selector),
-      .help = "as kubectl has it, for example tier=backend,env!=test" },
-    { .key = "field_selector",
+      .offset = offsetof(struct klx_source_settings, generic_settings.group),
+      .help = "of the API, for example apps; left out: the core group" },
+    { .key = "version",
       .kind = KLX_CFG_STR,
-      .offset = offsetof(struct klx_source_settings, field_selector),
-      .help = "as kubectl has it, for example involvedObject.kind=Node" },
+      .offset = offsetof(struct klx_source_settings, generic_settings.version),
+      .required = true,
+      .help = "of the API, for example v1" },
+    { .key = "resource",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_source_settings, generic_settings.resource),
+      .required = true,
+      .help = "its plural, for example deployments; not secrets" },
+    { .key = "name",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_source_settings, generic_settings.name),
+      .help = "what this watch is called; left out: resource.group" },
+    { .key = "fields",
+      .kind = KLX_CFG_STR_LIST,
+      .offset = offsetof(struct klx_source_settings, generic_settings.fields),
+      .required = true,
+      .help = "what is followed of an object, for example "
+              "[spec.replicas, \"status.conditions[type=Available].status\"]" },
+    SELECTION_FIELDS,
     { .key = NULL },
 };
 
 const struct klx_config_field *klx_source_fields(const struct klx_source_ops *ops) {
-    const struct klx_config_field *f = all_fields;
-    while (ops->namespaced_path == NULL && klx_sv_ends(klx_sv(f->key), KLX_SV("namespaces"))) {
+    const struct klx_config_field *f = ops->items ? generic_fields : all_fields;
+    while (!ops->items && ops->namespaced_path == NULL &&
+           klx_sv_ends(klx_sv(f->key), KLX_SV("namespaces"))) {
         f++; /* these two stand first */
     }
     return f;
@@ -132,7 +164,8 @@ static void check_scope(const struct binder *b, const struct klx_source_settings
     const struct klx_config_node *only = klx_config_get(b->at, "namespaces");
     const struct klx_config_node *all_but = klx_config_get(b->at, "exclude_namespaces");
     struct klx_error e;
-    if (s->ops->namespaced_path == NULL && (only != NULL || all_but != NULL)) {
+    bool cluster_scoped = !s->ops->items && s->ops->namespaced_path == NULL;
+    if (cluster_scoped && (only != NULL || all_but != NULL)) {
         klx_config_fail_key(only != NULL ? only : all_but, &e, "%s are in no namespace",
                             s->ops->name);
         mistake(b, &e);
@@ -142,37 +175,106 @@ static void check_scope(const struct binder *b, const struct klx_source_settings
     }
 }
 
-bool klx_source_settings_bind(const struct klx_config_node *n, struct klx_source_settings *ret,
-                              klx_config_report_fn report, void *arg) {
+static void bind_one(const struct klx_config_node *n, const struct klx_source_ops *ops,
+                     struct klx_source_settings *s, klx_config_report_fn report, void *arg) {
+    const struct binder b = { .at = n, .report = report, .arg = arg };
+    *s = (struct klx_source_settings){ .ops = ops };
+    klx_config_bind_all(n, ops->items ? generic_fields : all_fields, s, report, arg);
+    if (klx_config_type(n) == KLX_CONFIG_MAP) {
+        check_scope(&b, s);
+        check_namespaces(&b, "namespaces", &s->namespaces);
+        check_namespaces(&b, "exclude_namespaces", &s->exclude_namespaces);
+        check_selector(&b, "label_selector", s->label_selector);
+        check_selector(&b, "field_selector", s->field_selector);
+    }
+    if (ops->items && klx_config_type(n) == KLX_CONFIG_MAP) {
+        s->generic = klx_generic_new(n, &s->generic_settings, report, arg);
+    }
+}
+
+/* Two of one name would be one in the state. */
+static void check_items(const struct klx_config_node *n, const struct klx_source_settings *items,
+                        size_t i, const struct binder *b) {
+    struct klx_error e;
+    for (size_t k = 0; k < i; k++) {
+        if (items[i].generic != NULL && items[k].generic != NULL &&
+            strcmp(items[i].generic->name, items[k].generic->name) == 0) {
+            klx_config_fail(n, &e, "\"%s\" stands there twice: give one of them another `name`",
+                            items[i].generic->name);
+            mistake(b, &e);
+        }
+    }
+}
+
+static size_t bind_items(const struct klx_config_node *list, const struct klx_source_ops *ops,
+                         struct klx_source_settings *ret, size_t room, const struct binder *b) {
+    struct klx_error e;
+    size_t n = 0;
+    if (klx_config_type(list) != KLX_CONFIG_LIST || klx_config_first(list) == NULL) {
+        klx_config_fail(list, &e,
+                        "expected a list, for example [ { group: apps, version: v1, resource: "
+                        "deployments, fields: [spec.replicas] } ]");
+        mistake(b, &e);
+        return 0;
+    }
+    for (const struct klx_config_node *i = klx_config_first(list); i != NULL;
+         i = klx_config_next(i)) {
+        if (n == KLX_GENERIC_ITEMS_MAX || n == room) {
+            klx_config_fail(i, &e, "more than %d items", KLX_GENERIC_ITEMS_MAX);
+            mistake(b, &e);
+            return n;
+        }
+        bind_one(i, ops, &ret[n], b->report, b->arg);
+        check_items(i, ret, n, b);
+        n++;
+    }
+    return n;
+}
+
+size_t klx_source_settings_bind(const struct klx_config_node *n, struct klx_source_settings *ret,
+                                size_t room, klx_config_report_fn report, void *arg) {
     const struct binder b = { .at = n, .report = report, .arg = arg };
     const char *names[KLX_COUNT(all_sources)];
-    struct klx_source_settings s = { 0 };
+    const struct klx_source_ops *ops = NULL;
     struct klx_error e;
     for (size_t i = 0; i < KLX_COUNT(all_sources); i++) {
         names[i] = all_sources[i]->name;
-        s.ops = klx_sv_eq(klx_config_key(n), klx_sv(names[i])) ? all_sources[i] : s.ops;
+        ops = klx_sv_eq(klx_config_key(n), klx_sv(names[i])) ? all_sources[i] : ops;
     }
-    if (s.ops == NULL) {
+    if (ops == NULL) {
         klx_config_fail_key(n, &e, "there is no source \"%.*s\"%s", KLX_SV_FMT(klx_config_key(n)),
                             klx_config_hint(klx_config_key(n), names, KLX_COUNT(names)).text);
         mistake(&b, &e);
-        return false;
+        return 0;
     }
-    klx_config_bind_all(n, all_fields, &s, report, arg);
-    if (klx_config_type(n) == KLX_CONFIG_MAP) {
-        check_scope(&b, &s);
-        check_namespaces(&b, "namespaces", &s.namespaces);
-        check_namespaces(&b, "exclude_namespaces", &s.exclude_namespaces);
-        check_selector(&b, "label_selector", s.label_selector);
-        check_selector(&b, "field_selector", s.field_selector);
+    if (ops->items) {
+        return bind_items(n, ops, ret, room, &b);
     }
-    *ret = s;
-    return true;
+    bind_one(n, ops, ret, report, arg);
+    return 1;
 }
 
 void klx_source_settings_release(struct klx_source_settings *s) {
-    klx_config_unbind(all_fields, s);
+    klx_config_unbind(s->ops != NULL && s->ops->items ? generic_fields : all_fields, s);
+    klx_generic_free(s->generic);
+    s->generic = NULL;
     s->ops = NULL;
+}
+
+const char *klx_source_name(const struct klx_source_settings *s) {
+    return s->generic != NULL ? s->generic->source : s->ops->name;
+}
+
+const char *klx_source_path(const struct klx_source_settings *s) {
+    return s->generic != NULL ? s->generic->path : s->ops->path;
+}
+
+const char *klx_source_namespaced_path(const struct klx_source_settings *s) {
+    return s->generic != NULL ? s->generic->namespaced_path : s->ops->namespaced_path;
+}
+
+bool klx_source_cut_item(const struct klx_source_settings *s, struct klx_sv *object) {
+    return s->generic == NULL || klx_sv_eq(klx_sv_cut(object, '/'), klx_sv(s->generic->name));
 }
 
 size_t klx_source_watches(const struct klx_source_settings *s) {
@@ -185,7 +287,7 @@ struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i
 
 void klx_source_watch_name(const struct klx_source_settings *s, struct klx_sv namespace,
                            char ret[static KLX_WATCH_KEY_BYTES]) {
-    snprintf(ret, KLX_WATCH_KEY_BYTES, "%s%s%.*s", s->ops->name, namespace.n > 0 ? "@" : "",
+    snprintf(ret, KLX_WATCH_KEY_BYTES, "%s%s%.*s", klx_source_name(s), namespace.n > 0 ? "@" : "",
              KLX_SV_FMT(namespace));
 }
 
@@ -207,10 +309,10 @@ void klx_source_watch_key(const struct klx_source_settings *s, struct klx_sv nam
 void klx_source_watch_path(const struct klx_source_settings *s, struct klx_sv namespace,
                            struct klx_buf *out) {
     if (namespace.n == 0) {
-        klx_buf_add_str(out, s->ops->path);
+        klx_buf_add_str(out, klx_source_path(s));
         return;
     }
-    struct klx_sv rest = klx_sv(s->ops->namespaced_path), mark = KLX_SV("%s");
+    struct klx_sv rest = klx_sv(klx_source_namespaced_path(s)), mark = KLX_SV("%s");
     size_t at = klx_sv_find_sv(rest, mark);
     klx_buf_add(out, rest.p, at);
     klx_buf_add_sv(out, namespace);

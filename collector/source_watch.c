@@ -1,6 +1,7 @@
 #include "collector/source_watch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -14,6 +15,7 @@
 
 #define LIST_PLACE_BYTES_MAX 8192
 #define REQUEST_BYTES_MAX 16384
+#define OBJECT_KIND_BYTES 128
 
 /* A name that a list has shown, "namespace/name" where there is a namespace. */
 struct listed {
@@ -27,12 +29,14 @@ struct klx_source_watch {
     const struct klx_source_ops *ops;
     struct klx_sv namespace; /* empty: the whole cluster */
     char name[KLX_WATCH_KEY_BYTES], key[KLX_WATCH_KEY_BYTES];
+    char object_kind[OBJECT_KIND_BYTES]; /* as the last list says; "" before */
     size_t slot;
     struct klx_watch_place at; /* where it begins */
     struct klx_watch *watch;
     struct listed *listed;
     struct klx_canary *canary; /* NULL: it shows none */
-    bool showed_canary;        /* and nothing else since the last checkpoint */
+    bool quiet;         /* nothing but a live object was handed up since the last checkpoint */
+    bool showed_canary; /* and that was a canary */
     bool connected;
     int64_t
         absent_retry_ms; /* the resource is not there, and looked for again after each; 0: it is */
@@ -47,13 +51,23 @@ static int64_t now_us(const struct klx_source_watch *w) {
     return w->env.clock->wall_us(w->env.clock);
 }
 
+static void on_object_kind(void *arg, struct klx_sv kind) {
+    struct klx_source_watch *w = arg;
+    snprintf(w->object_kind, sizeof(w->object_kind), "%.*s", KLX_SV_FMT(kind));
+}
+
+static struct klx_sv object_kind(const struct klx_source_watch *w, const struct klx_json *object) {
+    struct klx_sv own = klx_json_str(object, "kind");
+    return own.n > 0 ? own : klx_sv(w->object_kind);
+}
+
 /* It moves the place to resume, and is no reason for a transaction of its own. */
 static void on_canary(struct klx_source_watch *w, enum klx_origin origin,
                       const struct klx_json *object) {
     if (origin == KLX_ORIGIN_LIVE && w->canary != NULL) {
         klx_canary_seen(w->canary, object);
     }
-    w->showed_canary = true;
+    w->quiet = w->showed_canary = origin == KLX_ORIGIN_LIVE;
 }
 
 static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
@@ -63,12 +77,15 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
                                  .change = change,
                                  .origin = origin,
                                  .cluster = klx_sv(w->env.cluster),
-                                 .object = object };
+                                 .object = object,
+                                 .generic = w->source->generic,
+                                 .object_kind = object_kind(w, object) };
     if (w->ops == &klx_source_events && klx_canary_is_one(object)) {
         on_canary(w, origin, object);
         return;
     }
     klx_counter_add(w->metrics.objects, 1);
+    w->quiet = origin == KLX_ORIGIN_LIVE;
     int rc = w->ops->observe(object, &o);
     if (rc == -ENOENT) {
         return;
@@ -92,16 +109,18 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
     klx_detection_observe(w->env.detection, &o);
 }
 
+/* What a live object has made goes out with the checkpoint. One that has made nothing is as good as a bookmark: whoever sees it again makes
+   nothing of it again. */
 static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookmark) {
     struct klx_source_watch *w = arg;
-    bool lazy = bookmark || w->showed_canary;
-    w->showed_canary = false;
+    bool lazy = bookmark || w->quiet, is_news = !bookmark && !w->showed_canary;
+    w->quiet = w->showed_canary = false;
     if (w->canary != NULL) {
         klx_canary_heard(w->canary);
     }
     klx_publisher_checkpoint(w->env.publisher, w->slot, w->key, resource_version, lazy);
     klx_publisher_end_turn(w->env.publisher);
-    if (!lazy) {
+    if (is_news) {
         klx_detection_look_soon(w->env.detection);
     }
 }
@@ -153,22 +172,26 @@ static void on_listed(void *arg, const struct klx_json *object) {
     HASH_ADD_KEYPTR(hh, w->listed, l->name, strlen(key), l);
 }
 
-/* Of another namespace this list knows nothing. */
+/* Of another namespace, or another resource, this list knows nothing. */
 static bool is_listed(void *arg, struct klx_sv name) {
     const struct klx_source_watch *w = arg;
     struct listed *l = NULL;
-    struct klx_sv rest = name;
+    struct klx_sv own = name, rest = name;
+    if (!klx_source_cut_item(w->source, &own)) {
+        return true;
+    }
+    rest = own;
     if (w->namespace.n > 0 && !klx_sv_eq(klx_sv_cut(&rest, '/'), w->namespace)) {
         return true;
     }
-    HASH_FIND(hh, w->listed, name.p, name.n, l);
+    HASH_FIND(hh, w->listed, own.p, own.n, l);
     return l != NULL;
 }
 
 static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct klx_source_watch *w = arg;
     klx_counter_add(w->metrics.relists, begins);
-    w->showed_canary = false; /* the end of a list is worth a transaction */
+    w->quiet = w->showed_canary = false; /* the end of a list is worth a transaction */
     if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
         klx_detection_relisted(w->env.detection, w->ops->observed, is_listed, w);
     }
@@ -212,7 +235,8 @@ static void on_gap(void *arg, const struct klx_watch_gap *gap) {
     const struct klx_event e = {
         .kind = KLX_KIND_WATCH_GAP,
         .id = klx_event_id(a, name, KLX_KIND_WATCH_GAP, parts, 3),
-        .source = klx_arena_printf(a, "/clusters/%s/%s", s->env.cluster, s->ops->name),
+        .source =
+            klx_arena_printf(a, "/clusters/%s/%s", s->env.cluster, klx_source_name(s->source)),
         .subject = klx_arena_printf(a, "Watch/%s", s->name),
         .key = klx_arena_printf(a, "%s/-/Watch/%s", s->env.cluster, s->name),
         .cluster = name,
@@ -304,6 +328,7 @@ void klx_source_watch_start(struct klx_source_watch *w) {
         .on_gap = on_gap,
         .on_connected = on_connected,
         .on_absent = on_absent,
+        .on_object_kind = on_object_kind,
         .on_trouble = on_watch_trouble,
         .arg = w,
     };
@@ -354,7 +379,7 @@ bool klx_source_watch_is_ready(const struct klx_source_watch *w, struct klx_buf 
     }
     klx_duration_words(w->absent_retry_ms, every);
     klx_buf_printf(words, "absent, looked for again every %s", every);
-    return klx_sv_starts(klx_sv(w->ops->path), KLX_SV("/apis/"));
+    return klx_sv_starts(klx_sv(klx_source_path(w->source)), KLX_SV("/apis/"));
 }
 
 void klx_source_watch_set_canary(struct klx_source_watch *w, struct klx_canary *canary) {

@@ -58,7 +58,7 @@ bool klx_watch_places_restore(struct klx_watch_places *p, const struct klx_sourc
                               struct klx_sv key, struct klx_sv value) {
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
     bool is_list = klx_sv_eq(object, KLX_SV("list"));
-    if (!klx_sv_eq(parse(owner).source, klx_sv(s->ops->name)) || (object.n > 0 && !is_list) ||
+    if (!klx_sv_eq(parse(owner).source, klx_sv(klx_source_name(s))) || (object.n > 0 && !is_list) ||
         owner.n >= KLX_WATCH_KEY_BYTES) {
         return false;
     }
@@ -86,7 +86,7 @@ static bool seen_before(const struct klx_watch_places *p, const struct klx_sourc
         struct parts was = parse(klx_sv(w->key));
         bool there =
             was.namespace.n == 0 || namespace.n == 0 || klx_sv_eq(was.namespace, namespace);
-        if (!klx_sv_eq(was.source, klx_sv(s->ops->name)) || w->rv.text[0] == '\0' || !there) {
+        if (!klx_sv_eq(was.source, klx_sv(klx_source_name(s))) || w->rv.text[0] == '\0' || !there) {
             continue;
         }
         if (!any || klx_rv_cmp(klx_rv_sv(&w->rv), klx_rv_sv(&ret->rv)) < 0) {
@@ -134,7 +134,7 @@ void klx_watch_places_begin(const struct klx_watch_places *p, const struct klx_s
 bool klx_watch_places_is_retired(const struct klx_watch_place *place,
                                  const struct klx_source_settings *s) {
     if ((place->rv.text[0] == '\0' && !place->list_under_way) ||
-        !klx_sv_eq(parse(klx_sv(place->key)).source, klx_sv(s->ops->name))) {
+        !klx_sv_eq(parse(klx_sv(place->key)).source, klx_sv(klx_source_name(s)))) {
         return false;
     }
     for (size_t i = 0; i < klx_source_watches(s); i++) {
@@ -157,10 +157,11 @@ static bool is_in(const struct klx_config_strings *list, struct klx_sv text) {
 }
 
 bool klx_source_covers(const struct klx_source_settings *s, struct klx_sv object) {
-    struct klx_sv rest = object, namespace = klx_sv_cut(&rest, '/');
-    if (s->ops->namespaced_path == NULL) {
-        return true;
+    struct klx_sv rest = object;
+    if (!klx_source_cut_item(s, &rest) || klx_source_namespaced_path(s) == NULL) {
+        return true; /* of another item this one knows nothing */
     }
+    struct klx_sv namespace = klx_sv_cut(&rest, '/');
     return (s->namespaces.n == 0 || is_in(&s->namespaces, namespace)) &&
            !is_in(&s->exclude_namespaces, namespace);
 }

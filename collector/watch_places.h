@@ -41,5 +41,5 @@ void klx_watch_places_begin(const struct klx_watch_places *p, const struct klx_s
 /* Whether this was a watch of the source, and is not one any more. */
 bool klx_watch_places_is_retired(const struct klx_watch_place *place,
                                  const struct klx_source_settings *s);
-/* Whether the object ("namespace/name", or "name") lies where the source looks. */
+/* Whether the object ("namespace/name", or "name"; klx_source_cut_item) lies where the source looks. */
 bool klx_source_covers(const struct klx_source_settings *s, struct klx_sv object);

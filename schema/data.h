@@ -21,6 +21,7 @@ enum klx_data_type {
     KLX_DATA_OBJECT,   /* of `inner` */
     KLX_DATA_LIST,     /* of objects of `inner` */
     KLX_DATA_INT_LIST, /* of whole numbers */
+    KLX_DATA_TEXT_LIST,
     KLX_DATA_TEXTS,    /* an object of texts by any name */
     KLX_DATA_ANY,
     KLX_DATA_TYPES_N,

@@ -65,7 +65,10 @@ static void write_cause(struct klx_jw *w, const struct klx_news_object *about,
                         const struct klx_observation *o) {
     klx_jw_key(w, "cause");
     klx_jw_begin_object(w);
-    klx_jw_member_str(w, "kind", o->kind == KLX_OBSERVED_EVENT ? "Event" : about->kind);
+    klx_jw_member_str(w, "kind",
+                      o->kind == KLX_OBSERVED_EVENT          ? "Event"
+                      : o->kind == KLX_OBSERVED_ANALYSIS_RUN ? "AnalysisRun"
+                                                             : about->kind);
     klx_jw_member_sv(w, "uid", klx_news_cut(o->uid, UID_SHOWN_BYTES_MAX));
     klx_jw_member_sv(w, "resourceVersion", klx_news_cut(o->resource_version, UID_SHOWN_BYTES_MAX));
     klx_jw_end_object(w);

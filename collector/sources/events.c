@@ -9,10 +9,12 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 
-/* An Event's message may be 64 KB by the API's contract; a record holds what a person reads. */
+/* An Event's message may be 64 KB by the API's contract, and nobody checks that, or how long a reason is; a record holds what a person
+   reads, and names in `truncated` what it cut. */
 #define MESSAGE_BYTES_MAX 16384
-#define DATA_BYTES_MAX 65536
-#define DATA_BYTES_USUAL 2000 /* asked for at once, not in ever larger pieces */
+#define TEXT_BYTES_MAX 512
+#define DATA_BYTES_MAX (256 * 1024) /* an escape takes up to six bytes for one */
+#define DATA_BYTES_USUAL 2000       /* asked for at once, not in ever larger pieces */
 
 static struct klx_sv first_of(struct klx_sv a, struct klx_sv b) {
     return a.n > 0 ? a : b;
@@ -59,54 +61,115 @@ static int observe(const struct klx_json *object, struct klx_observation *ret) {
     return 0;
 }
 
-static void write_data(struct klx_jw *w, const struct klx_observation *o,
-                       const struct klx_json *object) {
+/* What is published of an Event, none of it too long. */
+struct shown {
+    struct klx_sv message, reason, type, component, action;
+    struct klx_sv kind, name, namespace, api_version, uid, field_path;
+    const char *cut[16]; /* the members that were longer */
+    size_t cut_n;
+};
+
+static struct klx_sv show(struct shown *s, const char *member, struct klx_sv text,
+                          size_t bytes_max) {
+    struct klx_sv prefix = klx_sv_utf8_prefix(text, bytes_max);
+    if (prefix.n < text.n && s->cut_n < KLX_COUNT(s->cut)) {
+        s->cut[s->cut_n++] = member;
+    }
+    return prefix;
+}
+
+static void show_all(struct shown *s, const struct klx_observation *o,
+                     const struct klx_json *object) {
     const struct klx_observed_event *v = &o->event;
     const struct klx_json *about = klx_json_get(object, "involvedObject");
-    klx_jw_begin_object(w);
-    klx_jw_member_sv(w, "summary", klx_sv_utf8_prefix(v->message, MESSAGE_BYTES_MAX));
+    const struct {
+        struct klx_sv *to;
+        const char *member;
+        struct klx_sv text;
+    } texts[] = {
+        { &s->kind, "object.kind", v->about_kind },
+        { &s->name, "object.name", v->about_name },
+        { &s->namespace, "object.namespace", v->about_namespace },
+        { &s->api_version, "object.apiVersion", klx_json_str(about, "apiVersion") },
+        { &s->uid, "object.uid", klx_json_str(about, "uid") },
+        { &s->field_path, "object.fieldPath", klx_json_str(about, "fieldPath") },
+        { &s->reason, "reason", v->reason },
+        { &s->type, "type", v->type },
+        { &s->action, "action", klx_json_str(object, "action") },
+        { &s->component, "component", v->component },
+    };
+    s->message = show(s, "summary", v->message, MESSAGE_BYTES_MAX);
+    for (size_t i = 0; i < KLX_COUNT(texts); i++) {
+        *texts[i].to = show(s, texts[i].member, texts[i].text, TEXT_BYTES_MAX);
+    }
+}
+
+static void write_about(struct klx_jw *w, const struct shown *s) {
     klx_jw_key(w, "object");
     klx_jw_begin_object(w);
-    klx_jw_member_sv(w, "kind", v->about_kind);
-    klx_jw_member_sv(w, "name", v->about_name);
-    klx_jw_member_sv_opt(w, "namespace", v->about_namespace);
-    klx_jw_member_sv_opt(w, "apiVersion", klx_json_str(about, "apiVersion"));
-    klx_jw_member_sv_opt(w, "uid", klx_json_str(about, "uid"));
-    klx_jw_member_sv_opt(w, "fieldPath", klx_json_str(about, "fieldPath"));
+    klx_jw_member_sv(w, "kind", s->kind);
+    klx_jw_member_sv(w, "name", s->name);
+    klx_jw_member_sv_opt(w, "namespace", s->namespace);
+    klx_jw_member_sv_opt(w, "apiVersion", s->api_version);
+    klx_jw_member_sv_opt(w, "uid", s->uid);
+    klx_jw_member_sv_opt(w, "fieldPath", s->field_path);
     klx_jw_end_object(w);
-    klx_jw_member_sv(w, "reason", v->reason);
+}
+
+static void write_event(struct klx_jw *w, const struct klx_observation *o) {
+    klx_jw_key(w, "event");
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "namespace", klx_sv_utf8_prefix(o->namespace, TEXT_BYTES_MAX));
+    klx_jw_member_sv(w, "name", klx_sv_utf8_prefix(o->name, TEXT_BYTES_MAX));
+    klx_jw_member_sv(w, "uid", klx_sv_utf8_prefix(o->uid, TEXT_BYTES_MAX));
+    klx_jw_member_sv(w, "resourceVersion", klx_sv_utf8_prefix(o->resource_version, TEXT_BYTES_MAX));
+    klx_jw_end_object(w);
+}
+
+static void write_truncated(struct klx_jw *w, const struct shown *s) {
+    klx_jw_key(w, "truncated");
+    klx_jw_begin_array(w);
+    for (size_t i = 0; i < s->cut_n; i++) {
+        klx_jw_str(w, s->cut[i]);
+    }
+    klx_jw_end_array(w);
+}
+
+static void write_data(struct klx_jw *w, const struct klx_observation *o, const struct shown *s) {
+    klx_jw_begin_object(w);
+    klx_jw_member_sv(w, "summary", s->message);
+    write_about(w, s);
+    klx_jw_member_sv(w, "reason", s->reason);
     klx_jw_key(w, "labels");
     klx_jw_begin_object(w);
     klx_jw_end_object(w);
-    klx_jw_member_sv(w, "type", v->type);
-    klx_jw_member_sv_opt(w, "action", klx_json_str(object, "action"));
-    klx_jw_member_sv(w, "component", v->component);
-    klx_jw_member_int(w, "count", v->count);
-    klx_jw_key(w, "event");
-    klx_jw_begin_object(w);
-    klx_jw_member_sv(w, "namespace", o->namespace);
-    klx_jw_member_sv(w, "name", o->name);
-    klx_jw_member_sv(w, "uid", o->uid);
-    klx_jw_member_sv(w, "resourceVersion", o->resource_version);
-    klx_jw_end_object(w);
+    klx_jw_member_sv(w, "type", s->type);
+    klx_jw_member_sv_opt(w, "action", s->action);
+    klx_jw_member_sv(w, "component", s->component);
+    klx_jw_member_int(w, "count", o->event.count);
+    write_event(w, o);
+    if (s->cut_n > 0) {
+        write_truncated(w, s);
+    }
     klx_jw_end_object(w);
 }
 
 static void publish(const struct klx_observation *o, const struct klx_json *object,
                     struct klx_outbox *out) {
     const struct klx_observed_event *v = &o->event;
+    struct shown s = { 0 };
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&data, DATA_BYTES_MAX);
     klx_buf_reserve(&data, DATA_BYTES_USUAL);
     struct klx_jw w;
     klx_jw_init(&w, &data);
-    write_data(&w, o, object);
+    show_all(&s, o, object);
+    write_data(&w, o, &s);
 
     const struct klx_sv id_parts[] = { o->uid, o->resource_version }, slash = KLX_SV("/");
     struct klx_arena *a = out->arena;
-    struct klx_sv place = v->about_namespace.n > 0 ? v->about_namespace : KLX_SV("-");
-    struct klx_sv key =
-        KLX_CONCAT(a, o->cluster, slash, place, slash, v->about_kind, slash, v->about_name);
+    struct klx_sv place = s.namespace.n > 0 ? s.namespace : KLX_SV("-");
+    struct klx_sv key = KLX_CONCAT(a, o->cluster, slash, place, slash, s.kind, slash, s.name);
     struct klx_sv subject = key;
     klx_sv_cut(&subject, '/'); /* a cluster's name holds none */
     struct klx_event e = {

@@ -12,6 +12,8 @@
 
 struct klx_source_ops {
     const char *name; /* "events": the key under `sources:` and in state keys */
+    /* A list of items stands under its key, each of them a resource with a path of its own (collector/generic.h). */
+    bool items;
     const char *path; /* "/api/v1/events" */
     const char *
         namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */

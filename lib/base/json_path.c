@@ -40,7 +40,7 @@ static bool is_at(const struct reader *r, char c) {
 }
 
 static bool ends_name(char c, const char *ends) {
-    return strchr(ends, c) != NULL || iscntrl((unsigned char)c) || isspace((unsigned char)c);
+    return strchr(ends, c) != NULL || c == ' ';
 }
 
 static struct klx_sv take_name(struct reader *r, const char *ends) {
@@ -143,6 +143,11 @@ int klx_json_path_parse(struct klx_sv text, struct klx_json_path **ret, struct k
     if (text.n == 0 || text.n > KLX_JSON_PATH_BYTES_MAX) {
         return klx_fail(e, -EINVAL, "expected a path of 1 to %d bytes, for example spec.replicas",
                         KLX_JSON_PATH_BYTES_MAX);
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        if (iscntrl((unsigned char)text.p[i])) {
+            return klx_fail(e, -EINVAL, "there is a control character in the path");
+        }
     }
     struct klx_json_path *p = klx_alloc(struct klx_json_path);
     p->text = klx_sv_dup(text);

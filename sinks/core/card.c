@@ -292,6 +292,48 @@ static void add_rollout_facts(struct maker *m) {
     }
 }
 
+static void add_node(struct klx_buf *b, const struct klx_json *node) {
+    struct klx_jw w;
+    klx_jw_init(&w, b);
+    klx_jw_node(&w, node);
+}
+
+/* "spec.replicas: 3 → 5" */
+static void add_changes(struct maker *m) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    const struct klx_json *c = klx_json_first(klx_json_get(m->data, "changes"));
+    klx_buf_init(&b, 65536);
+    for (; c != NULL && klx_json_is_object(c); c = klx_json_next(c)) {
+        klx_buf_printf(&b, "%s%.*s: ", b.len > 0 ? ", " : "", KLX_SV_FMT(klx_json_str(c, "field")));
+        add_node(&b, klx_json_get(c, "old"));
+        klx_buf_add_str(&b, " → ");
+        add_node(&b, klx_json_get(c, "new"));
+    }
+    add_fact(m, "Changes", klx_buf_sv(&b));
+}
+
+/* "error-rate: [0.041], [0.052]" */
+static void add_measured(struct maker *m) {
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    const struct klx_json *i = klx_json_first(klx_json_get(m->data, "analysisRun.metrics"));
+    klx_buf_init(&b, 65536);
+    for (; i != NULL; i = klx_json_next(i)) {
+        const struct klx_json *v = klx_json_first(klx_json_get(i, "values"));
+        klx_buf_printf(&b, "%s%.*s", b.len > 0 ? "; " : "", KLX_SV_FMT(klx_json_str(i, "name")));
+        for (const char *before = ": "; v != NULL; v = klx_json_next(v), before = ", ") {
+            klx_buf_printf(&b, "%s%.*s", before, KLX_SV_FMT(klx_json_str(v, "")));
+        }
+    }
+    add_fact(m, "Measured", klx_buf_sv(&b));
+}
+
+static void add_application_set_facts(struct maker *m) {
+    int64_t n = klx_json_int(m->data, "applications.count", -1);
+    if (n >= 0) {
+        add_fact(m, "Applications", klx_arena_printf(m->arena, "%lld", (long long)n));
+    }
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -308,6 +350,9 @@ static void add_facts(struct maker *m) {
     add_container_facts(m);
     add_app_facts(m);
     add_rollout_facts(m);
+    add_measured(m);
+    add_application_set_facts(m);
+    add_changes(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, klx_json_get(m->data, "app") != NULL ? "Since" : "From", "since");
     add_since(m, "Incident began", "incident.opened");
@@ -342,7 +387,9 @@ static struct klx_sv make_code(struct maker *m) {
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
     bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED ||
                 m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED ||
-                m->event->kind == KLX_KIND_ROLLOUT_REMOVED;
+                m->event->kind == KLX_KIND_ROLLOUT_REMOVED ||
+                m->event->kind == KLX_KIND_APPSET_REMOVED ||
+                m->event->kind == KLX_KIND_OBJECT_VANISHED;
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }

@@ -53,10 +53,10 @@ def test_applications_from_the_crd_on(binaries: Path, tmp_path: Path, kafka: Kaf
     try:
         collector.start()
         wait_for_log(collector, "404: the API server does not have this resource")
-        wait_for_metric(collector, 'klaxon_watch_connected{cluster="gitops",source="events"} 1')
+        wait_for_metric(collector, 'klaxon_watch_connected{cluster="gitops",source="events"} 1', 30)
         ready = requests.get(f"{collector.url}/readyz", timeout=5)
         assert (ready.status_code, "watch gitops/applications: absent, looked for again every 30 s\n" in ready.text) == (200, True), ready.text
-        wait_for_metric(collector, 'klaxon_watch_absent{cluster="gitops",source="applications"} 1')
+        wait_for_metric(collector, 'klaxon_watch_absent{cluster="gitops",source="applications"} 1', 30)
         with installed(client):
             wait_for_metric(collector, 'klaxon_watch_connected{cluster="gitops",source="applications"} 1', ABSENT_SECONDS)
             records = deploy_and_drift(collector, kafka, client)

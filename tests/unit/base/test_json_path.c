@@ -77,6 +77,7 @@ static void refuses(const char *text, const char *words) {
 static void mistakes_are_named(void **state) {
     (void)state;
     refuses("", "expected a path of 1 to 512 bytes, for example spec.replicas");
+    refuses("a['b\n']", "there is a control character in the path");
     refuses("a..b", "expected a name at character 3 of \"a..b\"");
     refuses("a.", "expected a name at character 3 of \"a.\"");
     refuses(".", "expected a name at character 2 of \".\"");

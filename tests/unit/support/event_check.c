@@ -71,6 +71,8 @@ static bool is_of_type(const struct klx_json *v, const struct klx_data_member *m
         return klx_json_is_object(v);
     case KLX_DATA_LIST:
         return klx_json_is_array(v) && all_are(v, klx_json_is_object);
+    case KLX_DATA_TEXT_LIST:
+        return klx_json_is_array(v) && all_are(v, klx_json_is_string);
     case KLX_DATA_INT_LIST:
         return klx_json_is_array(v) && all_are(v, is_int);
     case KLX_DATA_TEXTS:

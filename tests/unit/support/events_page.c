@@ -31,6 +31,7 @@ static const char *const types[KLX_DATA_TYPES_N] = {
     [KLX_DATA_BOOL] = "true or false",
     [KLX_DATA_OBJECT] = "object",
     [KLX_DATA_LIST] = "list of objects",
+    [KLX_DATA_TEXT_LIST] = "list of texts",
     [KLX_DATA_INT_LIST] = "list of numbers",
     [KLX_DATA_TEXTS] = "texts by name",
     [KLX_DATA_ANY] = "anything",

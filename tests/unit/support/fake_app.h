@@ -7,7 +7,7 @@
 
 #include "tests/unit/support/transcript.h"
 
-#define FAKE_APPS_MAX 4
+#define FAKE_APPS_MAX 8
 
 struct fake_app {
     char name[64];
