@@ -1,12 +1,12 @@
 #include "collector/redact.h"
 
 #include <ctype.h>
+#include <string.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/utf8.h"
 
 #define BLANK "***"
-#define LOOK_AT_BYTES_MAX 16384
 
 static bool ends_a_value(char c) {
     return isspace((unsigned char)c) || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' ||
@@ -38,12 +38,15 @@ static size_t userinfo(struct klx_sv s) {
     return n;
 }
 
+/* ": ", "=", '":"'; 0 when nothing is assigned. */
 static size_t separators(struct klx_sv s) {
     size_t n = 0;
+    bool assigns = false;
     while (n < s.n && (s.p[n] == ':' || s.p[n] == '=' || s.p[n] == ' ' || s.p[n] == '"')) {
+        assigns = assigns || s.p[n] == ':' || s.p[n] == '=';
         n++;
     }
-    return n;
+    return assigns ? n : 0;
 }
 
 /* "password: " at the beginning of s, with what separates it from its value; 0: none. */
@@ -55,8 +58,7 @@ static size_t secret_word(struct klx_sv s) {
         struct klx_sv word = klx_sv(words[i]);
         if (s.n > word.n && klx_sv_eq_nocase(klx_sv_n(s.p, word.n), word)) {
             size_t gap = separators(skip(s, word.n));
-            bool separated = gap > 0 && (s.p[word.n] != ' ' || gap > 1);
-            return separated ? word.n + gap : 0;
+            return gap > 0 ? word.n + gap : 0;
         }
     }
     struct klx_sv schemes[] = { KLX_SV("bearer "), KLX_SV("basic ") };
@@ -90,14 +92,45 @@ static size_t take(struct klx_buf *out, struct klx_sv s) {
     return n;
 }
 
+static void redact(struct klx_buf *out, struct klx_sv text) {
+    struct klx_sv rest = text;
+    while (rest.n > 0) {
+        rest = skip(rest, take(out, rest));
+    }
+}
+
 struct klx_sv klx_redact(struct klx_arena *a, struct klx_sv text, size_t bytes_max) {
     struct klx_buf safe KLX_CLEANUP(klx_buf_release), line KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&safe, 2 * LOOK_AT_BYTES_MAX);
+    klx_buf_init(&safe, 2 * KLX_REDACT_BYTES_MAX);
     klx_buf_init(&line, bytes_max + 1);
-    struct klx_sv rest = klx_sv_utf8_prefix(text, LOOK_AT_BYTES_MAX);
-    while (rest.n > 0) {
-        rest = skip(rest, take(&safe, rest));
-    }
+    redact(&safe, klx_sv_utf8_prefix(text, KLX_REDACT_BYTES_MAX));
     klx_utf8_line(&line, klx_buf_sv(&safe), bytes_max);
     return klx_arena_dup(a, klx_buf_sv(&line));
+}
+
+/* Whether a secret may begin with this character: most do not, and nothing more is looked at. */
+static bool may_begin(char c) {
+    return memchr(":pPtTsSaAbB", c, sizeof(":pPtTsSaAbB") - 1) != NULL;
+}
+
+static bool has_secret(struct klx_sv text) {
+    for (size_t i = 0; i < text.n; i++) {
+        struct klx_sv rest = skip(text, i);
+        if (may_begin(text.p[i]) && (secret_word(rest) > 0 || (klx_sv_starts(rest, KLX_SV("://")) &&
+                                                               userinfo(skip(rest, 3)) > 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct klx_sv klx_redact_lines(struct klx_arena *a, struct klx_sv text) {
+    struct klx_sv looked_at = klx_sv_utf8_prefix(text, KLX_REDACT_BYTES_MAX);
+    if (!has_secret(looked_at)) {
+        return looked_at;
+    }
+    struct klx_buf safe KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&safe, 2 * KLX_REDACT_BYTES_MAX);
+    redact(&safe, looked_at);
+    return klx_arena_dup(a, klx_buf_sv(&safe));
 }

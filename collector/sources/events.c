@@ -5,13 +5,13 @@
 
 #include <errno.h>
 
+#include "collector/redact.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
 
 /* An Event's message may be 64 KB by the API's contract, and nobody checks that, or how long a reason is; a record holds what a person
-   reads, and names in `truncated` what it cut. */
-#define MESSAGE_BYTES_MAX 16384
+   reads (KLX_REDACT_BYTES_MAX of the message), and names in `truncated` what it cut. */
 #define TEXT_BYTES_MAX 512
 #define DATA_BYTES_MAX (256 * 1024) /* an escape takes up to six bytes for one */
 #define DATA_BYTES_USUAL 2000       /* asked for at once, not in ever larger pieces */
@@ -79,7 +79,7 @@ static struct klx_sv show(struct shown *s, const char *member, struct klx_sv tex
 }
 
 static void show_all(struct shown *s, const struct klx_observation *o,
-                     const struct klx_json *object) {
+                     const struct klx_json *object, struct klx_arena *a) {
     const struct klx_observed_event *v = &o->event;
     const struct klx_json *about = klx_json_get(object, "involvedObject");
     const struct {
@@ -98,7 +98,7 @@ static void show_all(struct shown *s, const struct klx_observation *o,
         { &s->action, "action", klx_json_str(object, "action") },
         { &s->component, "component", v->component },
     };
-    s->message = show(s, "summary", v->message, MESSAGE_BYTES_MAX);
+    s->message = klx_redact_lines(a, show(s, "summary", v->message, KLX_REDACT_BYTES_MAX));
     for (size_t i = 0; i < KLX_COUNT(texts); i++) {
         *texts[i].to = show(s, texts[i].member, texts[i].text, TEXT_BYTES_MAX);
     }
@@ -163,7 +163,7 @@ static void publish(const struct klx_observation *o, const struct klx_json *obje
     klx_buf_reserve(&data, DATA_BYTES_USUAL);
     struct klx_jw w;
     klx_jw_init(&w, &data);
-    show_all(&s, o, object);
+    show_all(&s, o, object, out->arena);
     write_data(&w, o, &s);
 
     const struct klx_sv id_parts[] = { o->uid, o->resource_version }, slash = KLX_SV("/");

@@ -175,6 +175,8 @@ static void text_is_redacted(void **state) {
         { "password=abc, next", "password=***, next" },
         { "Authorization: Bearer abc def", "Authorization: Bearer *** def" },
         { "a token is missing", "a token is missing" },
+        { "secret \"db\" not found", "secret \"db\" not found" },
+        { "{\"password\":\"x\"}", "{\"password\":\"***\"}" },
         { "two\nlines\x1b[0m", "two lines [0m" },
         { "password:", "password:***" },
         { "", "" },
@@ -188,6 +190,9 @@ static void text_is_redacted(void **state) {
         }
     }
     assert_true(klx_redact(&arena, KLX_SV("aaaaaaaaaaaaaaaaaaaaaaaa"), 10).n <= 10);
+    assert_sv(klx_redact_lines(&arena, KLX_SV("a\n b=c ://x")), "a\n b=c ://x");
+    assert_sv(klx_redact_lines(&arena, KLX_SV("a\ntoken: b\n c://d@e")),
+              "a\ntoken: ***\n c://***@e");
 }
 
 static const char *const names[] = {

@@ -48,6 +48,45 @@ static void what_cannot_be_selected_is_refused(void **state) {
     check("pods: 3", "f:1:41: clusters[0].sources.pods: expected a map, found a single value\n");
 }
 
+static void generic_items_are_checked(void **state) {
+    (void)state;
+    check("generic: [ { version: v1, resource: configmaps, fields: [\"data['a.b']\"] } ]", "");
+    check("generic: [ { group: apps, version: v1, resource: deployments, fields: spec.replicas,"
+          " namespaces: [a], label_selector: x=y } ]",
+          "");
+    check("generic: {}", "f:1:44: clusters[0].sources.generic: expected a list, for example [ { "
+                         "group: apps, version: v1, resource: deployments, fields: [spec.replicas] "
+                         "} ]\n");
+    check(
+        "generic: [ { version: v1, resource: secrets, fields: metadata.name } ]",
+        "f:1:71: clusters[0].sources.generic[0].resource: Secrets are not read: whatever is known "
+        "of one would stay in Kafka, for everybody who may read there\n");
+    check("generic: [ { group: events.k8s.io, version: v1, resource: events, fields: reason } ]",
+          "f:1:93: clusters[0].sources.generic[0].resource: Events have a source of their own: "
+          "`events`\n");
+    check("generic: [ { version: v1, resource: pods/log, fields: a } ]",
+          "f:1:71: clusters[0].sources.generic[0].resource: expected at most 63 of a-z, 0-9 and "
+          "'-', found \"pods/log\"\n");
+    check("generic: [ { version: v1, resource: pods, fields: [a, a] } ]",
+          "f:1:89: clusters[0].sources.generic[0].fields[1]: \"a\" stands there twice\n");
+    check("generic: [ { version: v1, resource: pods, fields: [a..b, metadata.managedFields] } ]",
+          "f:1:86: clusters[0].sources.generic[0].fields[0]: expected a name at character 3 of "
+          "\"a..b\"\n"
+          "f:1:92: clusters[0].sources.generic[0].fields[1]: \"metadata.managedFields\" changes "
+          "with every write, and says nothing\n");
+    check("generic: [ { version: v1, resource: pods } ]",
+          "f:1:46: clusters[0].sources.generic[0]: \"fields\" is missing: what is followed "
+          "of an object, for example [spec.replicas, "
+          "\"status.conditions[type=Available].status\"]\n");
+    check("generic: [ { version: v1, resource: pods, fields: a }, { version: v1, resource: pods, "
+          "fields: b } ]",
+          "f:1:90: clusters[0].sources.generic[1]: \"pods\" stands there twice: give one of them "
+          "another `name`\n");
+    check("generic: [ { version: v1, resource: pods, fields: a }, { version: v1, resource: pods, "
+          "fields: b, name: others } ]",
+          "");
+}
+
 static void list_namespaces(struct klx_buf *out, const char *source, int n) {
     klx_buf_printf(out, "%s: { namespaces: [", source);
     for (int i = 0; i < n; i++) {
@@ -112,10 +151,36 @@ static void a_selection_is_a_request(void **state) {
          "%2Cmetadata.namespace%21%3Dkube-system");
 }
 
+static void a_generic_item_is_a_request(void **state) {
+    (void)state;
+    struct klx_sv shop = KLX_SV("shop");
+    struct klx_sv field = KLX_SV("spec.replicas");
+    struct klx_config *c = NULL;
+    assert_int_equal(klx_config_parse(KLX_SV("fields: [spec.replicas]"), "f", &c, NULL), 0);
+    struct klx_source_settings s = { .ops = &klx_source_generic, .namespaces = { &shop, 1 } };
+    s.generic_settings = (struct klx_generic_settings){ .group = (char[]){ "apps" },
+                                                        .version = (char[]){ "v1" },
+                                                        .resource = (char[]){ "deployments" },
+                                                        .fields = { &field, 1 } };
+    s.generic = klx_generic_new(klx_config_root(c), &s.generic_settings, keep, NULL);
+    assert_non_null(s.generic);
+    asks(&s, 0, "generic:deployments.apps@shop", "/apis/apps/v1/namespaces/shop/deployments", "");
+    s.namespaces.n = 0;
+    asks(&s, 0, "generic:deployments.apps", "/apis/apps/v1/deployments", "");
+    struct klx_sv own = KLX_SV("deployments.apps/shop/web"), other = KLX_SV("pods/shop/web");
+    assert_true(klx_source_cut_item(&s, &own));
+    assert_sv(own, "shop/web");
+    assert_false(klx_source_cut_item(&s, &other));
+    klx_generic_free(s.generic);
+    klx_config_free(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_selected_is_refused),
+        cmocka_unit_test(generic_items_are_checked),
         cmocka_unit_test(there_are_limits),
+        cmocka_unit_test(a_generic_item_is_a_request),
         cmocka_unit_test(a_selection_is_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
