@@ -9,8 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/findings.h"
-#include "collector/kube/in_cluster.h"
-#include "collector/kube/kubeconfig.h"
+#include "collector/cluster_access.h"
 #include "collector/settings.h"
 #include "collector/watch_places.h"
 #include "lib/base/cleanup.h"
@@ -123,14 +122,15 @@ static void warn_of_blind_canary(struct check *c, const struct klx_cluster_setti
     free(words);
 }
 
-static void check_access(struct check *c, const struct klx_cluster_settings *cluster) {
+static void check_access(struct check *c, struct klx_cluster_settings *cluster) {
     struct klx_kube_access *access = NULL;
     struct klx_error e = { 0 };
     struct klx_clock *clock = klx_clock_real();
-    int rc = cluster->in_cluster ? klx_in_cluster_load(&access, &e)
-                                 : klx_kubeconfig_load(cluster->kubeconfig, cluster->context,
-                                                       clock->wall_us(clock), &access, &e);
-    if (rc != 0) {
+    if (klx_cluster_settings_complete(cluster, &e) != 0) {
+        report(c, e.text);
+        return;
+    }
+    if (klx_cluster_access_load(cluster, clock->wall_us(clock), &access, &e) != 0) {
         /* The path of the place ends in the same word. */
         const struct klx_config_node *named =
             klx_config_get(cluster->at, cluster->in_cluster ? "in_cluster" : "kubeconfig");

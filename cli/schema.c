@@ -223,6 +223,8 @@ static void in_cluster(struct klx_jw *w, const char *key) {
     }
     if (klx_sv_eq(klx_sv(key), KLX_SV("sources"))) {
         write_sources(w);
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("azure"))) {
+        write_map(w, klx_azure_fields, NULL);
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("lease"))) {
         write_map(w, klx_lease_fields, NULL);
     } else {

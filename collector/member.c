@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "collector/cluster.h"
-#include "collector/kube/in_cluster.h"
-#include "collector/kube/kubeconfig.h"
+#include "collector/cluster_access.h"
 #include "collector/kube/lease.h"
 #include "lib/base/backoff.h"
 #include "lib/base/log.h"
@@ -168,8 +167,7 @@ static int open_client(struct klx_member *m, struct klx_error *e) {
     struct klx_kube_access *access = NULL;
     const struct klx_cluster_settings *s = m->settings;
     int64_t wall_us = m->env.clock->wall_us(m->env.clock);
-    int rc = s->in_cluster ? klx_in_cluster_load(&access, e)
-                           : klx_kubeconfig_load(s->kubeconfig, s->context, wall_us, &access, e);
+    int rc = klx_cluster_access_load(s, wall_us, &access, e);
     if (rc != 0) {
         return klx_fail_in(e, rc, "cluster %s", s->name);
     }

@@ -25,7 +25,7 @@ struct cluster {
     bool in_cluster;
     int64_t dead_after_ms;
     const struct klx_config_node *lease, *canary;
-    const struct klx_config_node *sources, *detectors;
+    const struct klx_config_node *azure, *sources, *detectors;
 };
 
 const struct klx_config_field klx_cluster_fields[] = {
@@ -46,6 +46,11 @@ const struct klx_config_field klx_cluster_fields[] = {
       .kind = KLX_CFG_BOOL,
       .offset = offsetof(struct cluster, in_cluster),
       .help = "true: as the service account of this pod, in place of a kubeconfig" },
+    { .key = "azure",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct cluster, azure),
+      .help =
+          "as an identity of Entra ID; {}: AKS workload identity, and the kubeconfig's cluster" },
     { .key = "dead_after",
       .kind = KLX_CFG_DURATION,
       .offset = offsetof(struct cluster, dead_after_ms),
@@ -215,6 +220,22 @@ static void bind_lease(struct binder *b, const struct klx_config_node *n,
     }
 }
 
+static void check_ways(struct binder *b, const struct klx_config_node *n, const struct cluster *c) {
+    struct klx_error e;
+    bool kubeconfig = c->kubeconfig != NULL || c->context != NULL;
+    bool server = c->azure != NULL && klx_config_type(c->azure) == KLX_CONFIG_MAP &&
+                  klx_config_get(c->azure, "server") != NULL;
+    if (c->in_cluster && (kubeconfig || c->azure != NULL)) {
+        klx_config_fail(klx_config_get(n, "in_cluster"), &e, "beside %s: keep one of them",
+                        kubeconfig ? "a kubeconfig or context" : "azure");
+        mistake(b, &e);
+    } else if (server && kubeconfig) {
+        klx_config_fail(klx_config_get(c->azure, "server"), &e,
+                        "beside a kubeconfig or context: keep one of them");
+        mistake(b, &e);
+    }
+}
+
 static void add_cluster(struct binder *b, const struct klx_config_node *n) {
     struct klx_collector_settings *s = b->out;
     struct cluster c = { 0 };
@@ -235,11 +256,9 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
     }
     klx_detector_settings_bind(c.detectors, &to->detectors, take_report, b);
     klx_canary_settings_bind(c.canary, &to->canary, take_report, b);
-    if (c.in_cluster && (c.kubeconfig != NULL || c.context != NULL)) {
-        struct klx_error e;
-        klx_config_fail(klx_config_get(n, "in_cluster"), &e,
-                        "beside a kubeconfig or context: keep one of them");
-        mistake(b, &e);
+    check_ways(b, n, &c);
+    if (c.azure != NULL) {
+        to->azure = klx_azure_settings_bind(c.azure, take_report, b);
     }
     if (c.name != NULL) {
         check_name(b, n, c.name);
@@ -274,6 +293,12 @@ static void keep_first(void *arg, const char *text) {
     }
 }
 
+int klx_cluster_settings_complete(struct klx_cluster_settings *c, struct klx_error *e) {
+    return c->azure == NULL
+               ? 0
+               : klx_azure_settings_complete(c->azure, klx_config_get(c->at, "azure"), e);
+}
+
 int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
                                 struct klx_error *e) {
     struct klx_collector_settings c = { .kafka = klx_kafka_config_new() };
@@ -281,6 +306,13 @@ int klx_collector_settings_load(const struct klx_settings *s, struct klx_collect
     struct binder b = { .out = &c, .report = keep_first, .arg = &first };
     b.mistakes = klx_kafka_config_bind(c.kafka, s->kafka, keep_first, &first);
     bind_all(&b, s);
+    for (size_t i = 0; i < c.clusters_n && b.mistakes == 0; i++) {
+        struct klx_error why;
+        if (klx_cluster_settings_complete(&c.clusters[i], &why) != 0) {
+            klx_fail(&first, why.code, "%s", why.text);
+            b.mistakes++;
+        }
+    }
     if (b.mistakes == 0 && c.clusters_n == 0) {
         klx_fail(&first, -EINVAL, "no clusters are configured: add an item to `clusters:`");
         b.mistakes++;
@@ -298,6 +330,7 @@ void klx_collector_settings_release(struct klx_collector_settings *c) {
         free(c->clusters[i].name);
         free(c->clusters[i].kubeconfig);
         free(c->clusters[i].context);
+        klx_azure_settings_free(c->clusters[i].azure);
         free(c->clusters[i].lease.namespace);
         free(c->clusters[i].lease.name);
         for (size_t k = 0; k < c->clusters[i].sources_n; k++) {

@@ -7,6 +7,7 @@
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
  *         context: prod-weu           # default: current-context
  *         in_cluster: true            # instead of both: as the pod's service account
+ *         azure: {}                   # as an identity of Entra ID (kube/azure.h), beside a kubeconfig or with a server of its own
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         lease: { namespace: klaxon } # several collectors, of which one works (kube/lease.h); default: there is no other
  *         canary: { every: 30s }      # default: every 60 s; false: none (collector/canary_settings.h)
@@ -20,6 +21,7 @@
 
 #include "collector/canary_settings.h"
 #include "collector/detector_settings.h"
+#include "collector/kube/azure.h"
 #include "collector/kube/lease_state.h"
 #include "collector/source_settings.h"
 #include "lib/base/error.h"
@@ -42,8 +44,9 @@ struct klx_cluster_settings {
     char *name; /* [a-z0-9.-], at most 63 */
     char *kubeconfig;
     char *context;
-    bool in_cluster;       /* instead of a kubeconfig */
-    int64_t dead_after_ms; /* 0: the watch's own */
+    bool in_cluster;                  /* instead of a kubeconfig */
+    struct klx_azure_settings *azure; /* NULL: none */
+    int64_t dead_after_ms;            /* 0: the watch's own */
     struct klx_lease_settings lease;
     struct klx_source_settings sources[KLX_SOURCES_MAX];
     size_t sources_n;
@@ -63,6 +66,9 @@ struct klx_collector_settings {
    For `klaxon check`: no clusters at all is no mistake, and the Kafka properties are left out (`kafka` is NULL). */
 size_t klx_collector_settings_bind(const struct klx_settings *s, struct klx_collector_settings *ret,
                                    klx_config_report_fn report, void *arg);
+/* Takes from the environment what a cluster's access needs of it; klx_collector_settings_load has done so. */
+int klx_cluster_settings_complete(struct klx_cluster_settings *c,
+                                  struct klx_error *e) KLX_MUST_CHECK;
 int klx_collector_settings_load(const struct klx_settings *s, struct klx_collector_settings *ret,
                                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_collector_settings_release(struct klx_collector_settings *c);

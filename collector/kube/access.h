@@ -1,5 +1,6 @@
 /*
- * How an API server is reached, and as whom: what a kubeconfig (kubeconfig.h) or a pod (in_cluster.h) gives.
+ * How an API server is reached, and as whom: what a kubeconfig (kubeconfig.h), a pod (in_cluster.h) or Azure (azure.h)
+ * gives.
  *
  * Certificates and tokens stand in the text or in files; files are read again when they change (lib/base/secret.h). What is sent at a
  * given time is for credential.h to say.
@@ -11,6 +12,7 @@
 #include "lib/base/error.h"
 #include "lib/base/secret.h"
 #include "lib/base/sv.h"
+#include "lib/io/oauth.h"
 
 /* Both empty: not given. */
 struct klx_kube_pem {
@@ -33,10 +35,11 @@ struct klx_kube_access {
     char *tls_server_name;
     bool insecure; /* the caller warns, loudly */
     struct klx_kube_pem ca, cert, key;
-    struct klx_secret *token;   /* a tokenFile; NULL: none */
-    char *static_token;         /* NULL: none */
-    struct klx_kube_exec *exec; /* NULL: none */
-    char *context;              /* the name that was used */
+    struct klx_secret *token;               /* a tokenFile; NULL: none */
+    char *static_token;                     /* NULL: none */
+    struct klx_kube_exec *exec;             /* NULL: none */
+    const struct klx_oauth_settings *oauth; /* NULL: none. Borrowed */
+    char *context;                          /* the name that was used */
     char
         *namespace; /* where klaxon's own objects are: the context's, or the pod's; else "default" */
 };

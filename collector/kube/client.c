@@ -22,7 +22,7 @@ struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_ht
     c->loop = loop;
     c->http = http;
     c->access = access;
-    c->credential = klx_credential_new(loop, clock, access);
+    c->credential = klx_credential_new(loop, http, clock, access);
     return c;
 }
 
@@ -88,7 +88,7 @@ int klx_kube_client_send(struct klx_kube_client *c, const char *path, const char
                          struct klx_error *e) {
     struct klx_identity identity;
     if (!klx_credential_ready(c->credential, NULL)) {
-        return klx_fail(e, -EAGAIN, "the credential plugin has not answered yet");
+        return klx_fail(e, -EAGAIN, "the credentials have not come yet");
     }
     int rc = klx_credential_get(c->credential, &identity, e);
     if (rc != 0) {

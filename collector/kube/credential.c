@@ -9,6 +9,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/io/oauth.h"
 
 #define READ_AGAIN_US (50 * KLX_US_PER_S)
 #define USED_AT_LEAST_US (10 * KLX_US_PER_S)
@@ -23,6 +24,9 @@ struct klx_credential {
     char digest[KLX_HASH_TEXT_BYTES];
     uint64_t generation;
 
+    struct klx_oauth *oauth; /* NULL: none */
+    struct klx_oauth_waiter token;
+
     /* of a plugin */
     struct klx_process *process; /* NULL: does not run */
     struct klx_credential_waiter *waiters;
@@ -33,14 +37,27 @@ struct klx_credential {
     struct klx_error error; /* of the last run */
 };
 
-struct klx_credential *klx_credential_new(struct klx_loop *l, struct klx_clock *clock,
-                                          struct klx_kube_access *access) {
+static void wake_all(void *arg) {
+    struct klx_credential *c = arg;
+    while (c->waiters != NULL) {
+        struct klx_credential_waiter *w = c->waiters;
+        klx_credential_forget(w);
+        w->fn(w->arg);
+    }
+}
+
+struct klx_credential *klx_credential_new(struct klx_loop *l, struct klx_http *http,
+                                          struct klx_clock *clock, struct klx_kube_access *access) {
     struct klx_credential *c = klx_alloc(struct klx_credential);
     c->loop = l;
     c->clock = clock;
     c->access = access;
     c->read_us = clock->mono_us(clock);
     c->not_before_us = c->read_us;
+    if (access->oauth != NULL) {
+        c->oauth = klx_oauth_new(l, http, clock, access->oauth);
+        c->token = (struct klx_oauth_waiter){ .fn = wake_all, .arg = c };
+    }
     klx_backoff_init(&c->failures, 1000, 1000, 60000);
     klx_backoff_init(&c->refusals, 1000, 2000, 60000);
     return c;
@@ -51,6 +68,7 @@ void klx_credential_free(struct klx_credential *c) {
         return;
     }
     klx_process_cancel(c->process);
+    klx_oauth_free(c->oauth);
     while (c->waiters != NULL) {
         klx_credential_forget(c->waiters);
     }
@@ -90,14 +108,6 @@ static void take(struct klx_credential *c, const struct klx_exec_credential *fet
     klx_backoff_reset(&c->failures);
 }
 
-static void wake_all(struct klx_credential *c) {
-    while (c->waiters != NULL) {
-        struct klx_credential_waiter *w = c->waiters;
-        klx_credential_forget(w);
-        w->fn(w->arg);
-    }
-}
-
 static void on_plugin_done(void *arg, const struct klx_process_result *r) {
     struct klx_credential *c = arg;
     struct klx_exec_credential fetched;
@@ -119,6 +129,10 @@ static void add_waiter(struct klx_credential *c, struct klx_credential_waiter *w
 }
 
 bool klx_credential_ready(struct klx_credential *c, struct klx_credential_waiter *w) {
+    if (c->oauth != NULL && !klx_oauth_ready(c->oauth, &c->token)) {
+        add_waiter(c, w);
+        return false;
+    }
     if (c->access->exec == NULL) {
         return true;
     }
@@ -190,12 +204,24 @@ static int get_from_plugin(struct klx_credential *c, struct klx_identity *i, str
     return 0;
 }
 
+static int get_from_oauth(struct klx_credential *c, struct klx_identity *i, struct klx_error *e) {
+    struct klx_oauth_token t;
+    int rc = klx_oauth_get(c->oauth, &t, e);
+    if (rc == 0) {
+        i->token = t.value;
+        c->generation = t.generation;
+    }
+    return rc;
+}
+
 int klx_credential_get(struct klx_credential *c, struct klx_identity *ret, struct klx_error *e) {
     struct klx_identity i = { 0 };
     if (c->clock->mono_us(c->clock) - c->read_us >= READ_AGAIN_US) {
         read_files_again(c);
     }
-    int rc = c->access->exec != NULL ? get_from_plugin(c, &i, e) : get_from_kubeconfig(c, &i, e);
+    int rc = c->oauth != NULL          ? get_from_oauth(c, &i, e)
+             : c->access->exec != NULL ? get_from_plugin(c, &i, e)
+                                       : get_from_kubeconfig(c, &i, e);
     rc = rc == 0 ? klx_kube_pem_get(&c->access->ca, &i.ca_pem, e) : rc;
     if (rc == 0) {
         i.generation = c->generation;
@@ -206,6 +232,10 @@ int klx_credential_get(struct klx_credential *c, struct klx_identity *ret, struc
 
 void klx_credential_refused(struct klx_credential *c, uint64_t generation) {
     read_files_again(c);
+    if (c->oauth != NULL) {
+        klx_oauth_refused(c->oauth, generation);
+        return;
+    }
     if (c->access->exec == NULL || generation != c->generation || c->refused || !c->have) {
         return;
     }

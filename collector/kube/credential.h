@@ -4,6 +4,8 @@
  *   a token or certificate in the kubeconfig   as it is
  *   files (token, certificate, key, CA)        looked at before each request, and read again when they have changed; every 50 s, and at
  *                                              once after a 401, whatever they look like. When reading fails the old content stays
+ *   Entra ID (azure.h, lib/io/oauth.h)         a token that is asked for before it expires, and once when a server refused it; until the
+ *                                              first has come, requests wait
  *   a plugin (exec_plugin.h)                   run when there is no credential, when it has expired, and once when a server refused it;
  *                                              until it has ended, requests wait
  *
@@ -24,6 +26,7 @@
 #include "collector/kube/access.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/io/http.h"
 #include "lib/io/loop.h"
 
 struct klx_credential;
@@ -43,13 +46,13 @@ struct klx_credential_waiter {
     struct klx_credential_waiter *next;
 };
 
-/* Borrows `access`. */
-struct klx_credential *klx_credential_new(struct klx_loop *l, struct klx_clock *clock,
-                                          struct klx_kube_access *access);
+/* Borrows all of them. */
+struct klx_credential *klx_credential_new(struct klx_loop *l, struct klx_http *http,
+                                          struct klx_clock *clock, struct klx_kube_access *access);
 /* Ends a plugin that runs; nobody waits any more. */
 void klx_credential_free(struct klx_credential *c);
-/* True: klx_credential_get has an answer, good or bad. False: a plugin was started or runs, and w->fn is called when it has ended (w NULL:
-   nobody is). */
+/* True: klx_credential_get has an answer, good or bad. False: a plugin runs, or a token is asked for, and w->fn is called when that has
+   ended (w NULL: nobody is). */
 bool klx_credential_ready(struct klx_credential *c, struct klx_credential_waiter *w);
 /* No call comes any more. */
 void klx_credential_forget(struct klx_credential_waiter *w);

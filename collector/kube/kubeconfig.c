@@ -11,6 +11,7 @@
 #include "lib/base/config.h"
 #include "lib/base/mem.h"
 
+#define NO_USER INT64_MIN /* in place of the time: only the cluster is taken */
 #define FILE_BYTES_MAX (1u << 20)
 #define EXEC_GROUP "client.authentication.k8s.io/"
 #define EXEC_STRINGS_MAX 256
@@ -305,8 +306,11 @@ static int take_all(const struct klx_config_node *root, const char *file, const 
     a->context = klx_sv_dup(name);
     a->namespace = klx_sv_dup(namespace.n > 0 ? namespace : KLX_SV("default"));
     int rc = referred(root, context, "cluster", "clusters", &cluster, e);
-    rc = rc == 0 ? referred(root, context, "user", "users", &user, e) : rc;
     rc = rc == 0 ? take_cluster(cluster, file, a, e) : rc;
+    if (rc != 0 || now_us == NO_USER) {
+        return rc;
+    }
+    rc = referred(root, context, "user", "users", &user, e);
     return rc == 0 ? take_user(user, file, now_us, a, e) : rc;
 }
 
@@ -367,4 +371,9 @@ int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us,
     }
     free(file);
     return rc;
+}
+
+int klx_kubeconfig_load_cluster(const char *path, const char *context, struct klx_kube_access **ret,
+                                struct klx_error *e) {
+    return klx_kubeconfig_load(path, context, NO_USER, ret, e);
 }

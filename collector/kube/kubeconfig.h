@@ -18,5 +18,8 @@
 /* path NULL: $KUBECONFIG (its first existing file), then ~/.kube/config; a leading ~/ is the home. context NULL: current-context. */
 int klx_kubeconfig_load(const char *path, const char *context, int64_t now_us,
                         struct klx_kube_access **ret, struct klx_error *e) KLX_MUST_CHECK;
+/* Only how the cluster is reached: the context's user is not looked at. */
+int klx_kubeconfig_load_cluster(const char *path, const char *context, struct klx_kube_access **ret,
+                                struct klx_error *e) KLX_MUST_CHECK;
 int klx_kubeconfig_parse(struct klx_sv text, const char *file, const char *context, int64_t now_us,
                          struct klx_kube_access **ret, struct klx_error *e) KLX_MUST_CHECK;

@@ -88,7 +88,7 @@ struct klx_oauth_settings {
 
 /* Fills in what the environment says and decides the way. `scope`: when none is configured; NULL: it must be. -EINVAL: two ways at once, no
    way at all, something is missing or not acceptable; the words name the key. `anywhere`: the environment is not looked at, and what it
-   could bring is no mistake (klaxon check --no-environment). */
+   could bring is no mistake (klaxon check --no-environment); it may be completed with it afterwards. */
 int klx_oauth_settings_complete(struct klx_oauth_settings *s, const char *scope, bool anywhere,
                                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_oauth_settings_release(struct klx_oauth_settings *s);

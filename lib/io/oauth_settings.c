@@ -94,8 +94,8 @@ static int missing(const char *key, const char *name, struct klx_error *e) {
 static int make_url(struct klx_oauth_settings *s, bool anywhere, struct klx_error *e) {
     otherwise(&s->tenant, variable("AZURE_TENANT_ID", anywhere));
     otherwise(&s->authority, variable("AZURE_AUTHORITY_HOST", anywhere));
-    otherwise(&s->authority, PUBLIC_CLOUD);
-    int rc = check_url("authority", s->authority, e);
+    otherwise(&s->authority, anywhere ? NULL : PUBLIC_CLOUD);
+    int rc = s->authority != NULL ? check_url("authority", s->authority, e) : 0;
     if (rc != 0 || s->tenant == NULL) {
         return rc != 0 || anywhere ? rc : missing("tenant", "AZURE_TENANT_ID", e);
     }
@@ -104,6 +104,9 @@ static int make_url(struct klx_oauth_settings *s, bool anywhere, struct klx_erro
             NULL) {
             return klx_fail(e, -EINVAL, "tenant must be an id or a domain name");
         }
+    }
+    if (anywhere) {
+        return 0; /* it is completed once more where the environment is */
     }
     const char *slash = klx_sv_ends(klx_sv(s->authority), KLX_SV("/")) ? "" : "/";
     s->token_url = klx_asprintf("%s%s%s/oauth2/v2.0/token", s->authority, slash, s->tenant);

@@ -133,8 +133,8 @@ def schema_keys() -> set[str]:
     return found
 
 
-# The ten topics and the sources are sets: an example need not have them all. A secret's place is one of two, an identity one of three.
-OPTIONAL_KEYS = {"env", "token_url", "federated_token_file", "managed_identity"} | {"kubernetes", "nodes", "scaling", "gitops", "metrics", "deliveries", "retry", "dlq"} | set(
+# The ten topics and the sources are sets: an example need not have them all. A secret's place is one of two.
+OPTIONAL_KEYS = {"env"} | {"kubernetes", "nodes", "scaling", "gitops", "metrics", "deliveries", "retry", "dlq"} | set(
     SCHEMA["definitions"]["cluster"]["properties"]["sources"]["allOf"][0]["properties"])
 
 
@@ -144,8 +144,23 @@ def test_the_reference_names_every_key() -> None:
     assert missing == set()
 
 
+def pieces_of(page: str) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.M | re.S)
+
+
+def test_check_accepts_what_the_pages_about_connecting_show(binaries: Path, tmp_path: Path) -> None:
+    klaxon = Klaxon(binaries, tmp_path, "x", "p.")
+    kafka, clusters = pieces_of("kafka.md"), [one for one in pieces_of("clusters.md") if one.startswith("clusters:")]
+    assert len(kafka) >= 7 and len(clusters) >= 2
+    for piece in kafka + [f"kafka: {{ bootstrap.servers: x }}\n{one}" for one in clusters]:
+        assert errors(yaml.safe_load(piece)) == [], piece
+        klaxon.config.write_text(piece)
+        done = klaxon.run("check", "--no-environment")
+        assert done.returncode == 0, piece + done.stdout
+
+
 def test_the_pieces_of_the_reference_fit_the_schema() -> None:
-    pieces = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/configuration.md").read_text(), re.M | re.S)
+    pieces = pieces_of("configuration.md")
     assert len(pieces) >= 6
     for piece in pieces:
         assert errors(yaml.safe_load(piece)) == [], piece

@@ -1,6 +1,6 @@
 """Entra ID's token endpoint, and the metadata service of an Azure machine: as strict as documented, with faults by command.
 
-    with Entra(tmp_path, keys) as entra:                     # keys None: without TLS
+    with Entra(tmp_path, keys) as entra:                     # keys None: all of it without TLS
         entra.application("klaxon", secret="s3cret")
         entra.federate("klaxon", issuer, "system:serviceaccount:klaxon:klaxon", key)
         entra.resource("api://kafka", seconds=3600)          # scope api://kafka/.default
@@ -8,6 +8,7 @@
         …  entra.authority, entra.tenant                     # what is configured
         [asked] = entra.requests.wait_count("requests", 1)   # status, code, client
         entra.key.jwks()                                     # what its tokens are checked with
+        entra.review_url; entra.revoke()                     # an API server's webhook (TokenReview), as AKS has one
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from .web import Exchange, Server
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EXCHANGE = "api://AzureADTokenExchange"
+AKS = "6dae42f8-4368-4678-94ff-3960e28e3630"
+REVIEW = "/review"
 METADATA = "/metadata/identity/oauth2/token"
 DESCRIPTION_END = " Trace ID: 7f2c0d9e-0000-0000-0000-000000000001 Correlation ID: 7f2c0d9e-0000-0000-0000-000000000002 Timestamp: 2026-03-11 07:52:18Z"
 
@@ -85,15 +88,19 @@ class _Application:
 class Entra:
     def __init__(self, directory: Path, keys: Keys | None = None):
         self.tenant = str(uuid.uuid4())
-        self.key = SigningKey(directory / "entra")
+        self.key = SigningKey(directory / "entra.pem")
         self.ca = keys.ca if keys else None
         self.requests: Journal[Asked] = Journal()
         self.faults = Faults(EntraFault)
         self._applications: dict[str, _Application] = {}
         self._resources: dict[str, float] = {}
+        self._revoked_before = 0
+        self._issued = 0
+        self.reviews: Journal[bool] = Journal()
         self._machines: set[str] = set()
         self._tls = keys.server_context() if keys else None
         self._server = Server(self._serve, tls=self._tls)
+        self._metadata = Server(self._serve_machine)
 
     def __enter__(self) -> "Entra":
         self.start()
@@ -104,14 +111,11 @@ class Entra:
 
     def start(self) -> None:
         self._server.start()
+        self._metadata.start()
 
     def stop(self) -> None:
         self._server.stop()
-
-    def restart(self) -> None:
-        """On the same port."""
-        self._server = Server(self._serve, tls=self._tls, port=self._server.port)
-        self._server.start()
+        self._metadata.stop()
 
     # what there is
 
@@ -125,8 +129,20 @@ class Entra:
 
     @property
     def metadata_url(self) -> str:
-        """For a machine; the real one has no TLS."""
-        return self._server.url + METADATA
+        """For a machine; like the real one it has no TLS, and nothing else can be had there."""
+        return self._metadata.url + METADATA
+
+    @property
+    def review_url(self) -> str:
+        return self._server.url + REVIEW
+
+    def revoke(self) -> None:
+        """Reviews refuse every token that there is."""
+        self._revoked_before = self._issued
+
+    def object_id(self, client: str) -> str:
+        """Who a token is of, to an API server."""
+        return self._applications[client].object_id
 
     def application(self, client: str, secret: str | None = None, seconds: float = 3600) -> None:
         """With a secret that expires; called again, with one more."""
@@ -155,7 +171,16 @@ class Entra:
 
     # one request
 
+    def _serve_machine(self, exchange: Exchange) -> None:
+        if exchange.route_path == METADATA:
+            self._serve(exchange)
+        else:
+            exchange.send(404, {"error": "not_found"})
+
     def _serve(self, exchange: Exchange) -> None:
+        if exchange.route_path == REVIEW:
+            exchange.send(200, self._review(exchange.json()["spec"]))
+            return
         machine = exchange.route_path == METADATA
         pairs = list(exchange.query.items()) if machine else parse_qsl(exchange.body.decode("utf-8", "replace"), keep_blank_values=True)
         form = dict(pairs)
@@ -188,6 +213,17 @@ class Entra:
         asked.status = 200
         self.requests.append(asked)
         exchange.send(200, answer, headers={"Cache-Control": "no-store, no-cache"})
+
+    def _review(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """As AKS's own server: a token for AKS, that has not expired."""
+        try:
+            claims = self.key.read(spec["token"])
+        except BadToken:
+            claims = {}
+        good = claims.get("aud") == AKS and claims["nbf"] <= time.time() < claims["exp"] and claims["number"] > self._revoked_before
+        self.reviews.append(good)
+        user = {"username": claims["oid"], "groups": ["klaxon-readers"]} if good else {}
+        return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": {"authenticated": good, "user": user}}
 
     @staticmethod
     def _refusal(refused: Refused) -> dict[str, Any]:
@@ -271,7 +307,8 @@ class Entra:
 
     def _claims(self, client: str, resource: str) -> dict[str, Any]:
         now = int(time.time())
-        return {"aud": resource, "iss": self.issuer, "iat": now, "nbf": now, "exp": now + int(self._resources[resource]), "appid": client,
+        self._issued += 1
+        return {"number": self._issued, "aud": resource, "iss": self.issuer, "iat": now, "nbf": now, "exp": now + int(self._resources[resource]), "appid": client,
                 "oid": self._applications[client].object_id, "sub": self._applications[client].object_id, "tid": self.tenant,
                 "uti": secrets.token_urlsafe(8)}
 

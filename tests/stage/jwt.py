@@ -26,14 +26,13 @@ def _decode(text: str) -> bytes:
 
 
 class SigningKey:
-    """An RSA pair in a directory; `jwks()` is what others check its signatures with."""
+    """An RSA key in a file, made when it is not there; `jwks()` is what others check its signatures with."""
 
-    def __init__(self, directory: Path, name: str = "signing"):
-        directory.mkdir(parents=True, exist_ok=True)
-        self.kid = name
-        self._private, self.public = directory / f"{name}.pem", directory / f"{name}.pub"
-        _openssl("genrsa", "-out", self._private, "2048")
-        _openssl("rsa", "-in", self._private, "-pubout", "-out", self.public)
+    def __init__(self, private: Path):
+        self.kid, self._private = private.stem, private
+        if not private.exists():
+            private.parent.mkdir(parents=True, exist_ok=True)
+            _openssl("genrsa", "-out", private, "2048")
 
     def sign(self, claims: dict[str, Any]) -> str:
         header = {"alg": "RS256", "typ": "JWT", "kid": self.kid}

@@ -71,7 +71,7 @@ static void begin(struct world *w) {
     w->access->server = klx_strdup("https://k.example");
     w->waiter = (struct klx_credential_waiter){ .fn = on_woken, .arg = w };
     klx_clock_driven_init(&w->clock, START_US, 1);
-    w->credential = klx_credential_new(w->loop, &w->clock.clock, w->access);
+    w->credential = klx_credential_new(w->loop, NULL, &w->clock.clock, w->access);
 }
 
 static void end(struct world *w) {

@@ -383,6 +383,8 @@ static void settings_that_cannot_work_are_refused(void **state) {
     assert_int_equal(s.way, KLX_OAUTH_FEDERATED);
     klx_oauth_settings_release(&s);
     assert_int_equal(klx_oauth_settings_complete(&s, "x/.default", true, &e), 0);
+    assert_int_equal(klx_oauth_settings_complete(&s, "x/.default", false, &e), 0);
+    assert_string_equal(s.token_url, "https://login.microsoftonline.us/t-1/oauth2/v2.0/token");
     klx_oauth_settings_release(&s);
     unsetenv("AZURE_TENANT_ID");
     unsetenv("AZURE_FEDERATED_TOKEN_FILE");
