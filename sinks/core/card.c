@@ -11,6 +11,7 @@
 #define SUBJECT_BYTES_MAX 200
 #define ACTIONS_SHOWN_MAX 6
 #define METRICS_SHOWN_MAX 3
+#define POOLS_SHOWN_MAX 4
 #define RESOURCES_SHOWN_MAX 3
 #define COMMIT_DIGITS 40
 #define COMMIT_DIGITS_SHOWN 7
@@ -123,16 +124,52 @@ static struct klx_sv object_kind(const struct maker *m) {
     return kind.n > 0 ? kind : KLX_SV("Object");
 }
 
+/* It is about the cluster itself. */
+static bool is_cluster(const struct maker *m) {
+    return klx_sv_eq(object_kind(m), KLX_SV("Cluster")) &&
+           klx_sv_eq(klx_json_str(m->data, "object.name"), m->event->cluster);
+}
+
+static struct klx_sv label(const struct maker *m, struct klx_sv key) {
+    return klx_json_str(klx_json_member(klx_json_get(m->data, "labels"), key), "");
+}
+
+/* "6 of 30 not ready" */
+static struct klx_sv lost_of(struct maker *m, const struct klx_json *counts) {
+    return klx_arena_printf(m->arena, "%lld of %lld not ready",
+                            (long long)klx_json_int(counts, "lost", 0),
+                            (long long)klx_json_int(counts, "known", 0));
+}
+
+/* Of the loss of many: how many, and in which pools. */
+static void add_burst_facts(struct maker *m) {
+    const struct klx_json *nodes = klx_json_get(m->data, "nodes");
+    const struct klx_json *pool = klx_json_first(klx_json_get(m->data, "pools"));
+    size_t shown = 0;
+    if (nodes == NULL) {
+        return;
+    }
+    add_fact(m, "Nodes", lost_of(m, nodes));
+    for (; pool != NULL && shown < POOLS_SHOWN_MAX; pool = klx_json_next(pool)) {
+        if (klx_json_int(pool, "lost", 0) > 0) {
+            add_fact(m, "Pool",
+                     klx_arena_printf(m->arena, "%.*s: %.*s",
+                                      KLX_SV_FMT(klx_json_str(pool, "name")),
+                                      KLX_SV_FMT(lost_of(m, pool))));
+            shown++;
+        }
+    }
+}
+
 static void add_node_facts(struct maker *m) {
     const struct klx_json *ready = klx_json_get(m->data, "ready");
-    struct klx_sv pool = klx_json_str(
-        klx_json_member(klx_json_get(m->data, "labels"), KLX_SV("kubernetes.azure.com/agentpool")),
-        "");
+    struct klx_sv pool = label(m, KLX_SV("kubernetes.azure.com/agentpool"));
     add_fact(m, "Pool", pool.n > 0 ? pool : klx_json_str(m->data, "labels.agentpool"));
-    add_fact(m, "Zone",
-             klx_json_str(klx_json_member(klx_json_get(m->data, "labels"),
-                                          KLX_SV("topology.kubernetes.io/zone")),
-                          ""));
+    add_fact(m, "Zone", label(m, KLX_SV("topology.kubernetes.io/zone")));
+    add_fact(m, "Size", label(m, KLX_SV("node.kubernetes.io/instance-type")));
+    add_fact(m, "VM event", klx_json_str(m->data, "vmEvent"));
+    add_fact(m, "Part of", klx_json_str(m->data, "during.what"));
+    add_burst_facts(m);
     if (ready != NULL) {
         add_since(m, klx_json_bool(ready, "", false) ? "Ready since" : "Not ready since",
                   "readySince");
@@ -338,7 +375,9 @@ static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
     struct klx_sv kind = line(m, object_kind(m), 40);
-    add_fact(m, kind.p, name);
+    if (!is_cluster(m)) {
+        add_fact(m, kind.p, name);
+    }
     add_fact(m, "Reason", klx_json_str(m->data, "reason"));
     add_fact(m, "Component", klx_json_str(m->data, "component"));
     int64_t count = klx_json_int(m->data, "count", 0);
@@ -354,7 +393,7 @@ static void add_facts(struct maker *m) {
     add_application_set_facts(m);
     add_changes(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
-    add_since(m, klx_json_get(m->data, "app") != NULL ? "Since" : "From", "since");
+    add_since(m, m->event->kind == KLX_KIND_WATCH_GAP ? "From" : "Since", "since");
     add_since(m, "Incident began", "incident.opened");
 }
 
@@ -385,11 +424,15 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv name = klx_json_str(m->data, "object.name");
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
-    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_HPA_REMOVED ||
+    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED ||
+                m->event->kind == KLX_KIND_NODE_VANISHED || m->event->kind == KLX_KIND_HPA_REMOVED ||
                 m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED ||
                 m->event->kind == KLX_KIND_ROLLOUT_REMOVED ||
                 m->event->kind == KLX_KIND_APPSET_REMOVED ||
                 m->event->kind == KLX_KIND_OBJECT_VANISHED;
+    if (is_cluster(m)) {
+        return KLX_SV("kubectl get nodes");
+    }
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }
@@ -445,10 +488,12 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
     struct klx_card c = { .severity = e->severity, .resolved = e->phase == KLX_PHASE_RESOLVED };
     struct maker m = { a, e, notice->data, &c };
     struct klx_sv name = object_name(&m), kind = object_kind(&m);
-    c.subject = line(&m,
-                     klx_arena_printf(a, "%.*s %.*s (%.*s)", KLX_SV_FMT(kind), KLX_SV_FMT(name),
-                                      KLX_SV_FMT(e->cluster)),
-                     SUBJECT_BYTES_MAX);
+    struct klx_sv where =
+        is_cluster(&m) ? klx_sv("") : klx_arena_printf(a, " (%.*s)", KLX_SV_FMT(e->cluster));
+    c.subject = line(
+        &m,
+        klx_arena_printf(a, "%.*s %.*s%.*s", KLX_SV_FMT(kind), KLX_SV_FMT(name), KLX_SV_FMT(where)),
+        SUBJECT_BYTES_MAX);
     c.title = known ? klx_sv(klx_kind_specs[e->kind].title) : line(&m, e->type, SUBJECT_BYTES_MAX);
     c.state = make_state(&m);
     struct klx_sv summary = klx_json_str(notice->data, "summary");

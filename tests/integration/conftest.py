@@ -66,7 +66,8 @@ class Collector:
 
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str, cluster: str = "",
                  sources: str = "events: {}, nodes: {}"):
-        """`cluster`: more settings of the cluster, as YAML that ends in a comma."""
+        """`cluster`: more settings of the cluster, as YAML that ends in a comma. A lost node is told at once, unless that sets detectors."""
+        cluster += "" if "detectors:" in cluster else "detectors: { node_repair: { alarm_after: 0s } },"
         self.prefix, self.name = f"{name}.", name
         self.config = directory / "klaxon.yaml"
         self.log = directory / "collector.log"

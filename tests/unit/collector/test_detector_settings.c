@@ -41,8 +41,14 @@ static void settings_are_bound_or_refused(void **state) {
           "f:1:29: detectors.autoscaling: unknown key \"at_max_afte\", did you mean "
           "\"at_max_after\"?\n"
           "f:1:59: detectors.autoscaling.blind_after: 0s is not between 1000 ms and 86400000 ms\n");
-    check("detectors: { node_repair: { x: 1 } }",
-          "f:1:29: detectors.node_repair: unknown key \"x\"\n");
+    check("detectors: { node_repair: { alarm_after: 0s, burst_nodes: 8, burst_percent: 10, "
+          "burst_at_most: 20, burst_within: 2m } }",
+          "");
+    check("detectors: { node_repair: { burst_node: 1, burst_percent: 101 } }",
+          "f:1:29: detectors.node_repair: unknown key \"burst_node\", did you mean "
+          "\"burst_nodes\"?\n"
+          "f:1:59: detectors.node_repair.burst_percent: 101 is not between 1 and 100\n");
+    check("detectors: { rollouts: { x: 1 } }", "f:1:26: detectors.rollouts: unknown key \"x\"\n");
 }
 
 int main(void) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/sources/source.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
@@ -163,6 +164,51 @@ void transcript_begin_step(struct transcript *t, int64_t now_us) {
     t->now_us = now_us;
     klx_arena_reset(&t->arena);
     t->ops->tick(t->detector, now_us, &t->out);
+}
+
+static const struct klx_source_ops *source_named(struct klx_sv name) {
+    static const struct klx_source_ops *const all[] = {
+#define KLX_SOURCE(name) &klx_source_##name,
+#include "collector/sources/list.def"
+#undef KLX_SOURCE
+    };
+    for (size_t i = 0; i < KLX_COUNT(all); i++) {
+        if (klx_sv_eq(name, klx_sv(all[i]->name))) {
+            return all[i];
+        }
+    }
+    fail_msg("no source %.*s", KLX_SV_FMT(name));
+    return NULL;
+}
+
+static void observe_frame(struct transcript *t, const struct klx_json *line) {
+    const struct klx_source_ops *source = source_named(klx_json_str(line, "source"));
+    bool deleted = klx_sv_eq(klx_json_str(line, "frame.type"), KLX_SV("DELETED"));
+    struct klx_observation o =
+        transcript_observation(t, klx_json_bool(line, "baseline", false) ? " baseline" : "");
+    o.kind = source->observed;
+    o.change = deleted ? KLX_CHANGE_DELETED : KLX_CHANGE_MODIFIED;
+    o.object = klx_json_get(line, "frame.object");
+    if (source->observe(o.object, &o) == 0) {
+        t->ops->observe(t->detector, &o, t->now_us, &t->out);
+    }
+}
+
+void transcript_play(struct transcript *t, const char *file) {
+    char *text = test_read_file(file);
+    struct klx_sv rest = klx_sv(text);
+    while (rest.n > 0) {
+        struct klx_sv line = klx_sv_cut(&rest, '\n');
+        struct klx_arena arena KLX_CLEANUP(klx_arena_release);
+        const struct klx_json *at = NULL;
+        klx_arena_init(&arena, 65536, 4 << 20);
+        assert_int_equal(klx_json_parse(&arena, line, NULL, &at, NULL), 0);
+        transcript_begin_step(t, TRANSCRIPT_BASE_US +
+                                     (int64_t)(klx_json_double(at, "at", 0) * KLX_US_PER_S));
+        observe_frame(t, at);
+        transcript_end_step(t);
+    }
+    free(text);
 }
 
 static void run_one(struct transcript *t, const char *line, transcript_line_fn run_line) {

@@ -51,6 +51,9 @@ void transcript_run(const struct klx_detector_ops *ops, const char *file, bool r
 /* For a line that stands for many observations: before each, the time it comes at; after each, the restart that is due. */
 void transcript_begin_step(struct transcript *t, int64_t now_us);
 void transcript_end_step(struct transcript *t);
+/* Plays what tests/record/ wrote: each line of the file is {"at": seconds, "source", "frame": {"type", "object"}, "baseline"?}. Each frame is
+   read by its source and observed at its time, as a step. */
+void transcript_play(struct transcript *t, const char *file);
 /* Between blanks, or at the end. */
 bool transcript_has_word(const char *line, const char *word);
 /* What follows "name=" up to the next blank; empty: not there. */
