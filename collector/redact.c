@@ -56,7 +56,8 @@ static size_t secret_word(struct klx_sv s) {
                                          "access_key", "private_key", "authorization" };
     for (size_t i = 0; i < KLX_COUNT(words); i++) {
         struct klx_sv word = klx_sv(words[i]);
-        if (s.n > word.n && klx_sv_eq_nocase(klx_sv_n(s.p, word.n), word)) {
+        if (s.n > word.n && (s.p[0] | 0x20) == word.p[0] &&
+            klx_sv_eq_nocase(klx_sv_n(s.p, word.n), word)) {
             size_t gap = separators(skip(s, word.n));
             return gap > 0 ? word.n + gap : 0;
         }

@@ -156,6 +156,98 @@ static void ten_thousand_labels_are_cut(void **state) {
     assert_true(klx_sv_find_sv(cut, KLX_SV("\"digest\"")) < cut.n);
 }
 
+/* What goes out of a detector that is fed by hand. */
+struct outlet {
+    struct klx_outbox out;
+    struct klx_arena arena;
+    size_t events, states;
+    char key[200], value[2000]; /* the last state */
+};
+
+static void count_event(struct klx_outbox *o, const struct klx_event *e) {
+    (void)e;
+    ((struct outlet *)o)->events++;
+}
+
+static void keep_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv value) {
+    struct outlet *l = (struct outlet *)o;
+    l->states++;
+    snprintf(l->key, sizeof(l->key), "%.*s", KLX_SV_FMT(key));
+    snprintf(l->value, sizeof(l->value), "%.*s", KLX_SV_FMT(value));
+}
+
+static void begin(struct outlet *l) {
+    *l = (struct outlet){ .out = { .event = count_event, .state = keep_state } };
+    klx_arena_init(&l->arena, 65536, 16 << 20);
+    l->out.arena = &l->arena;
+}
+
+static void feed(void *d, struct outlet *l, const struct klx_generic *g, const char *object) {
+    const struct klx_json *node = NULL;
+    klx_arena_reset(&l->arena);
+    assert_int_equal(klx_json_parse(&l->arena, klx_sv(object), NULL, &node, NULL), 0);
+    struct klx_observation o = { .kind = KLX_OBSERVED_GENERIC,
+                                 .change = KLX_CHANGE_MODIFIED,
+                                 .origin = KLX_ORIGIN_LIVE,
+                                 .object = node,
+                                 .generic = g };
+    assert_int_equal(klx_source_generic.observe(node, &o), 0);
+    klx_detector_generic.observe(d, &o, 1, &l->out);
+}
+
+#define OBJECT(name, rest)                                                                         \
+    "{\"metadata\":{\"name\":\"" name "\",\"uid\":\"u\",\"resourceVersion\":\"7\"}," rest "}"
+
+/* The configuration changes: what is followed from now on is no change, and what is not any more neither. */
+static void other_fields_are_no_change(void **state) {
+    (void)state;
+    struct outlet l;
+    struct klx_generic *before = generic("spec.a, spec.b"), *after = generic("spec.c, spec.a");
+    void *d = klx_detector_generic.create(KLX_SV("prod"), NULL);
+    begin(&l);
+    feed(d, &l, before, OBJECT("x", "\"spec\":{\"a\":1,\"b\":2,\"c\":3}"));
+    assert_int_equal(l.events, 1);
+    klx_detector_generic.destroy(d);
+    d = klx_detector_generic.create(KLX_SV("prod"), NULL);
+    struct klx_sv key = klx_sv(l.key);
+    klx_sv_cut(&key, '/');
+    klx_sv_cut(&key, '/');
+    assert_sv(key, "deployments.apps/x");
+    assert_int_equal(klx_detector_generic.restore(d, key, klx_sv(l.value)), 0);
+    feed(d, &l, after, OBJECT("x", "\"spec\":{\"a\":1,\"b\":9,\"c\":3}"));
+    assert_int_equal(l.events, 1);
+    assert_int_equal(l.states, 2);
+    feed(d, &l, after, OBJECT("x", "\"spec\":{\"a\":1,\"b\":8,\"c\":3}"));
+    assert_int_equal(l.events + l.states, 3);
+    feed(d, &l, after, OBJECT("x", "\"spec\":{\"a\":1,\"b\":8,\"c\":4}"));
+    assert_int_equal(l.events, 2);
+    klx_detector_generic.destroy(d);
+    klx_generic_free(before);
+    klx_generic_free(after);
+    klx_arena_release(&l.arena);
+}
+
+#define FOLLOWED_MAX 50000 /* as docs/sources.md says */
+
+static void there_is_a_most_of_objects(void **state) {
+    (void)state;
+    struct outlet l;
+    struct klx_generic *g = generic("spec.a");
+    void *d = klx_detector_generic.create(KLX_SV("prod"), NULL);
+    begin(&l);
+    for (int i = 0; i < FOLLOWED_MAX + 10; i++) {
+        char object[200];
+        snprintf(object, sizeof(object),
+                 "{\"metadata\":{\"name\":\"n%d\",\"resourceVersion\":\"7\"}}", i);
+        feed(d, &l, g, object);
+    }
+    assert_int_equal(l.states, FOLLOWED_MAX);
+    assert_int_equal(l.events, FOLLOWED_MAX);
+    klx_detector_generic.destroy(d);
+    klx_generic_free(g);
+    klx_arena_release(&l.arena);
+}
+
 static void a_broken_state_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
@@ -177,7 +269,7 @@ static void a_broken_state_is_refused(void **state) {
 
 static const char *const names[] = { "changes", "idle", "relist" };
 
-#define FIXED 4
+#define FIXED 6
 
 int main(void) {
     struct CMUnitTest tests[2 * KLX_COUNT(names) + FIXED] = {
@@ -185,6 +277,8 @@ int main(void) {
         cmocka_unit_test(secrets_stay),
         cmocka_unit_test(what_is_too_long_is_cut_and_still_compared),
         cmocka_unit_test(ten_thousand_labels_are_cut),
+        cmocka_unit_test(other_fields_are_no_change),
+        cmocka_unit_test(there_is_a_most_of_objects),
     };
     for (size_t i = 0; i < KLX_COUNT(names); i++) {
         void *name = (void *)(uintptr_t)names[i];
