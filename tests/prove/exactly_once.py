@@ -116,10 +116,10 @@ def disturb(supervisor: Supervisor, kafka: Kafka, api: ApiServer, number: int, b
         kafka.resume()
         return "broker (paused)"
     if number % 7 == 6:
-        kafka.kill()
-        kafka.start()
-        kafka.wait_ready()
-        return "broker"
+        node = number // 7 % len(kafka.nodes) + 1
+        kafka.kill(node)
+        kafka.start(node)
+        return f"broker {node}"
     if number % 9 == 8:
         api.kill()
         api.restart()
@@ -130,7 +130,7 @@ def disturb(supervisor: Supervisor, kafka: Kafka, api: ApiServer, number: int, b
 
 def run(args: argparse.Namespace, directory: Path) -> int:
     rng = random.Random(args.seed)
-    with Kafka(directory / "kafka") as kafka, ApiServer(directory / "api") as api:
+    with Kafka(directory / "kafka", args.brokers) as kafka, ApiServer(directory / "api") as api:
         for topic in ("kubernetes", "nodes"):
             kafka.create_topic(f"klaxon.{topic}", 4)
         kafka.create_topic("klaxon.state", 1, {"cleanup.policy": "compact"})
@@ -173,7 +173,9 @@ def main() -> int:
     parser.add_argument("--broker", choices=("kill", "pause"), default="kill",
                         help="what happens to the broker. A single broker (Kafka 4.3.1) that dies between preparing a commit and writing its "
                              "markers may, after its restart, take the transaction for complete without them; what it held is then seen with "
-                             "the next commit, twice (default kill)")
+                             "the next commit, twice: --brokers 3 (default kill)")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1,
+                        help="three: each topic on all of them, two must have a record, and they are killed in turn (default 1)")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     args = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="klaxon-proof-"))
