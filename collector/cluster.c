@@ -166,8 +166,13 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
                                                 on_kafka_trouble,   on_fatal, c };
     c->env = *env;
     c->settings = s;
-    int rc = klx_publisher_new(env->loop, env->clock, env->kafka, env->topics, topics_of(s),
-                               s->name, &cb, &c->publisher, e);
+    const struct klx_publisher_options o = { .clock = env->clock,
+                                             .kafka = env->kafka,
+                                             .topics = env->topics,
+                                             .used = topics_of(s),
+                                             .cluster = s->name,
+                                             .transactions = env->transactions };
+    int rc = klx_publisher_new(env->loop, &o, &cb, &c->publisher, e);
     if (rc != 0) {
         klx_cluster_free(c);
         return rc;
@@ -185,7 +190,7 @@ void klx_cluster_start(struct klx_cluster *c) {
 }
 
 bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
-    bool ready = c->started;
+    bool ready = c->started && klx_publisher_ready(c->publisher, why);
     for (size_t i = 0; i < c->watches_n; i++) {
         const struct klx_source_watch *w = c->watches[i];
         struct klx_buf words KLX_CLEANUP(klx_buf_release);

@@ -23,6 +23,7 @@ struct klx_cluster_env {
     struct klx_clock *clock;
     const struct klx_kafka_config *kafka;
     const struct klx_topic_names *topics;
+    enum klx_txn_mode transactions;
     /* The run cannot go on: it is to be stopped, and the next one begins where the last commit was. */
     void (*on_fatal)(void *arg, const char *why);
     void *arg;

@@ -122,6 +122,7 @@ int klx_fleet_new(const struct klx_member_env *env, struct klx_settings *setting
     f->newest = use(f->first);
     f->env.kafka = f->first->collector.kafka;
     f->env.topics = &f->first->settings.topics;
+    f->env.transactions = f->first->collector.transactions;
     for (size_t i = 0; i < f->newest->collector.clusters_n; i++) {
         struct klx_member *m = NULL;
         int rc = klx_member_new(&f->env, &f->newest->collector.clusters[i], &m, e);
@@ -250,12 +251,13 @@ static bool same_text(const char *a, const char *b) {
 
 static void say_what_stays(const struct edition *first, const struct edition *ed) {
     bool same = klx_config_equal(first->settings.kafka, ed->settings.kafka) &&
-                same_text(first->collector.listen, ed->collector.listen);
+                same_text(first->collector.listen, ed->collector.listen) &&
+                first->collector.transactions == ed->collector.transactions;
     for (size_t i = 0; i < KLX_TOPICS_N; i++) {
         same = same && same_text(first->settings.topics.name[i], ed->settings.topics.name[i]);
     }
     if (!same) {
-        klx_log_warn("`kafka`, `topics` or `collector.listen` changed: this takes effect when the "
+        klx_log_warn("`kafka`, `topics` or `collector` changed: this takes effect when the "
                      "process is started again");
     }
 }

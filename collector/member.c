@@ -53,6 +53,7 @@ static int make_run(struct klx_member *m, struct klx_error *e) {
                                          .clock = m->env.clock,
                                          .kafka = m->env.kafka,
                                          .topics = m->env.topics,
+                                         .transactions = m->env.transactions,
                                          .on_fatal = on_run_fatal,
                                          .arg = m };
     return klx_cluster_new(&env, m->settings, &m->run, e);

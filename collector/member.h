@@ -24,6 +24,7 @@ struct klx_member_env {
     struct klx_clock *clock;
     const struct klx_kafka_config *kafka;
     const struct klx_topic_names *topics;
+    enum klx_txn_mode transactions;
     /* A run has ended with a commit on its way that Kafka does not answer: only the end of the process ends it. */
     void (*on_stuck)(void *arg);
     void *arg;

@@ -5,6 +5,7 @@
 
 #include "collector/kube/resource_version.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/io/consumer.h"
@@ -54,13 +55,14 @@ struct klx_publisher {
     bool full;
     bool ready;
     bool stopping;
-    bool dead; /* no transaction can be made any more */
+    bool dead;         /* no transaction can be made any more */
+    char trouble[512]; /* what keeps batches from being committed; "": nothing */
     void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
     struct {
         struct klx_counter *events, *transactions, *pauses;
         struct klx_histogram *commit_seconds;
-        struct klx_gauge *queue_records;
+        struct klx_gauge *queue_records, *transactional, *trouble;
     } metrics;
 };
 
@@ -187,6 +189,21 @@ static void on_txn_stopped(void *arg, bool clean) {
     p->on_stopped(p->stop_arg, clean);
 }
 
+static void on_trouble(void *arg, const char *what) {
+    struct klx_publisher *p = arg;
+    snprintf(p->trouble, sizeof(p->trouble), "%s", what);
+    klx_gauge_set(p->metrics.trouble, 1);
+    p->cb.on_trouble(p->cb.arg, what);
+}
+
+static void end_trouble(struct klx_publisher *p) {
+    if (p->trouble[0] != '\0') {
+        p->trouble[0] = '\0';
+        klx_gauge_set(p->metrics.trouble, 0);
+        klx_log_info("Kafka takes batches again", KLX_F_STR("cluster", p->cluster));
+    }
+}
+
 static void on_committed(void *arg, int64_t took_us) {
     struct klx_publisher *p = arg;
     klx_histogram_observe(p->metrics.commit_seconds, (double)took_us / 1e6);
@@ -194,6 +211,7 @@ static void on_committed(void *arg, int64_t took_us) {
     klx_arena_reset(&sent->arena);
     sent->n = 0;
     p->committed_us = klx_loop_now_us(p->loop);
+    end_trouble(p);
     if (p->stopping) {
         flush(p);
         if (klx_txn_idle(p->txn)) {
@@ -218,12 +236,16 @@ static void on_state_end(void *arg) {
     klx_reader_free(p->reader);
     p->reader = NULL;
     p->ready = true;
+    end_trouble(p);
     p->cb.on_ready(p->cb.arg);
 }
 
-static void on_reader_trouble(void *arg, const char *what) {
+static void on_without(void *arg, const char *why) {
     struct klx_publisher *p = arg;
-    p->cb.on_trouble(p->cb.arg, what);
+    klx_gauge_set(p->metrics.transactional, 0);
+    klx_log_warn("going on without transactions: after a crash the last batch may come again, with "
+                 "the same ids; `transactions: off` under `collector:` says that this is meant",
+                 KLX_F_STR("cluster", p->cluster), KLX_F_STR("why", why));
 }
 
 static void on_fatal(void *arg, const char *why) {
@@ -245,8 +267,8 @@ static void on_txn_ready(void *arg) {
                                           .topics_n = 1,
                                           .start = KLX_READER_BEGINNING,
                                           .until_end = true };
-    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_reader_trouble,
-                                             on_fatal, p };
+    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_trouble, on_fatal,
+                                             p };
     if (klx_reader_new(p->loop, &o, &cb, &p->reader, &e) != 0) {
         fatal(p, e.text);
     }
@@ -265,6 +287,11 @@ static void make_metrics(struct klx_publisher *p) {
                       labels, klx_latency_bounds, KLX_COUNT(klx_latency_bounds));
     p->metrics.queue_records =
         klx_gauge("klaxon_batch_records", "Records of the last transaction.", labels);
+    p->metrics.transactional =
+        klx_gauge("klaxon_transactional",
+                  "1: batches are transactions. 0: Kafka has none, or they are off.", labels);
+    p->metrics.trouble = klx_gauge("klaxon_publisher_trouble",
+                                   "1 while Kafka does not take what is to be committed.", labels);
 }
 
 /* Stopping: everything is committed, or the time is up. */
@@ -274,37 +301,50 @@ static void on_last_call(void *arg) {
     klx_txn_stop(p->txn, LAST_CALL_MS, on_txn_stopped, p);
 }
 
-int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
-                      const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
-                      uint32_t used, const char *cluster, const struct klx_publisher_callbacks *cb,
-                      struct klx_publisher **ret, struct klx_error *e) {
-    struct klx_publisher *p = klx_alloc(struct klx_publisher);
+static int open_txn(struct klx_publisher *p, const struct klx_publisher_options *o,
+                    struct klx_error *e) {
     const char *names[KLX_TOPICS_N];
     size_t names_n = 0;
     for (size_t i = 0; i < KLX_TOPICS_N; i++) {
-        if ((used >> i & 1u) != 0) {
-            names[names_n++] = topics->name[i];
+        if ((o->used >> i & 1u) != 0) {
+            names[names_n++] = o->topics->name[i];
         }
     }
-    char *id = klx_asprintf("klaxon-collector-%s", cluster);
-    const struct klx_txn_options o = {
-        .kafka = kafka, .transactional_id = id, .topics = names, .topics_n = names_n
-    };
-    const struct klx_txn_callbacks txn_cb = { on_txn_ready, on_committed, on_reader_trouble,
-                                              on_fatal, p };
-    int rc = klx_txn_new(l, &o, &txn_cb, &p->txn, e);
+    char *id = klx_asprintf("klaxon-collector-%s", o->cluster);
+    const struct klx_txn_options txn = { .kafka = o->kafka,
+                                         .transactional_id = id,
+                                         .topics = names,
+                                         .topics_n = names_n,
+                                         .state_topic = o->topics->name[KLX_TOPIC_STATE],
+                                         .mode = o->transactions };
+    const struct klx_txn_callbacks cb = { .on_ready = on_txn_ready,
+                                          .on_committed = on_committed,
+                                          .on_trouble = on_trouble,
+                                          .on_fatal = on_fatal,
+                                          .on_without = on_without,
+                                          .arg = p };
+    int rc = klx_txn_new(p->loop, &txn, &cb, &p->txn, e);
     free(id);
+    return rc;
+}
+
+int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
+                      const struct klx_publisher_callbacks *cb, struct klx_publisher **ret,
+                      struct klx_error *e) {
+    struct klx_publisher *p = klx_alloc(struct klx_publisher);
+    p->loop = l;
+    int rc = open_txn(p, o, e);
     if (rc != 0) {
         free(p);
         return rc;
     }
     p->outbox = (struct klx_outbox){ .event = put_event, .state = put_state, .arena = &p->scratch };
-    p->loop = l;
-    p->clock = clock;
-    p->topics = *topics;
-    p->kafka = klx_kafka_config_dup(kafka);
-    p->cluster = klx_strdup(cluster);
+    p->clock = o->clock;
+    p->topics = *o->topics;
+    p->kafka = klx_kafka_config_dup(o->kafka);
+    p->cluster = klx_strdup(o->cluster);
     make_metrics(p);
+    klx_gauge_set(p->metrics.transactional, o->transactions != KLX_TXN_OFF);
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
     p->gather = klx_timer_new(l, on_gathered, p);
@@ -319,6 +359,13 @@ int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
 
 void klx_publisher_start(struct klx_publisher *p) {
     klx_txn_start(p->txn);
+}
+
+bool klx_publisher_ready(const struct klx_publisher *p, struct klx_buf *why) {
+    if (p->trouble[0] != '\0') {
+        klx_buf_printf(why, "kafka %s: %s\n", p->cluster, p->trouble);
+    }
+    return p->trouble[0] == '\0';
 }
 
 struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p) {

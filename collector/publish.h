@@ -12,9 +12,11 @@
 #include <stdbool.h>
 
 #include "collector/outbox.h"
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/io/kafka_config.h"
 #include "lib/io/loop.h"
+#include "lib/io/transaction.h"
 #include "schema/topics.h"
 
 /* Small, because memory is twice this and what librdkafka holds of it; large enough that filling one takes as long as a commit. */
@@ -35,13 +37,23 @@ struct klx_publisher_callbacks {
     void *arg;
 };
 
-/* `used`: a bit (1u << KLX_TOPIC_…) for each topic that must exist before anything starts. */
-int klx_publisher_new(struct klx_loop *l, struct klx_clock *clock,
-                      const struct klx_kafka_config *kafka, const struct klx_topic_names *topics,
-                      uint32_t used, const char *cluster, const struct klx_publisher_callbacks *cb,
-                      struct klx_publisher **ret, struct klx_error *e) KLX_MUST_CHECK;
+struct klx_publisher_options {
+    struct klx_clock *clock;
+    const struct klx_kafka_config *kafka;
+    const struct klx_topic_names *topics;
+    uint32_t
+        used; /* a bit (1u << KLX_TOPIC_…) for each topic that must exist before anything starts */
+    const char *cluster;
+    enum klx_txn_mode transactions; /* where AUTO goes on without them, that is logged */
+};
+
+int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
+                      const struct klx_publisher_callbacks *cb, struct klx_publisher **ret,
+                      struct klx_error *e) KLX_MUST_CHECK;
 void klx_publisher_start(struct klx_publisher *p);
 /* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */
+/* False while what was said to on_trouble lasts, which is then appended as a line: nothing is committed meanwhile. */
+bool klx_publisher_ready(const struct klx_publisher *p, struct klx_buf *why);
 struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 /* A record of `klaxon.state` of this cluster, "<cluster>/<key><more>"; an empty value removes it. */
 void klx_publisher_put_state(struct klx_publisher *p, const char *key, const char *more,

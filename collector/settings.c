@@ -114,11 +114,20 @@ const struct klx_config_field klx_lease_fields[] = {
     { .key = NULL },
 };
 
+struct collector {
+    char *listen, *transactions;
+};
+
 const struct klx_config_field klx_collector_fields[] = {
     { .key = "listen",
       .kind = KLX_CFG_STR,
-      .offset = offsetof(struct klx_collector_settings, listen),
+      .offset = offsetof(struct collector, listen),
       .help = "host:port of /metrics, /healthz and /readyz; left out: no server" },
+    { .key = "transactions",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct collector, transactions),
+      .help = "auto, on or off; auto: unless Kafka has none. Off: a crash may repeat the last "
+              "batch, with the same ids" },
     { .key = NULL },
 };
 
@@ -268,10 +277,32 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
     }
 }
 
+static void bind_collector(struct binder *b, const struct klx_config_node *n) {
+    static const char *const modes[] = {
+        [KLX_TXN_AUTO] = "auto", [KLX_TXN_ON] = "on", [KLX_TXN_OFF] = "off"
+    };
+    struct collector c = { 0 };
+    klx_config_bind_all(n, klx_collector_fields, &c, take_report, b);
+    bool known = c.transactions == NULL;
+    for (size_t i = 0; i < KLX_COUNT(modes) && !known; i++) {
+        known = strcmp(c.transactions, modes[i]) == 0;
+        b->out->transactions = known ? (enum klx_txn_mode)i : KLX_TXN_AUTO;
+    }
+    if (!known) {
+        struct klx_error e;
+        klx_config_fail(klx_config_get(n, "transactions"), &e,
+                        "expected auto, on or off, found \"%s\"", c.transactions);
+        mistake(b, &e);
+    }
+    b->out->listen = c.listen;
+    c.listen = NULL;
+    klx_config_unbind(klx_collector_fields, &c);
+}
+
 static void bind_all(struct binder *b, const struct klx_settings *s) {
     const struct klx_config_node *n = s->clusters != NULL ? klx_config_first(s->clusters) : NULL;
     if (s->collector != NULL) {
-        klx_config_bind_all(s->collector, klx_collector_fields, b->out, take_report, b);
+        bind_collector(b, s->collector);
     }
     for (; n != NULL; n = klx_config_next(n)) {
         add_cluster(b, n);

@@ -1,7 +1,9 @@
 /*
  * The collector's part of the configuration.
  *
- *     collector: { listen: "127.0.0.1:9464" }   # /metrics, /healthz, /readyz; default: not at all
+ *     collector:
+ *       listen: "127.0.0.1:9464"    # /metrics, /healthz, /readyz; default: not at all
+ *       transactions: auto          # auto, on, off (lib/io/transaction.h); default: auto
  *     clusters:
  *       - name: prod-weu              # in every key and id: do not change it later
  *         kubeconfig: ~/.kube/config  # default: $KUBECONFIG, ~/.kube/config
@@ -26,6 +28,7 @@
 #include "collector/source_settings.h"
 #include "lib/base/error.h"
 #include "lib/io/kafka_config.h"
+#include "lib/io/transaction.h"
 #include "schema/settings.h"
 
 /* The keys of `collector:`, of an item of `clusters:`, and of its `lease:`. */
@@ -60,6 +63,7 @@ struct klx_collector_settings {
     struct klx_cluster_settings *clusters;
     size_t clusters_n;
     char *listen; /* NULL: no server */
+    enum klx_txn_mode transactions;
 };
 
 /* Reports every mistake and returns their number; *ret holds what could be bound and needs klx_collector_settings_release in any case.

@@ -40,6 +40,7 @@ static const struct {
     { "isolation.level", "it is always read_committed" },
     { "enable.partition.eof", "readers need it" },
     { "partition.assignment.strategy", "all sinks of a group must have the same" },
+    { "transactions", "it stands under `collector:`" },
     { "group.protocol", "sinks share their partitions by the classic one" },
 };
 
@@ -349,6 +350,8 @@ int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
 /* A client that is being destroyed by a thread of its own while a worker waits a while for it. */
 struct ending {
     rd_kafka_t *rk;
+    void (*after)(void *arg); /* or NULL */
+    void *arg;
     sem_t destroyed;
     atomic_int holders; /* the last one frees it */
 };
@@ -363,6 +366,9 @@ static void let_go(struct ending *e) {
 static void *destroy(void *arg) {
     struct ending *e = arg;
     rd_kafka_destroy_flags(e->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (e->after != NULL) {
+        e->after(e->arg);
+    }
     sem_post(&e->destroyed);
     let_go(e);
     return NULL;
@@ -390,12 +396,18 @@ static void on_waited(void *arg) {
     let_go(arg);
 }
 
-void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
+void klx_kafka_end_with(struct klx_loop *l, rd_kafka_t *rk, void (*after)(void *arg), void *arg) {
     struct ending *e = klx_alloc(struct ending);
     e->rk = rk;
+    e->after = after;
+    e->arg = arg;
     sem_init(&e->destroyed, 0, 0);
     atomic_init(&e->holders, 2);
     klx_work(l, wait_until_destroyed, on_waited, e);
+}
+
+void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk) {
+    klx_kafka_end_with(l, rk, NULL, NULL);
 }
 
 rd_kafka_resp_err_t klx_kafka_produce(rd_kafka_t *rk, const struct klx_record *r, int flags,

@@ -32,6 +32,11 @@ int klx_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
 /* Destroys a client from which nothing is held any more, on klx_work. A commit that no coordinator answers holds that for
    session.timeout.ms, so after 0.3 s it goes on without anybody waiting for it; the process may end before. */
 void klx_kafka_end(struct klx_loop *l, rd_kafka_t *rk);
+/* The same; after(arg) runs on a thread of its own when the client is gone, and frees what its callbacks may use until then. */
+void klx_kafka_end_with(struct klx_loop *l, rd_kafka_t *rk, void (*after)(void *arg), void *arg);
+#define KLX_KAFKA_BROKERS 128
+/* "host:9092,…" */
+void klx_kafka_bootstrap_of(rd_kafka_t *rk, char *out, size_t n);
 /* Our words for an error that concerns the brokers: what, where, what to do. */
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n);
@@ -43,6 +48,9 @@ const char *klx_kafka_scram_trouble(const char *mechanism);
 /* As klx_kafka_words, for an error that concerns a topic. */
 void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
                            size_t n);
+/* As klx_kafka_topic_words, for one record of `bytes` that was refused. */
+void klx_kafka_record_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic,
+                            size_t bytes, char *out, size_t n);
 /* librdkafka says "transport" of some failures of TLS: the error, or __SSL when `reason` is about that; for a client that has never been
    connected, also of a broker that ends the connection at once. */
 rd_kafka_resp_err_t klx_kafka_sort(rd_kafka_resp_err_t err, const char *reason, bool never_had);

@@ -10,7 +10,7 @@
 
 #define SCRAM_FIXED_IN 0x020601ff /* librdkafka 2.6.1 */
 
-static void bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {
+void klx_kafka_bootstrap_of(rd_kafka_t *rk, char *out, size_t n) {
     size_t size = n;
     if (rd_kafka_conf_get(rd_kafka_conf(rk), "bootstrap.servers", out, &size) != RD_KAFKA_CONF_OK) {
         snprintf(out, n, "the brokers");
@@ -94,8 +94,8 @@ static void words_of_tls(const char *brokers, const char *detail, char *out, siz
 
 void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail, char *out,
                      size_t n) {
-    char brokers[128];
-    bootstrap_of(rk, brokers, sizeof(brokers));
+    char brokers[KLX_KAFKA_BROKERS];
+    klx_kafka_bootstrap_of(rk, brokers, sizeof(brokers));
     switch (err) {
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__TRANSPORT:
@@ -124,10 +124,37 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
 void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
                            size_t n) {
     char detail[KLX_KAFKA_WORDS];
-    bool missing =
-        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-    snprintf(detail, sizeof(detail), "topic %s: %s", topic, rd_kafka_err2str(err));
-    klx_kafka_words(rk, err, missing ? topic : detail, out, n);
+    bool missing = err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                   err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                   err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    if (missing) {
+        klx_kafka_words(rk, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, topic, out, n);
+        return;
+    }
+    bool denied = err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    snprintf(detail, sizeof(detail),
+             denied ? "this user may not use the topic %s: allow it Describe, and Write or Read, "
+                      "on it (kafka-acls)"
+                    : "topic %s: %s",
+             topic, rd_kafka_err2str(err));
+    klx_kafka_words(rk, err, detail, out, n);
+}
+
+void klx_kafka_record_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic,
+                            size_t bytes, char *out, size_t n) {
+    if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        snprintf(out, n,
+                 "a record of %zu bytes is too large for %s: raise message.max.bytes of the client "
+                 "or max.message.bytes of the topic",
+                 bytes, topic);
+    } else if (err == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
+        klx_kafka_words(rk, err,
+                        "this user may not write without repetitions: allow it IdempotentWrite on "
+                        "the cluster (kafka-acls --cluster)",
+                        out, n);
+    } else {
+        klx_kafka_topic_words(rk, err, topic, out, n);
+    }
 }
 
 rd_kafka_resp_err_t klx_kafka_sort(rd_kafka_resp_err_t err, const char *reason, bool never_had) {

@@ -43,23 +43,13 @@ static void words_of(struct klx_producer *p, const char *topic, size_t bytes,
         snprintf(out, n, "Kafka at %s did not take a record for %s within message.timeout.ms",
                  brokers, topic);
         return;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-        snprintf(out, n,
-                 "a record of %zu bytes is too large for %s: raise message.max.bytes of the client "
-                 "or max.message.bytes of the topic",
-                 bytes, topic);
-        return;
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
         snprintf(out, n, "the Kafka client had to begin anew; the record for %s may be missing",
                  topic);
         return;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        klx_kafka_words(p->rk, err, topic, out, n);
-        return;
     default:
-        klx_kafka_words(p->rk, err, NULL, out, n);
+        klx_kafka_record_words(p->rk, err, topic, bytes, out, n);
     }
 }
 

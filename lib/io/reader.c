@@ -62,7 +62,7 @@ static rd_kafka_resp_err_t add_topic(struct klx_reader *r, const char *name) {
     }
     err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        klx_kafka_words(r->rk, err, name, r->words, sizeof(r->words));
+        klx_kafka_topic_words(r->rk, err, name, r->words, sizeof(r->words));
     }
     for (int p = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && p < md->topics[0].partition_cnt; p++) {
         rd_kafka_topic_partition_list_add(r->partitions, name, md->topics[0].partitions[p].id)
@@ -134,9 +134,11 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
         r->cb.on_fatal(r->cb.arg, rd_kafka_message_errstr(m));
         return;
     default:
-        klx_kafka_words(r->rk, m->err,
-                        m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : rd_kafka_message_errstr(m),
-                        words, sizeof(words));
+        if (m->rkt != NULL) {
+            klx_kafka_topic_words(r->rk, m->err, rd_kafka_topic_name(m->rkt), words, sizeof(words));
+        } else {
+            klx_kafka_words(r->rk, m->err, rd_kafka_message_errstr(m), words, sizeof(words));
+        }
         klx_trouble_add(&r->trouble, words);
     }
 }

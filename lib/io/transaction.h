@@ -1,14 +1,25 @@
 /*
- * A transactional producer: batches of records, each in one Kafka transaction, one at a time, in order.
+ * The producer of batches: batches of records, one at a time, in order, each tried until Kafka has it whole.
  *
  *        start            ready               commit(batch)
  *   NEW ───────▶ INIT ──────────────▶ IDLE ◀──────────────▶ BUSY
- *                 │ retries for ever         committed        │ aborted: the same batch again
+ *                 │ retries for ever         committed        │ failed: the same batch again
  *                 └──────────────▶ FATAL ◀────────────────────┘
  *
- * Blocking calls of librdkafka run on klx_work. An aborted or timed-out transaction is tried again with the same records until it is
- * committed; callbacks say so meanwhile. FATAL (fenced by a successor, or librdkafka's fatal errors) ends the producer: nothing of the
- * batch is visible or it is committed whole; the owner ends the process and the next start finds out which from `klaxon.state`.
+ * There are two ways to write a batch; who uses this does not care which.
+ *
+ *   with transactions (txn_commit.c)   Readers with read_committed see the batch whole and once, or not at all. The start fences
+ *                                      predecessors and ends their open transactions.
+ *   without (txn_ack.c)                All records but those of `state_topic` are written, once each; when all of them are acknowledged,
+ *                                      those of `state_topic` follow, in one piece up to 1 MB. A crash between leaves records whose state
+ *                                      is not written: the batch under way may be written again by the next start. Nobody is fenced.
+ *
+ * KLX_TXN_AUTO begins with transactions and goes on without when the brokers say that they have none (txn_hearing.h); brokers that
+ * are down, or whose coordinator is not there yet, are waited for.
+ *
+ * Blocking calls of librdkafka run on klx_work. A failed batch is tried again with the same records until it is written; callbacks say so
+ * meanwhile. FATAL (fenced by a successor, a transaction that was open too long, librdkafka's fatal errors) ends the producer: whether
+ * the last batch is committed is not known, so the owner ends this run, and the next one finds out from `klaxon.state`.
  */
 #pragma once
 
@@ -22,25 +33,31 @@
 
 struct klx_txn;
 
+enum klx_txn_mode { KLX_TXN_AUTO, KLX_TXN_ON, KLX_TXN_OFF };
+
 struct klx_txn_callbacks {
-    /* Predecessors are fenced, their open transactions ended; klaxon.state may be read now. Once. */
+    /* klaxon.state may be read now: with transactions, predecessors are fenced and their open transactions ended. Once. */
     void (*on_ready)(void *arg);
-    /* The batch is committed; its memory is the caller's again. took_us: from commit() to the broker's answer. */
+    /* The batch is written; its memory is the caller's again. took_us: from commit() to the broker's answer. */
     void (*on_committed)(void *arg, int64_t took_us);
     /* Something failed and will be tried again ("Kafka at localhost:9092 does not answer: …"). At most every 5 s. */
     void (*on_trouble)(void *arg, const char *what);
     void (*on_fatal)(void *arg, const char *why);
+    /* KLX_TXN_AUTO: the brokers have no transactions, it goes on without. Before on_ready, at most once. */
+    void (*on_without)(void *arg, const char *why);
     void *arg;
 };
 
 struct klx_txn_options {
     const struct klx_kafka_config *kafka;
     const char *transactional_id;
-    const char *const
-        *topics; /* asked for at the start, so that the first record does not wait for metadata */
+    /* Asked for at the start, so that the first record does not wait for metadata. */
+    const char *const *topics;
     size_t topics_n;
-    int64_t
-        transaction_timeout_ms; /* 0: 15 s. A killed producer blocks read_committed readers at most this long */
+    const char *state_topic; /* without transactions: written last */
+    enum klx_txn_mode mode;
+    /* 0: 15 s. A killed producer blocks read_committed readers at most this long. */
+    int64_t transaction_timeout_ms;
 };
 
 int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
@@ -54,4 +71,5 @@ void klx_txn_commit(struct klx_txn *t, const struct klx_record *records, size_t 
    comes after. t is freed by klx_txn_free from or after on_stopped. */
 void klx_txn_stop(struct klx_txn *t, int64_t wait_ms, void (*on_stopped)(void *arg, bool clean),
                   void *arg);
+/* The client ends on klx_work. After a stop that was not clean a worker may hold t still: then it lives until the process ends. */
 void klx_txn_free(struct klx_txn *t);

@@ -55,6 +55,10 @@ void mock_kafka_fail(struct mock_kafka *m, enum mock_kafka_request request, int 
     }
 }
 
+void mock_kafka_without(struct mock_kafka *m, enum mock_kafka_request request) {
+    rd_kafka_mock_set_apiversion(m->cluster, (int16_t)request, -1, -1);
+}
+
 void mock_kafka_down(struct mock_kafka *m) {
     rd_kafka_mock_broker_set_down(m->cluster, 1);
 }
