@@ -65,7 +65,7 @@ class Collector:
     """A klaxon-collector of one cluster, with topics of its own."""
 
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, kubeconfig: Path, name: str, cluster: str = "",
-                 sources: str = "events: {}, nodes: {}"):
+                 sources: str = "events: {}, nodes: {}", transactions: str = "auto"):
         """`cluster`: more settings of the cluster, as YAML that ends in a comma. A lost node is told at once, unless that sets detectors."""
         cluster += "" if "detectors:" in cluster else "detectors: { node_repair: { alarm_after: 0s } },"
         self.prefix, self.name = f"{name}.", name
@@ -75,7 +75,7 @@ class Collector:
         self.config.write_text(
             f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\n'
             f"topics: {{ prefix: {self.prefix} }}\n"
-            f'collector: {{ listen: "{self.url.removeprefix("http://")}" }}\n'
+            f'collector: {{ listen: "{self.url.removeprefix("http://")}", transactions: {transactions} }}\n'
             f"clusters:\n  - {{ name: {name}, kubeconfig: {kubeconfig}, {cluster} sources: {{ {sources} }} }}\n")
         self._command = [binaries / "klaxon-collector", "--config", self.config]
         self.process: subprocess.Popen | None = None
