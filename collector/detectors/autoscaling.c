@@ -65,6 +65,16 @@ static void destroy(void *detector) {
     free(d);
 }
 
+static struct klx_news_call call_of(struct klx_scaling *d, const struct klx_observation *o,
+                                    int64_t now_us, struct klx_outbox *out) {
+    return (struct klx_news_call){ .cluster = d->cluster,
+                                   .detector = "autoscaling",
+                                   .out = out,
+                                   .o = o,
+                                   .now_us = now_us,
+                                   .own = d };
+}
+
 /* "hpa/kube-system/ama-metrics-hpa" */
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     struct klx_sv name = object, half = klx_sv_cut(&name, '/'), namespace = klx_sv_cut(&name, '/');
@@ -79,7 +89,7 @@ static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
 
 static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
                     struct klx_outbox *out) {
-    struct klx_scaling_call c = { .d = detector, .out = out, .o = o, .now_us = now_us };
+    struct klx_news_call c = call_of(detector, o, now_us, out);
     if (o->kind == KLX_OBSERVED_HPA) {
         klx_hpa_observe(&c);
     } else if (o->kind == KLX_OBSERVED_POD) {
@@ -93,7 +103,7 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
 static void relisted(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out) {
-    struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
+    struct klx_news_call c = call_of(detector, NULL, now_us, out);
     if (kind == KLX_OBSERVED_HPA) {
         klx_hpa_relisted(&c, listed, arg);
     } else if (kind == KLX_OBSERVED_POD) {
@@ -102,7 +112,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
 }
 
 static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
-    struct klx_scaling_call c = { .d = detector, .out = out, .now_us = now_us };
+    struct klx_news_call c = call_of(detector, NULL, now_us, out);
     struct klx_scaling *d = detector;
     bool due = d->next_us != KLX_TIME_NONE && d->next_us <= now_us;
     if (due || d->restored) {

@@ -80,7 +80,7 @@ struct context {
 
 static struct context context_of(struct detector *d, const struct klx_observation *o,
                                  int64_t now_us, struct klx_outbox *out) {
-    return (struct context){ d, { d->cluster, "gitops", out, o, now_us, &d->settings } };
+    return (struct context){ d, { d->cluster, "gitops", out, o, now_us, &d->settings, NULL } };
 }
 
 static void *create(struct klx_sv cluster, const void *settings) {

@@ -102,7 +102,7 @@ static const char *hint_for(const struct klx_hpa_state *h, enum klx_kind kind) {
     }
 }
 
-void klx_hpa_tell(struct klx_scaling_call *c, const struct klx_hpa_news *n, struct klx_news m) {
+void klx_hpa_tell(struct klx_news_call *c, const struct klx_hpa_news *n, struct klx_news m) {
     const struct klx_news_object about = {
         .kind = "HorizontalPodAutoscaler",
         .api_version = "autoscaling/v2",
@@ -115,5 +115,5 @@ void klx_hpa_tell(struct klx_scaling_call *c, const struct klx_hpa_news *n, stru
     m.details = details;
     m.arg = n;
     m.hint = klx_sv(hint_for(n->h, m.kind));
-    klx_scaling_tell(c, &about, &m);
+    klx_news_tell(c, &about, &m);
 }

@@ -21,4 +21,4 @@ struct klx_hpa_news {
 };
 
 /* Fills m's details and hint, and tells it. */
-void klx_hpa_tell(struct klx_scaling_call *c, const struct klx_hpa_news *n, struct klx_news m);
+void klx_hpa_tell(struct klx_news_call *c, const struct klx_hpa_news *n, struct klx_news m);

@@ -60,17 +60,17 @@ int klx_hpa_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_s
     struct klx_hpa_entry *e = find(d, namespace, name);
     e = e != NULL ? e : add(d, namespace, name);
     e->h = h;
-    klx_scaling_mark(value, e->written);
+    klx_hash_parts(&value, 1, e->written);
     d->restored = true;
     return 0;
 }
 
-static void save(struct klx_scaling_call *c, struct klx_hpa_entry *e) {
+static void save(struct klx_news_call *c, struct klx_hpa_entry *e) {
     struct klx_buf value KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&value, STATE_BYTES_MAX);
     klx_hpa_state_write(&e->h, &value);
     klx_scaling_save(c, "hpa", e->h.namespace, e->h.name, klx_buf_sv(&value), e->written);
-    klx_scaling_wake(c->d, klx_hpa_next(&e->h));
+    klx_scaling_wake(klx_scaling_of(c), klx_hpa_next(&e->h));
 }
 
 const struct klx_hpa_state *klx_hpa_of(const struct klx_scaling *d, const char *namespace,
@@ -101,7 +101,7 @@ static struct klx_sv own_reason(struct klx_arena *a, const struct klx_hpa_view *
                                : klx_sv("");
 }
 
-static struct klx_sv reason_of(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static struct klx_sv reason_of(struct klx_news_call *c, struct klx_hpa_state *h,
                                const struct klx_hpa_view *v, int64_t from) {
     bool fits = h->event_size == v->desired && h->event_us != KLX_TIME_NONE &&
                 h->event_us < v->scaled_us + EVENT_PAIRS_US &&
@@ -121,7 +121,7 @@ static const char *bound_words(const struct klx_hpa_view *v, int64_t from) {
                                                        : "";
 }
 
-static void tell_scaled(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void tell_scaled(struct klx_news_call *c, struct klx_hpa_state *h,
                         const struct klx_hpa_view *v, struct klx_hpa_news n, int64_t at_us) {
     struct klx_arena *a = c->out->arena;
     bool up = n.to > n.from, ours = n.because.n > 0;
@@ -138,7 +138,7 @@ static void tell_scaled(struct klx_scaling_call *c, struct klx_hpa_state *h,
                                     .summary = summary });
 }
 
-static void on_rescale(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void on_rescale(struct klx_news_call *c, struct klx_hpa_state *h,
                        const struct klx_hpa_view *v) {
     /* The status of the rescale itself still shows what it found. After a gap what was known is where it began. */
     bool found = v->current != v->desired && (c->o->origin == KLX_ORIGIN_LIVE || h->desired < 0);
@@ -156,7 +156,7 @@ static void on_rescale(struct klx_scaling_call *c, struct klx_hpa_state *h,
     klx_hpa_turn(c, h, v->desired > from ? 1 : -1, v->scaled_us, v);
 }
 
-static void on_scaled_by_other(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void on_scaled_by_other(struct klx_news_call *c, struct klx_hpa_state *h,
                                const struct klx_hpa_view *v) {
     const struct klx_hpa_news n = {
         .h = h, .v = v, .scaled = true, .from = h->desired, .to = v->desired
@@ -175,7 +175,7 @@ static void on_scaled_by_other(struct klx_scaling_call *c, struct klx_hpa_state 
                                         up ? "up" : "down", n.from, n.to, h->name) });
 }
 
-static void on_replicas(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void on_replicas(struct klx_news_call *c, struct klx_hpa_state *h,
                         const struct klx_hpa_view *v) {
     if (v->scaled_us != KLX_TIME_NONE && v->scaled_us != h->scaled_us) {
         on_rescale(c, h, v);
@@ -195,7 +195,7 @@ static struct klx_sv writer_words(struct klx_arena *a, const struct klx_hpa_writ
                : klx_arena_printf(a, " by %.*s", KLX_SV_FMT(w->manager));
 }
 
-static void on_bounds(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void on_bounds(struct klx_news_call *c, struct klx_hpa_state *h,
                       const struct klx_hpa_view *v) {
     const struct klx_hpa_writer writer = klx_hpa_bounds_writer(c->o->object);
     const struct klx_hpa_news n = {
@@ -218,10 +218,10 @@ static void on_bounds(struct klx_scaling_call *c, struct klx_hpa_state *h,
                                         h->min == h->max ? ": it does not scale any more" : "") });
 }
 
-static void on_removed(struct klx_scaling_call *c, struct klx_hpa_entry *e) {
+static void on_removed(struct klx_news_call *c, struct klx_hpa_entry *e) {
     klx_hpa_removed(c, &e->h);
     klx_scaling_save(c, "hpa", e->h.namespace, e->h.name, klx_sv(""), e->written);
-    forget(c->d, e);
+    forget(klx_scaling_of(c), e);
 }
 
 static void take_identity(struct klx_hpa_state *h, const struct klx_observation *o,
@@ -240,8 +240,8 @@ static void on_first_sight(struct klx_hpa_state *h, const struct klx_hpa_view *v
 }
 
 /* A name that was removed and added again between two frames is another HPA. */
-static struct klx_hpa_entry *known(struct klx_scaling_call *c) {
-    struct klx_hpa_entry *e = find(c->d, c->o->namespace, c->o->name);
+static struct klx_hpa_entry *known(struct klx_news_call *c) {
+    struct klx_hpa_entry *e = find(klx_scaling_of(c), c->o->namespace, c->o->name);
     bool gone = e != NULL &&
                 (c->o->change == KLX_CHANGE_DELETED || !klx_sv_eq(klx_sv(e->h.uid), c->o->uid));
     if (gone) {
@@ -250,7 +250,7 @@ static struct klx_hpa_entry *known(struct klx_scaling_call *c) {
     return gone ? NULL : e;
 }
 
-void klx_hpa_observe(struct klx_scaling_call *c) {
+void klx_hpa_observe(struct klx_news_call *c) {
     const struct klx_observation *o = c->o;
     struct klx_hpa_view v;
     struct klx_hpa_entry *e = known(c);
@@ -260,7 +260,7 @@ void klx_hpa_observe(struct klx_scaling_call *c) {
     }
     klx_hpa_view_read(c->out->arena, o->object, &v);
     bool first = e == NULL;
-    e = first ? add(c->d, o->namespace, o->name) : e;
+    e = first ? add(klx_scaling_of(c), o->namespace, o->name) : e;
     take_identity(&e->h, o, &v);
     if (first) {
         on_first_sight(&e->h, &v);
@@ -287,11 +287,11 @@ static bool parse_rescale(struct klx_sv message, int64_t *ret_size, struct klx_s
     return klx_sv_int(size, ret_size) == 0 && *ret_size >= 0;
 }
 
-void klx_hpa_observe_event(struct klx_scaling_call *c) {
+void klx_hpa_observe_event(struct klx_news_call *c) {
     const struct klx_observed_event *v = &c->o->event;
     int64_t size = 0;
     struct klx_sv reason;
-    struct klx_hpa_entry *e = find(c->d, v->about_namespace, v->about_name);
+    struct klx_hpa_entry *e = find(klx_scaling_of(c), v->about_namespace, v->about_name);
     if (e == NULL || c->o->origin == KLX_ORIGIN_BASELINE || v->time_us == KLX_TIME_NONE ||
         !klx_sv_eq(v->reason, KLX_SV("SuccessfulRescale")) ||
         !parse_rescale(v->message, &size, &reason)) {
@@ -307,25 +307,25 @@ void klx_hpa_observe_event(struct klx_scaling_call *c) {
     }
 }
 
-void klx_hpa_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, struct klx_sv name),
+void klx_hpa_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct klx_sv name),
                       void *arg) {
     struct klx_hpa_entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, c->d->hpas, e, next) {
+    HASH_ITER(hh, klx_scaling_of(c)->hpas, e, next) {
         if (!listed(arg, klx_sv(e->key))) {
             on_removed(c, e);
         }
     }
 }
 
-void klx_hpa_tick(struct klx_scaling_call *c) {
+void klx_hpa_tick(struct klx_news_call *c) {
     struct klx_hpa_entry *e = NULL, *following = NULL;
-    HASH_ITER(hh, c->d->hpas, e, following) {
+    HASH_ITER(hh, klx_scaling_of(c)->hpas, e, following) {
         int64_t due_us = klx_hpa_next(&e->h);
         if (due_us != KLX_TIME_NONE && due_us <= c->now_us) {
             klx_hpa_due(c, &e->h, NULL);
             save(c, e);
         } else {
-            klx_scaling_wake(c->d, due_us);
+            klx_scaling_wake(klx_scaling_of(c), due_us);
         }
     }
 }

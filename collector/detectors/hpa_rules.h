@@ -26,13 +26,13 @@
 #define KLX_HPA_REOPEN_US (10 * KLX_MINUTE_US)
 
 /* An observation of an HPA. */
-void klx_hpa_observe(struct klx_scaling_call *c);
+void klx_hpa_observe(struct klx_news_call *c);
 /* An Event that is about an HPA. */
-void klx_hpa_observe_event(struct klx_scaling_call *c);
-void klx_hpa_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, struct klx_sv name),
+void klx_hpa_observe_event(struct klx_news_call *c);
+void klx_hpa_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct klx_sv name),
                       void *arg);
 /* Fires what is due, and sets the timers for what is not yet. */
-void klx_hpa_tick(struct klx_scaling_call *c);
+void klx_hpa_tick(struct klx_news_call *c);
 int klx_hpa_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_sv name,
                     struct klx_sv value) KLX_MUST_CHECK;
 void klx_hpa_forget_all(struct klx_scaling *d);

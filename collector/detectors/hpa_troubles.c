@@ -14,14 +14,14 @@
 
 /* One trouble of one HPA in one call. */
 struct work {
-    struct klx_scaling_call *c;
+    struct klx_news_call *c;
     struct klx_hpa_state *h;
     const struct klx_hpa_view *v;
     enum klx_hpa_trouble_kind kind;
     struct klx_hpa_trouble *t;
 };
 
-static struct work work_on(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static struct work work_on(struct klx_news_call *c, struct klx_hpa_state *h,
                            const struct klx_hpa_view *v, enum klx_hpa_trouble_kind kind) {
     return (struct work){ c, h, v, kind, &h->troubles[kind] };
 }
@@ -42,7 +42,7 @@ static void tell(const struct work *w, enum klx_kind kind, enum klx_phase phase,
 static struct klx_sv opening_words(const struct work *w, int64_t at_us) {
     struct klx_arena *a = w->c->out->arena;
     const struct klx_hpa_state *h = w->h;
-    const char *lasted = klx_scaling_words(w->c, w->t->since_us, at_us);
+    const char *lasted = klx_news_words(w->c, w->t->since_us, at_us);
     const char *colon = w->t->detail[0] != '\0' ? ": " : "";
     switch (w->kind) {
     case KLX_HPA_AT_MAX:
@@ -73,7 +73,7 @@ static void open_incident(const struct work *w, int64_t at_us) {
                                     klx_sv(w->h->namespace), klx_sv(w->h->name), klx_sv(w->h->uid),
                                     klx_sv(since) };
     struct klx_sv id =
-        klx_incident_id(w->c->out->arena, klx_sv(w->c->d->cluster), parts, KLX_COUNT(parts));
+        klx_incident_id(w->c->out->arena, klx_sv(w->c->cluster), parts, KLX_COUNT(parts));
     enum klx_phase phase = klx_episode_open(&w->t->episode, w->t->since_us, KLX_HPA_REOPEN_US, id);
     tell(w, kinds[w->kind], phase, at_us, opening_words(w, at_us));
 }
@@ -81,7 +81,7 @@ static void open_incident(const struct work *w, int64_t at_us) {
 static struct klx_sv ending_words(const struct work *w, int64_t at_us) {
     struct klx_arena *a = w->c->out->arena;
     const struct klx_hpa_state *h = w->h;
-    const char *lasted = klx_scaling_words(w->c, w->t->since_us, at_us);
+    const char *lasted = klx_news_words(w->c, w->t->since_us, at_us);
     switch (w->kind) {
     case KLX_HPA_AT_MAX:
     case KLX_HPA_AT_MIN:
@@ -96,7 +96,7 @@ static struct klx_sv ending_words(const struct work *w, int64_t at_us) {
                                 h->name, h->target_kind, h->target_name, lasted);
     default:
         return klx_arena_printf(a, "HPA %s/%s is not flapping any more: one direction for %s",
-                                h->namespace, h->name, klx_scaling_words(w->c, 0, KLX_HPA_FLAP_US));
+                                h->namespace, h->name, klx_news_words(w->c, 0, KLX_HPA_FLAP_US));
     }
 }
 
@@ -152,7 +152,7 @@ static void weigh_max(const struct work *w) {
                                                     : v->active.status == KLX_HPA_CONDITION_TRUE);
     if (w->t->since_us == KLX_TIME_NONE && at_max && pressed) {
         begin(w, since_of(w, wants_more ? v->limited.since_us : v->scaled_us),
-              w->c->d->at_max_after_us,
+              klx_scaling_of(w->c)->at_max_after_us,
               wants_more ? KLX_SV("TooManyReplicas") : KLX_SV("MaxReplicasUnderPressure"));
     } else if (w->t->since_us != KLX_TIME_NONE && (!at_max || calm)) {
         end(w, w->c->now_us);
@@ -167,7 +167,7 @@ static void weigh_min(const struct work *w) {
     double ratio = v->pressing != NULL ? v->pressing->ratio : -1;
     bool at_min = v->desired == v->min && v->desired < v->max && v->desired > 0;
     if (w->t->since_us == KLX_TIME_NONE && at_min && ratio > 1 + v->up_tolerance) {
-        begin(w, w->c->now_us, w->c->d->at_max_after_us + v->up_window_us,
+        begin(w, w->c->now_us, klx_scaling_of(w->c)->at_max_after_us + v->up_window_us,
               v->up_disabled ? KLX_SV("ScaleUpDisabled") : KLX_SV("MinReplicasUnderPressure"));
     } else if (w->t->since_us != KLX_TIME_NONE && (!at_min || (ratio >= 0 && ratio <= 1))) {
         end(w, w->c->now_us);
@@ -186,15 +186,14 @@ static void weigh_blind(const struct work *w) {
     bool blind = no_metrics || unable;
     if (blind && w->t->since_us == KLX_TIME_NONE) {
         begin(w, why->since_us != KLX_TIME_NONE ? why->since_us : w->c->now_us,
-              w->c->d->blind_after_us, why->reason);
+              klx_scaling_of(w->c)->blind_after_us, why->reason);
         klx_news_copy(w->t->detail, sizeof(w->t->detail), why->message);
     } else if (!blind && w->t->since_us != KLX_TIME_NONE) {
         end(w, w->c->now_us);
     }
 }
 
-void klx_hpa_weigh(struct klx_scaling_call *c, struct klx_hpa_state *h,
-                   const struct klx_hpa_view *v) {
+void klx_hpa_weigh(struct klx_news_call *c, struct klx_hpa_state *h, const struct klx_hpa_view *v) {
     struct work max = work_on(c, h, v, KLX_HPA_AT_MAX);
     struct work min = work_on(c, h, v, KLX_HPA_AT_MIN);
     struct work blind = work_on(c, h, v, KLX_HPA_BLIND);
@@ -205,7 +204,7 @@ void klx_hpa_weigh(struct klx_scaling_call *c, struct klx_hpa_state *h,
     }
 }
 
-void klx_hpa_turn(struct klx_scaling_call *c, struct klx_hpa_state *h, int direction, int64_t at_us,
+void klx_hpa_turn(struct klx_news_call *c, struct klx_hpa_state *h, int direction, int64_t at_us,
                   const struct klx_hpa_view *v) {
     struct work w = work_on(c, h, v, KLX_HPA_FLAPPING);
     bool turned = h->direction != 0 && h->direction != direction;
@@ -235,8 +234,7 @@ int64_t klx_hpa_next(const struct klx_hpa_state *h) {
     return next_us;
 }
 
-void klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h,
-                 const struct klx_hpa_view *v) {
+void klx_hpa_due(struct klx_news_call *c, struct klx_hpa_state *h, const struct klx_hpa_view *v) {
     for (size_t i = 0; i < KLX_HPA_TROUBLES_N; i++) {
         struct work w = work_on(c, h, v, (enum klx_hpa_trouble_kind)i);
         int64_t due_us = w.t->due_us;
@@ -252,7 +250,7 @@ void klx_hpa_due(struct klx_scaling_call *c, struct klx_hpa_state *h,
     }
 }
 
-static void tell_removed(struct klx_scaling_call *c, struct klx_hpa_state *h,
+static void tell_removed(struct klx_news_call *c, struct klx_hpa_state *h,
                          struct klx_hpa_trouble *t, const char *was) {
     const struct klx_hpa_news n = { .h = h, .trouble = t };
     struct klx_arena *a = c->out->arena;
@@ -271,7 +269,7 @@ static void tell_removed(struct klx_scaling_call *c, struct klx_hpa_state *h,
                      .phase = KLX_PHASE_RESOLVED });
 }
 
-void klx_hpa_removed(struct klx_scaling_call *c, struct klx_hpa_state *h) {
+void klx_hpa_removed(struct klx_news_call *c, struct klx_hpa_state *h) {
     static const char *const was[] = { " while it was at its maximum",
                                        " while it was held at its minimum",
                                        " while it could not scale", " while it was flapping" };

@@ -22,6 +22,7 @@ struct klx_news_call {
     const struct klx_observation *o; /* NULL: the clock, or a relist */
     int64_t now_us;
     const void *settings; /* the detector's own */
+    void *own;            /* the detector itself, where its parts share what it remembers */
 };
 
 /* What an event is about. */

@@ -74,11 +74,11 @@ static void incident(struct klx_jw *w, const void *arg) {
     klx_jw_member_int(w, "oomKills", t->n->k->ooms);
 }
 
-static struct told told_of(struct klx_scaling_call *call, const struct klx_pod_news *n) {
+static struct told told_of(struct klx_news_call *call, const struct klx_pod_news *n) {
     const struct klx_pod_state *p = n->p;
-    return (struct told){
-        .n = n, .hpa = klx_hpa_of(call->d, p->namespace, p->workload_kind, p->workload_name)
-    };
+    return (struct told){ .n = n,
+                          .hpa = klx_hpa_of(klx_scaling_of(call), p->namespace, p->workload_kind,
+                                            p->workload_name) };
 }
 
 /* What makes the termination itself, whatever frame shows it. */
@@ -90,7 +90,7 @@ static struct klx_sv identity(struct klx_arena *a, const struct klx_pod_containe
 }
 
 /* Opens the incident of the container where there is none: the phase of what is told. NONE: it is told outside of one. */
-static enum klx_phase phase_of(struct klx_scaling_call *call, const struct klx_pod_news *n,
+static enum klx_phase phase_of(struct klx_news_call *call, const struct klx_pod_news *n,
                                int64_t at_us) {
     struct klx_arena *a = call->out->arena;
     struct klx_pod_container *k = n->k;
@@ -99,7 +99,7 @@ static enum klx_phase phase_of(struct klx_scaling_call *call, const struct klx_p
     }
     const struct klx_sv parts[] = { KLX_SV("container"), klx_sv(n->p->namespace),
                                     klx_sv(n->p->name), klx_sv(n->p->uid), identity(a, k) };
-    struct klx_sv id = klx_incident_id(a, klx_sv(call->d->cluster), parts, KLX_COUNT(parts));
+    struct klx_sv id = klx_incident_id(a, klx_sv(call->cluster), parts, KLX_COUNT(parts));
     enum klx_phase phase = klx_episode_open(&k->incident, at_us, KLX_POD_REOPEN_US, id);
     if (phase == KLX_PHASE_OPEN) {
         k->ooms = 0;
@@ -129,7 +129,7 @@ static const char *hint_for(const struct told *t, enum klx_kind kind) {
                              "among replicas: look at the largest scrape target.";
 }
 
-static void tell(struct klx_scaling_call *call, const struct told *t, struct klx_news m) {
+static void tell(struct klx_news_call *call, const struct told *t, struct klx_news m) {
     const struct klx_pod_state *p = t->n->p;
     const struct klx_news_object about = {
         .kind = "Pod",
@@ -145,10 +145,10 @@ static void tell(struct klx_scaling_call *call, const struct told *t, struct klx
     m.arg = t;
     m.hint = klx_sv(hint_for(t, m.kind));
     m.episode = m.phase != KLX_PHASE_NONE ? &t->n->k->incident : NULL;
-    klx_scaling_tell(call, &about, &m);
+    klx_news_tell(call, &about, &m);
 }
 
-static int64_t finished_of(struct klx_scaling_call *call, const struct klx_pod_container *k) {
+static int64_t finished_of(struct klx_news_call *call, const struct klx_pod_container *k) {
     return k->finished_us != KLX_TIME_NONE ? k->finished_us : call->now_us;
 }
 
@@ -165,8 +165,7 @@ static struct klx_sv hpa_words(struct klx_arena *a, const struct klx_hpa_state *
                       : klx_sv("");
 }
 
-static struct klx_sv again_words(struct klx_scaling_call *call, const struct told *t,
-                                 int64_t at_us) {
+static struct klx_sv again_words(struct klx_news_call *call, const struct told *t, int64_t at_us) {
     const struct klx_pod_container *k = t->n->k;
     struct klx_arena *a = call->out->arena;
     if (k->ooms < 2 || !klx_episode_is_open(&k->incident)) {
@@ -176,11 +175,10 @@ static struct klx_sv again_words(struct klx_scaling_call *call, const struct tol
                                ? klx_arena_printf(a, ", %" PRId64 " of them not seen", t->unseen)
                                : klx_sv("");
     return klx_arena_printf(a, " again, %u times in %s%.*s", k->ooms,
-                            klx_scaling_words(call, k->incident.opened_us, at_us),
-                            KLX_SV_FMT(unseen));
+                            klx_news_words(call, k->incident.opened_us, at_us), KLX_SV_FMT(unseen));
 }
 
-void klx_pod_tell_oom(struct klx_scaling_call *call, const struct klx_pod_news *n, int64_t unseen) {
+void klx_pod_tell_oom(struct klx_news_call *call, const struct klx_pod_news *n, int64_t unseen) {
     struct klx_arena *a = call->out->arena;
     struct told t = told_of(call, n);
     int64_t at_us = finished_of(call, n->k);
@@ -202,7 +200,7 @@ void klx_pod_tell_oom(struct klx_scaling_call *call, const struct klx_pod_news *
                             .id = identity(a, n->k) });
 }
 
-void klx_pod_tell_killed(struct klx_scaling_call *call, const struct klx_pod_news *n) {
+void klx_pod_tell_killed(struct klx_news_call *call, const struct klx_pod_news *n) {
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
     int64_t at_us = finished_of(call, n->k);
@@ -221,7 +219,7 @@ void klx_pod_tell_killed(struct klx_scaling_call *call, const struct klx_pod_new
              .id = identity(a, n->k) });
 }
 
-void klx_pod_tell_loop(struct klx_scaling_call *call, const struct klx_pod_news *n) {
+void klx_pod_tell_loop(struct klx_news_call *call, const struct klx_pod_news *n) {
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
     const struct klx_pod_container *k = n->k;
@@ -249,7 +247,7 @@ static struct klx_sv kills_words(struct klx_arena *a, const struct klx_pod_conta
                         : klx_arena_printf(a, " (%u OOM kill%s)", k->ooms, k->ooms == 1 ? "" : "s");
 }
 
-void klx_pod_tell_recovered(struct klx_scaling_call *call, const struct klx_pod_news *n,
+void klx_pod_tell_recovered(struct klx_news_call *call, const struct klx_pod_news *n,
                             int64_t at_us) {
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
@@ -261,14 +259,13 @@ void klx_pod_tell_recovered(struct klx_scaling_call *call, const struct klx_pod_
              .summary = klx_arena_printf(
                  a, "Container %s of pod %s/%s has run for %s again; the trouble lasted %s%.*s",
                  n->k->name, n->p->namespace, n->p->name,
-                 klx_scaling_words(call, 0, call->d->recovered_after_us),
-                 klx_scaling_words(call, n->k->incident.opened_us, at_us),
+                 klx_news_words(call, 0, klx_scaling_of(call)->recovered_after_us),
+                 klx_news_words(call, n->k->incident.opened_us, at_us),
                  KLX_SV_FMT(kills_words(a, n->k))),
              .phase = KLX_PHASE_RESOLVED });
 }
 
-void klx_pod_tell_gone(struct klx_scaling_call *call, const struct klx_pod_news *n,
-                       const char *how) {
+void klx_pod_tell_gone(struct klx_news_call *call, const struct klx_pod_news *n, const char *how) {
     struct klx_arena *a = call->out->arena;
     const struct told t = told_of(call, n);
     tell(call, &t,
@@ -279,7 +276,7 @@ void klx_pod_tell_gone(struct klx_scaling_call *call, const struct klx_pod_news 
                                 a,
                                 "Pod %s/%s %s, %s after the trouble of its container %s began%.*s",
                                 n->p->namespace, n->p->name, how,
-                                klx_scaling_words(call, n->k->incident.opened_us, call->now_us),
+                                klx_news_words(call, n->k->incident.opened_us, call->now_us),
                                 n->k->name, KLX_SV_FMT(kills_words(a, n->k))),
                             .phase = KLX_PHASE_RESOLVED,
                             .id = klx_arena_printf(a, "%s/gone", n->k->name) });

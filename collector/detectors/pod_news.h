@@ -16,11 +16,10 @@ struct klx_pod_news {
 };
 
 /* `unseen`: kills of which only the count was seen. */
-void klx_pod_tell_oom(struct klx_scaling_call *call, const struct klx_pod_news *n, int64_t unseen);
-void klx_pod_tell_killed(struct klx_scaling_call *call, const struct klx_pod_news *n);
-void klx_pod_tell_loop(struct klx_scaling_call *call, const struct klx_pod_news *n);
+void klx_pod_tell_oom(struct klx_news_call *call, const struct klx_pod_news *n, int64_t unseen);
+void klx_pod_tell_killed(struct klx_news_call *call, const struct klx_pod_news *n);
+void klx_pod_tell_loop(struct klx_news_call *call, const struct klx_pod_news *n);
 /* Ends the incident: it has run for long enough, or the pod is gone ("was deleted", "has ended (Failed)"). */
-void klx_pod_tell_recovered(struct klx_scaling_call *call, const struct klx_pod_news *n,
+void klx_pod_tell_recovered(struct klx_news_call *call, const struct klx_pod_news *n,
                             int64_t at_us);
-void klx_pod_tell_gone(struct klx_scaling_call *call, const struct klx_pod_news *n,
-                       const char *how);
+void klx_pod_tell_gone(struct klx_news_call *call, const struct klx_pod_news *n, const char *how);

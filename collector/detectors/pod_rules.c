@@ -10,7 +10,7 @@
 
 /* One container of one frame. */
 struct sight {
-    struct klx_scaling_call *call;
+    struct klx_news_call *call;
     struct klx_pod_entry *e; /* NULL: nothing of the pod is remembered yet */
     const struct klx_pod_view *pod;
     const struct klx_container_view *c;
@@ -35,7 +35,7 @@ int klx_pod_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_s
     e = e != NULL ? e : klx_pod_table_add(d, namespace, name);
     klx_pod_state_release(&e->p);
     e->p = p;
-    klx_scaling_mark(value, e->written);
+    klx_hash_parts(&value, 1, e->written);
     d->restored = true;
     return 0;
 }
@@ -64,7 +64,7 @@ static bool is_worth_it(const struct sight *s) {
 static void remember_pod(struct sight *s) {
     const struct klx_observation *o = s->call->o;
     if (s->e == NULL) {
-        s->e = klx_pod_table_add(s->call->d, o->namespace, o->name);
+        s->e = klx_pod_table_add(klx_scaling_of(s->call), o->namespace, o->name);
     }
     struct klx_pod_state *p = &s->e->p;
     klx_news_copy(p->uid, sizeof(p->uid), o->uid);
@@ -154,7 +154,7 @@ static void on_standing(struct sight *s) {
         k->stable_us = KLX_TIME_NONE;
     } else if (!k->settled && k->stable_us == KLX_TIME_NONE) {
         k->stable_us = (c->running_us != KLX_TIME_NONE ? c->running_us : s->call->now_us) +
-                       s->call->d->recovered_after_us;
+                       klx_scaling_of(s->call)->recovered_after_us;
     }
 }
 
@@ -172,7 +172,7 @@ static void observe_container(struct sight *s) {
     }
 }
 
-static void end_incident(struct klx_scaling_call *call, struct klx_pod_state *p,
+static void end_incident(struct klx_news_call *call, struct klx_pod_state *p,
                          struct klx_pod_container *k, const char *how) {
     const struct klx_pod_news n = { .p = p, .k = k, .leaving = true };
     if (klx_episode_is_open(&k->incident)) {
@@ -188,22 +188,22 @@ static void end_incident(struct klx_scaling_call *call, struct klx_pod_state *p,
     k->loop_told = false;
 }
 
-static void end_pod(struct klx_scaling_call *call, struct klx_pod_state *p, const char *how) {
+static void end_pod(struct klx_news_call *call, struct klx_pod_state *p, const char *how) {
     for (size_t i = 0; i < p->containers_n; i++) {
         end_incident(call, p, &p->containers[i], how);
     }
 }
 
-static void on_removed(struct klx_scaling_call *call, struct klx_pod_entry *e) {
+static void on_removed(struct klx_news_call *call, struct klx_pod_entry *e) {
     end_pod(call, &e->p, "was deleted");
     e->p.containers_n = 0;
     klx_pod_table_save(call, e);
 }
 
 /* A name that was removed and added again between two frames is another pod. */
-static struct klx_pod_entry *known(struct klx_scaling_call *call) {
+static struct klx_pod_entry *known(struct klx_news_call *call) {
     const struct klx_observation *o = call->o;
-    struct klx_pod_entry *e = klx_pod_table_find(call->d, o->namespace, o->name);
+    struct klx_pod_entry *e = klx_pod_table_find(klx_scaling_of(call), o->namespace, o->name);
     bool gone =
         e != NULL && (o->change == KLX_CHANGE_DELETED || !klx_sv_eq(klx_sv(e->p.uid), o->uid));
     if (gone) {
@@ -212,7 +212,7 @@ static struct klx_pod_entry *known(struct klx_scaling_call *call) {
     return gone ? NULL : e;
 }
 
-void klx_pod_observe(struct klx_scaling_call *call) {
+void klx_pod_observe(struct klx_news_call *call) {
     const struct klx_observation *o = call->o;
     struct klx_pod_view pod;
     struct klx_container_view c;
@@ -235,17 +235,17 @@ void klx_pod_observe(struct klx_scaling_call *call) {
     }
 }
 
-void klx_pod_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, struct klx_sv name),
+void klx_pod_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct klx_sv name),
                       void *arg) {
     struct klx_pod_entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, c->d->pods, e, next) {
+    HASH_ITER(hh, klx_scaling_of(c)->pods, e, next) {
         if (!listed(arg, klx_sv(e->key))) {
             on_removed(c, e);
         }
     }
 }
 
-static void on_stable(struct klx_scaling_call *call, struct klx_pod_state *p,
+static void on_stable(struct klx_news_call *call, struct klx_pod_state *p,
                       struct klx_pod_container *k) {
     int64_t at_us = k->stable_us;
     const struct klx_pod_news n = { .p = p, .k = k };
@@ -275,13 +275,13 @@ static bool is_due(int64_t due_us, int64_t now_us) {
     return due_us != KLX_TIME_NONE && due_us <= now_us;
 }
 
-static void fire(struct klx_scaling_call *call, struct klx_pod_entry *e) {
+static void fire(struct klx_news_call *call, struct klx_pod_entry *e) {
     struct klx_pod_state *p = &e->p;
     e->recheck_us = KLX_TIME_NONE;
     for (size_t i = p->containers_n; i > 0; i--) {
         struct klx_pod_container *k = &p->containers[i - 1];
         if (k->held_us != KLX_TIME_NONE) {
-            e->recheck_us = klx_pod_wave_due(call->d, p);
+            e->recheck_us = klx_pod_wave_due(klx_scaling_of(call), p);
         }
         if (k->held_us != KLX_TIME_NONE && is_due(e->recheck_us, call->now_us)) {
             klx_pod_wave_decide(call, e);
@@ -295,15 +295,15 @@ static void fire(struct klx_scaling_call *call, struct klx_pod_entry *e) {
     }
 }
 
-void klx_pod_tick(struct klx_scaling_call *call) {
+void klx_pod_tick(struct klx_news_call *call) {
     struct klx_pod_entry *e = NULL, *following = NULL;
-    HASH_ITER(hh, call->d->pods, e, following) {
+    HASH_ITER(hh, klx_scaling_of(call)->pods, e, following) {
         int64_t due_us = klx_pod_table_next(e);
         if (is_due(due_us, call->now_us)) {
             fire(call, e);
             klx_pod_table_save(call, e);
         } else {
-            klx_scaling_wake(call->d, due_us);
+            klx_scaling_wake(klx_scaling_of(call), due_us);
         }
     }
 }

@@ -30,11 +30,11 @@
 #define KLX_POD_OOMS_CRITICAL 3
 
 /* An observation of a Pod. */
-void klx_pod_observe(struct klx_scaling_call *c);
-void klx_pod_relisted(struct klx_scaling_call *c, bool (*listed)(void *arg, struct klx_sv name),
+void klx_pod_observe(struct klx_news_call *c);
+void klx_pod_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct klx_sv name),
                       void *arg);
 /* Fires what is due, and sets the timers for what is not yet. */
-void klx_pod_tick(struct klx_scaling_call *c);
+void klx_pod_tick(struct klx_news_call *c);
 int klx_pod_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_sv name,
                     struct klx_sv value) KLX_MUST_CHECK;
 void klx_pod_forget_all(struct klx_scaling *d);

@@ -48,7 +48,7 @@ int64_t klx_pod_table_next(const struct klx_pod_entry *e) {
     return next_us;
 }
 
-void klx_pod_table_save(struct klx_scaling_call *c, struct klx_pod_entry *e) {
+void klx_pod_table_save(struct klx_news_call *c, struct klx_pod_entry *e) {
     struct klx_buf value KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&value, STATE_BYTES_MAX);
     if (e->p.containers_n > 0) {
@@ -58,8 +58,8 @@ void klx_pod_table_save(struct klx_scaling_call *c, struct klx_pod_entry *e) {
     if (value.len > 0 || !never_written) {
         klx_scaling_save(c, "pod", e->p.namespace, e->p.name, klx_buf_sv(&value), e->written);
     }
-    klx_scaling_wake(c->d, klx_pod_table_next(e));
+    klx_scaling_wake(klx_scaling_of(c), klx_pod_table_next(e));
     if (e->p.containers_n == 0) {
-        klx_pod_table_forget(c->d, e);
+        klx_pod_table_forget(klx_scaling_of(c), e);
     }
 }

@@ -25,4 +25,4 @@ void klx_pod_table_forget(struct klx_scaling *d, struct klx_pod_entry *e);
 /* When something of it may be due; KLX_TIME_NONE: nothing. */
 int64_t klx_pod_table_next(const struct klx_pod_entry *e);
 /* Writes what changed, and sets the timer. An entry without containers is removed and freed. */
-void klx_pod_table_save(struct klx_scaling_call *c, struct klx_pod_entry *e);
+void klx_pod_table_save(struct klx_news_call *c, struct klx_pod_entry *e);

@@ -120,7 +120,7 @@ static struct klx_sv codes_words(struct klx_arena *a, const struct group *g) {
     return klx_arena_dup(a, klx_buf_sv(&b));
 }
 
-static void tell_wave(struct klx_scaling_call *c, const struct group *g) {
+static void tell_wave(struct klx_news_call *c, const struct group *g) {
     const struct klx_pod_state *p = g->of;
     bool ama = strcmp(p->namespace, "kube-system") == 0 &&
                strncmp(p->workload_name, "ama-metrics", strlen("ama-metrics")) == 0;
@@ -132,7 +132,7 @@ static void tell_wave(struct klx_scaling_call *c, const struct group *g) {
                                            .uid = "",
                                            .labels = p->labels };
     struct klx_arena *a = c->out->arena;
-    klx_scaling_tell(
+    klx_news_tell(
         c, &about,
         &(struct klx_news){
             .kind = KLX_KIND_RESTART_WAVE,
@@ -143,14 +143,14 @@ static void tell_wave(struct klx_scaling_call *c, const struct group *g) {
                 "%zu pods of %s %s/%s restarted their containers in %s, none for memory (exit "
                 "code%s %.*s): as after a change of their configuration",
                 g->pods, p->workload_kind, p->namespace, p->workload_name,
-                klx_scaling_words(c, g->first_us, g->last_us), g->codes_n > 1 ? "s" : "",
+                klx_news_words(c, g->first_us, g->last_us), g->codes_n > 1 ? "s" : "",
                 KLX_SV_FMT(codes_words(a, g))),
             .hint = klx_sv(ama ? "Expected after a change of an ama-metrics-* ConfigMap." : NULL),
             .details = details,
             .arg = g });
 }
 
-static void decide_container(struct klx_scaling_call *c, struct klx_pod_state *p,
+static void decide_container(struct klx_news_call *c, struct klx_pod_state *p,
                              struct klx_pod_container *k, bool wave) {
     const struct klx_pod_news n = { .p = p, .k = k };
     k->held_us = KLX_TIME_NONE;
@@ -166,14 +166,14 @@ static void decide_container(struct klx_scaling_call *c, struct klx_pod_state *p
     }
 }
 
-void klx_pod_wave_decide(struct klx_scaling_call *c, struct klx_pod_entry *own) {
-    const struct group g = gather(c->d, &own->p);
-    bool wave = is_wave(c->d, &g);
+void klx_pod_wave_decide(struct klx_news_call *c, struct klx_pod_entry *own) {
+    const struct group g = gather(klx_scaling_of(c), &own->p);
+    bool wave = is_wave(klx_scaling_of(c), &g);
     if (wave) {
         tell_wave(c, &g);
     }
     struct klx_pod_entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, c->d->pods, e, next) {
+    HASH_ITER(hh, klx_scaling_of(c)->pods, e, next) {
         if (!same_workload(&own->p, &e->p)) {
             continue;
         }

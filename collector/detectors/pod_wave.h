@@ -9,4 +9,4 @@
 /* When the group that p belongs to is decided. */
 int64_t klx_pod_wave_due(const struct klx_scaling *d, const struct klx_pod_state *p);
 /* Tells the wave, or each kill that was none, and what loops; saves the pods it changed, but not `own`. */
-void klx_pod_wave_decide(struct klx_scaling_call *c, struct klx_pod_entry *own);
+void klx_pod_wave_decide(struct klx_news_call *c, struct klx_pod_entry *own);

@@ -481,7 +481,7 @@ static void on_removed(struct klx_news_call *c, struct detector *d, struct entry
 static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
                     struct klx_outbox *out) {
     struct detector *d = detector;
-    struct klx_news_call c = { d->cluster, "rollouts", out, o, now_us, NULL };
+    struct klx_news_call c = { d->cluster, "rollouts", out, o, now_us, NULL, NULL };
     struct klx_rollout_view v;
     if (o->kind != KLX_OBSERVED_ROLLOUT || o->name.n >= sizeof(((struct entry *)NULL)->h.name) ||
         o->namespace.n >= sizeof(((struct entry *)NULL)->h.namespace)) {
@@ -514,7 +514,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out) {
     struct detector *d = detector;
-    struct klx_news_call c = { d->cluster, "rollouts", out, NULL, now_us, NULL };
+    struct klx_news_call c = { d->cluster, "rollouts", out, NULL, now_us, NULL, NULL };
     struct entry *e = NULL, *next = NULL;
     if (kind != KLX_OBSERVED_ROLLOUT) {
         return;

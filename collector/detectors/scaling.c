@@ -4,35 +4,11 @@
 
 #include "lib/base/cleanup.h"
 
-static struct klx_news_call news_call(const struct klx_scaling_call *c, const char *detector) {
-    return (struct klx_news_call){ .cluster = c->d->cluster,
-                                   .detector = detector,
-                                   .out = c->out,
-                                   .o = c->o,
-                                   .now_us = c->now_us };
-}
-
-void klx_scaling_tell(struct klx_scaling_call *c, const struct klx_news_object *about,
-                      const struct klx_news *m) {
-    struct klx_news_call n = news_call(c, "autoscaling");
-    klx_news_tell(&n, about, m);
-}
-
-const char *klx_scaling_words(struct klx_scaling_call *c, int64_t from_us, int64_t to_us) {
-    struct klx_news_call n = news_call(c, "autoscaling");
-    return klx_news_words(&n, from_us, to_us);
-}
-
-void klx_scaling_save(struct klx_scaling_call *c, const char *kind, const char *namespace,
+void klx_scaling_save(struct klx_news_call *c, const char *part, const char *namespace,
                       const char *name, struct klx_sv value,
                       char written[static KLX_HASH_TEXT_BYTES]) {
-    struct klx_news_call n =
-        news_call(c, klx_arena_printf(c->out->arena, "autoscaling/%s", kind).p);
-    klx_news_save(&n, namespace, name, value, written);
-}
-
-void klx_scaling_mark(struct klx_sv value, char written[static KLX_HASH_TEXT_BYTES]) {
-    klx_hash_parts(&value, 1, written);
+    klx_news_save(c, klx_arena_printf(c->out->arena, "%s/%s", part, namespace).p, name, value,
+                  written);
 }
 
 void klx_scaling_wake(struct klx_scaling *d, int64_t at_us) {

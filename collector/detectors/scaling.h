@@ -1,10 +1,10 @@
 /*
- * What the two halves of the detector `autoscaling` share: HPAs (hpa_rules.h) and the containers of pods (pod_rules.h). Internal to it.
+ * What the parts of the detector autoscaling share: HPAs (hpa_rules.h), the containers of pods (pod_rules.h) and their memory
+ * (memory_rules.h). Internal to it.
  *
- * One detector, because each half tells what it knows to the other: a container that is OOM-killed is another matter when the HPA of its
- * workload is at its maximum, or blind. State records are "hpa/<namespace>/<name>" and "pod/<namespace>/<name>"; only pods with something
- * to remember have one. Memory near its limit, and when it will be reached, belongs to the metrics of pods: a third half beside these two,
- * with the workloads and limits that pod_rules knows.
+ * One detector, because each part tells what it knows to the others: a container that is OOM-killed is another matter when the HPA of its
+ * workload is at its maximum, or blind, and its memory has a history. State records are "hpa/<namespace>/<name>", "pod/<namespace>/<name>"
+ * and "memory/<namespace>/<name>"; only pods with something to remember have one.
  */
 #pragma once
 
@@ -31,26 +31,16 @@ struct klx_scaling {
     bool restored; /* timers may be set that next_us does not know of */
 };
 
-/* One call's surroundings, so that helpers need few parameters. */
-struct klx_scaling_call {
-    struct klx_scaling *d;
-    struct klx_outbox *out;
-    const struct klx_observation *o; /* NULL: the clock, or a relist */
-    int64_t now_us;
-};
+/* The detector whose call it is. */
+static inline struct klx_scaling *klx_scaling_of(const struct klx_news_call *c) {
+    return c->own;
+}
 
-void klx_scaling_tell(struct klx_scaling_call *c, const struct klx_news_object *about,
-                      const struct klx_news *m);
-/* Writes the state record of `kind`/namespace/name unless `written` says that it is the same as the last one. Empty: removes it. */
-void klx_scaling_save(struct klx_scaling_call *c, const char *kind, const char *namespace,
+/* Writes the state record "<part>/<namespace>/<name>" as klx_news_save does. */
+void klx_scaling_save(struct klx_news_call *c, const char *part, const char *namespace,
                       const char *name, struct klx_sv value,
                       char written[static KLX_HASH_TEXT_BYTES]);
 /* A timer is set for at_us, or none (KLX_TIME_NONE). */
 void klx_scaling_wake(struct klx_scaling *d, int64_t at_us);
-/* What `written` is for a record that was restored. */
-void klx_scaling_mark(struct klx_sv value, char written[static KLX_HASH_TEXT_BYTES]);
-
 /* The labels that are kept, as JSON; "{}" when they are too large. */
 void klx_scaling_labels(const struct klx_json *labels, char out[static KLX_LABELS_BYTES]);
-/* "12 min", in the arena; "less than 1 s", too. */
-const char *klx_scaling_words(struct klx_scaling_call *c, int64_t from_us, int64_t to_us);
