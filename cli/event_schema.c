@@ -61,6 +61,7 @@ static void write_property(struct klx_jw *w, const struct klx_data_member *m, bo
         [KLX_DATA_TIME] = "\"type\":\"string\",\"format\":\"date-time\"",
         [KLX_DATA_TIME_OR_NULL] = "\"type\":[\"string\",\"null\"],\"format\":\"date-time\"",
         [KLX_DATA_INT] = "\"type\":\"integer\"",
+        [KLX_DATA_NUMBER] = "\"type\":\"number\"",
         [KLX_DATA_BOOL] = "\"type\":\"boolean\"",
         [KLX_DATA_TEXT_LIST] = "\"type\":\"array\",\"items\":{\"type\":\"string\"}",
         [KLX_DATA_INT_LIST] = "\"type\":\"array\",\"items\":{\"type\":\"integer\"}",

@@ -34,10 +34,50 @@ static struct resource resource_of(const struct klx_source_settings *s) {
     return r;
 }
 
-/* Whether the source looks into this namespace alone; empty: into the whole cluster. */
+/* What the path of an endpoint asks the API server for: a service or pod behind its proxy, or something of the server's own. */
+struct endpoint_right {
+    struct klx_sv namespace; /* empty: none */
+    struct klx_sv resource;  /* "services"; empty: the path itself */
+    struct klx_sv name;      /* "ksm:8080" */
+    struct klx_sv path;      /* without a query */
+};
+
+/* "/api/v1/namespaces/NS/services/NAME:PORT/proxy/…" */
+static struct endpoint_right endpoint_right(const struct klx_endpoint_settings *s) {
+    struct klx_sv query = klx_sv(s->path), path = klx_sv_cut(&query, '?'), rest = path;
+    struct endpoint_right r = { .path = path };
+    struct klx_sv before = KLX_SV("/api/v1/namespaces/");
+    if (!klx_sv_starts(path, before)) {
+        return r;
+    }
+    rest = klx_sv_n(path.p + before.n, path.n - before.n);
+    struct klx_sv namespace = klx_sv_cut(&rest, '/'), resource = klx_sv_cut(&rest, '/'),
+                  name = klx_sv_cut(&rest, '/'), proxy = klx_sv_cut(&rest, '/');
+    bool known = klx_sv_eq(resource, KLX_SV("services")) || klx_sv_eq(resource, KLX_SV("pods"));
+    if (known && klx_sv_eq(proxy, KLX_SV("proxy"))) {
+        r.namespace = namespace;
+        r.resource = resource;
+        r.name = name;
+    }
+    return r;
+}
+
+/* The namespaces that a source names: its own, or those of its endpoints, empty for the whole cluster. False: that was the last. */
+static bool namespace_of(const struct klx_source_settings *s, size_t i, struct klx_sv *ret) {
+    if (i >= klx_source_watches(s)) {
+        return false;
+    }
+    bool scraped = s->ops->endpoints && s->endpoints[i].path != NULL;
+    *ret = scraped ? endpoint_right(&s->endpoints[i]).namespace : klx_source_namespace(s, i);
+    return true;
+}
+
+/* Whether the source looks into this namespace alone; empty: into the whole cluster. An endpoint with a url needs no right of the cluster. */
 static bool is_in(const struct klx_source_settings *s, struct klx_sv namespace) {
-    for (size_t i = 0; i < klx_source_watches(s); i++) {
-        if (klx_sv_eq(klx_source_namespace(s, i), namespace)) {
+    struct klx_sv own;
+    for (size_t i = 0; namespace_of(s, i, &own); i++) {
+        bool is_url = s->ops->endpoints && s->endpoints[i].path == NULL;
+        if (!is_url && klx_sv_eq(own, namespace)) {
             return true;
         }
     }
@@ -49,8 +89,8 @@ static bool is_repeated(const struct klx_cluster_settings *c, struct klx_sv name
     struct resource r = resource_of(&c->sources[k]);
     for (size_t i = 0; i < k; i++) {
         struct resource other = resource_of(&c->sources[i]);
-        if (is_in(&c->sources[i], namespace) && klx_sv_eq(other.group, r.group) &&
-            klx_sv_eq(other.name, r.name)) {
+        if (!c->sources[i].ops->endpoints && is_in(&c->sources[i], namespace) &&
+            klx_sv_eq(other.group, r.group) && klx_sv_eq(other.name, r.name)) {
             return true;
         }
     }
@@ -62,15 +102,16 @@ static void add_resources(const struct klx_cluster_settings *c, struct klx_sv na
                           struct klx_buf *out) {
     struct klx_sv group = resource_of(&c->sources[i]).group;
     for (size_t k = 0; k < c->sources_n; k++) {
-        struct resource r = resource_of(&c->sources[k]);
-        if (!is_in(&c->sources[k], namespace) || !klx_sv_eq(r.group, group)) {
+        if (c->sources[k].ops->endpoints || !is_in(&c->sources[k], namespace) ||
+            !klx_sv_eq(resource_of(&c->sources[k]).group, group)) {
             continue;
         }
         if (k < i) {
             return;
         }
         if (!is_repeated(c, namespace, k)) {
-            klx_buf_printf(out, "%s%.*s", out->len > 0 ? ", " : "", KLX_SV_FMT(r.name));
+            klx_buf_printf(out, "%s%.*s", out->len > 0 ? ", " : "",
+                           KLX_SV_FMT(resource_of(&c->sources[k]).name));
         }
     }
 }
@@ -84,29 +125,56 @@ static struct klx_sv canary_namespace(const struct klx_rbac *r) {
 }
 
 struct rule {
-    struct klx_sv group, resources;
+    struct klx_sv namespace, group, resources;
+    struct klx_sv name; /* of the only object; empty: all */
+    struct klx_sv url;  /* in place of group and resources */
     const char *verbs;
 };
 
-typedef void (*rule_fn)(void *arg, struct klx_sv namespace, const struct rule *rule);
+typedef void (*rule_fn)(void *arg, const struct rule *r);
+
+static void each_endpoint_rule(const struct klx_source_settings *s, struct klx_sv namespace,
+                               rule_fn fn, void *arg) {
+    for (size_t i = 0; i < s->endpoints_n; i++) {
+        if (s->endpoints[i].path == NULL) {
+            continue;
+        }
+        struct endpoint_right right = endpoint_right(&s->endpoints[i]);
+        bool pods = klx_sv_eq(right.resource, KLX_SV("pods"));
+        struct rule r = { .namespace = namespace, .verbs = "get" };
+        if (right.resource.n > 0) {
+            r.resources = pods ? KLX_SV("pods/proxy") : KLX_SV("services/proxy");
+            r.name = right.name;
+        } else {
+            r.url = right.path;
+        }
+        if (klx_sv_eq(right.namespace, namespace)) {
+            fn(arg, &r);
+        }
+    }
+}
 
 static void each_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn fn, void *arg) {
     const struct klx_cluster_settings *c = r->cluster;
     for (size_t i = 0; i < c->sources_n; i++) {
+        const struct klx_source_settings *s = &c->sources[i];
         struct klx_buf resources KLX_CLEANUP(klx_buf_release);
         klx_buf_init(&resources, RESOURCES_BYTES_MAX);
-        if (is_in(&c->sources[i], namespace)) {
+        each_endpoint_rule(s, namespace, fn, arg);
+        if (!s->ops->endpoints && is_in(s, namespace)) {
             add_resources(c, namespace, i, &resources);
         }
         if (resources.len > 0) {
-            const struct rule rule = { resource_of(&c->sources[i]).group, klx_buf_sv(&resources),
-                                       "list, watch" };
-            fn(arg, namespace, &rule);
+            fn(arg, &(struct rule){ .namespace = namespace,
+                                    .group = resource_of(s).group,
+                                    .resources = klx_buf_sv(&resources),
+                                    .verbs = s->ops->poll != NULL ? "list" : "list, watch" });
         }
     }
     if (namespace.n > 0 && klx_sv_eq(canary_namespace(r), namespace)) {
-        const struct rule rule = { klx_sv(NULL), KLX_SV("events"), "create, patch" };
-        fn(arg, namespace, &rule);
+        fn(arg, &(struct rule){ .namespace = namespace,
+                                .resources = KLX_SV("events"),
+                                .verbs = "create, patch" });
     }
 }
 
@@ -121,6 +189,18 @@ static bool any_is_in(const struct klx_cluster_settings *c, size_t n, struct klx
     return false;
 }
 
+/* Whether the k-th namespace of source i was named before. */
+static bool is_named_before(const struct klx_cluster_settings *c, size_t i, size_t k,
+                            struct klx_sv namespace) {
+    struct klx_sv other;
+    for (size_t n = 0; n < k && namespace_of(&c->sources[i], n, &other); n++) {
+        if (klx_sv_eq(other, namespace)) {
+            return true;
+        }
+    }
+    return any_is_in(c, i, namespace);
+}
+
 /* The whole cluster, where a source needs it, then each namespace once. */
 static void each_scope(const struct klx_rbac *r, scope_fn fn, void *arg) {
     const struct klx_cluster_settings *c = r->cluster;
@@ -129,9 +209,9 @@ static void each_scope(const struct klx_rbac *r, scope_fn fn, void *arg) {
         fn(arg, klx_sv(NULL));
     }
     for (size_t i = 0; i < c->sources_n; i++) {
-        for (size_t k = 0; k < c->sources[i].namespaces.n; k++) {
-            struct klx_sv namespace = c->sources[i].namespaces.items[k];
-            if (!any_is_in(c, i, namespace)) {
+        struct klx_sv namespace;
+        for (size_t k = 0; namespace_of(&c->sources[i], k, &namespace); k++) {
+            if (namespace.n > 0 && !is_named_before(c, i, k, namespace)) {
                 fn(arg, namespace);
             }
         }
@@ -156,10 +236,17 @@ static void begin_object(const struct yaml *y, const char *kind, struct klx_sv n
     }
 }
 
-static void write_rule(void *arg, struct klx_sv namespace, const struct rule *rule) {
-    (void)namespace;
-    klx_buf_printf(arg, "  - apiGroups: [\"%.*s\"]\n    resources: [%.*s]\n    verbs: [%s]\n",
-                   KLX_SV_FMT(rule->group), KLX_SV_FMT(rule->resources), rule->verbs);
+static void write_rule(void *arg, const struct rule *r) {
+    if (r->url.n > 0) {
+        klx_buf_printf(arg, "  - nonResourceURLs: [\"%.*s\"]\n", KLX_SV_FMT(r->url));
+    } else {
+        klx_buf_printf(arg, "  - apiGroups: [\"%.*s\"]\n    resources: [%.*s]\n",
+                       KLX_SV_FMT(r->group), KLX_SV_FMT(r->resources));
+    }
+    if (r->name.n > 0) {
+        klx_buf_printf(arg, "    resourceNames: [\"%.*s\"]\n", KLX_SV_FMT(r->name));
+    }
+    klx_buf_printf(arg, "    verbs: [%s]\n", r->verbs);
 }
 
 static void write_role(void *arg, struct klx_sv namespace) {
@@ -192,13 +279,22 @@ struct rows {
     struct klx_table *table;
 };
 
-static void add_row(void *arg, struct klx_sv namespace, const struct rule *rule) {
-    const struct rows *r = arg;
-    klx_table_add(r->table, klx_sv(r->rbac->cluster->name));
-    klx_table_add(r->table, namespace.n > 0 ? namespace : KLX_SV("<all>"));
-    klx_table_add(r->table, rule->group.n > 0 ? rule->group : KLX_SV("<core>"));
-    klx_table_add(r->table, rule->resources);
-    klx_table_add(r->table, klx_sv(rule->verbs));
+static void add_row(void *arg, const struct rule *r) {
+    const struct rows *rows = arg;
+    struct klx_sv what = r->url.n > 0 ? r->url : r->resources;
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&text, RESOURCES_BYTES_MAX + 4096);
+    klx_buf_add_sv(&text, what);
+    if (r->name.n > 0) {
+        klx_buf_printf(&text, " of %.*s", KLX_SV_FMT(r->name));
+    }
+    klx_table_add(rows->table, klx_sv(rows->rbac->cluster->name));
+    klx_table_add(rows->table, r->namespace.n > 0 ? r->namespace : KLX_SV("<all>"));
+    klx_table_add(rows->table, r->url.n > 0     ? KLX_SV("<none>")
+                               : r->group.n > 0 ? r->group
+                                                : KLX_SV("<core>"));
+    klx_table_add(rows->table, klx_buf_sv(&text));
+    klx_table_add(rows->table, klx_sv(r->verbs));
 }
 
 static void add_rows(void *arg, struct klx_sv namespace) {

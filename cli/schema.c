@@ -167,6 +167,11 @@ static void write_items(struct klx_jw *w, const struct klx_config_field *fields)
     klx_jw_end_object(w);
 }
 
+static void in_source(struct klx_jw *w, const char *key) {
+    (void)key; /* endpoints are the only ones */
+    list_of(w, "endpoint");
+}
+
 static void write_sources(struct klx_jw *w) {
     begin_map(w);
     klx_jw_member_bool(w, "additionalProperties", false);
@@ -182,7 +187,7 @@ static void write_sources(struct klx_jw *w) {
             write_items(w, klx_source_fields(sources[i]));
         } else {
             klx_jw_raw(w, KLX_SV("{\"type\":\"null\"}"));
-            write_map(w, klx_source_fields(sources[i]), NULL);
+            write_map(w, klx_source_fields(sources[i]), in_source);
         }
         klx_jw_end_array(w);
         klx_jw_end_object(w);
@@ -316,6 +321,8 @@ static void write_definitions(struct klx_jw *w) {
                          "{\"$ref\":\"#/definitions/secret\"}]}"));
     klx_jw_key(w, "cluster");
     write_map(w, klx_cluster_fields, in_cluster);
+    klx_jw_key(w, "endpoint");
+    write_map(w, klx_endpoint_fields, NULL);
     klx_jw_key(w, "channel");
     write_kinds(w, true);
     klx_jw_key(w, "subscription");

@@ -6,6 +6,7 @@
 #include "collector/canary.h"
 #include "collector/detection.h"
 #include "collector/publish.h"
+#include "collector/source_polls.h"
 #include "collector/source_watch.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
@@ -21,6 +22,7 @@ struct klx_cluster {
     struct klx_canary *canary;
     const char *no_canary; /* why there is none */
     struct klx_source_watch *canary_watch;
+    struct klx_source_polls *polls;
     struct klx_watch_places places; /* from reading the state until the watches start */
     struct klx_log_lasting kafka_lasting;
     bool started; /* the watches run */
@@ -50,6 +52,9 @@ static void retire_watches(struct klx_cluster *c, const struct klx_source_settin
 
 static void on_publisher_ready(void *arg) {
     struct klx_cluster *c = arg;
+    if (klx_source_polls_are_new(c->polls)) {
+        klx_watch_places_list_again(&c->places, KLX_SV("pods")); /* whose limits nobody has kept */
+    }
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_place(c->watches[i], &c->places);
     }
@@ -62,12 +67,16 @@ static void on_publisher_ready(void *arg) {
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_start(c->watches[i]);
     }
+    klx_source_polls_start(c->polls);
     klx_detection_look_soon(c->detection);
 }
 
 /* "events", "events/list" → the place of a watch; "node_repair/aks-1" → a detector's state. */
 static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
     struct klx_cluster *c = arg;
+    if (klx_source_polls_restore(c->polls, key, value)) {
+        return;
+    }
     for (size_t i = 0; i < c->settings->sources_n; i++) {
         if (klx_watch_places_restore(&c->places, &c->settings->sources[i], key, value)) {
             return; /* a detector may have the name of a source */
@@ -84,6 +93,7 @@ static void on_full(void *arg, bool full) {
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_pause(c->watches[i], full);
     }
+    klx_source_polls_pause(c->polls, full);
 }
 
 static void on_kafka_trouble(void *arg, const char *what) {
@@ -117,7 +127,8 @@ static void make_watches(struct klx_cluster *c) {
                                               .clock = c->env.clock,
                                               .dead_after_ms = s->dead_after_ms };
     for (size_t i = 0; i < s->sources_n; i++) {
-        for (size_t k = 0; k < klx_source_watches(&s->sources[i]); k++) {
+        bool watched = s->sources[i].ops->poll == NULL;
+        for (size_t k = 0; watched && k < klx_source_watches(&s->sources[i]); k++) {
             c->watches[c->watches_n] = klx_source_watch_new(
                 &env, &s->sources[i], klx_source_namespace(&s->sources[i], k), c->watches_n);
             c->watches_n++;
@@ -159,6 +170,25 @@ static void make_canary(struct klx_cluster *c) {
     }
 }
 
+static void make_polls(struct klx_cluster *c) {
+    const struct klx_source_poll_env env = { .cluster = c->settings->name,
+                                             .loop = c->env.loop,
+                                             .client = c->env.client,
+                                             .publisher = c->publisher,
+                                             .detection = c->detection,
+                                             .clock = c->env.clock };
+    c->polls = klx_source_polls_new(&env, c->settings);
+}
+
+/* A bit for each kind of observation that its sources make. */
+static uint32_t observed_of(const struct klx_cluster_settings *s) {
+    uint32_t observed = 0;
+    for (size_t i = 0; i < s->sources_n; i++) {
+        observed |= 1u << s->sources[i].ops->observed;
+    }
+    return observed;
+}
+
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) {
     struct klx_cluster *c = klx_alloc(struct klx_cluster);
@@ -179,8 +209,10 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     }
     c->detection =
         klx_detection_new(env->loop, env->clock, c->publisher, klx_sv(s->name), &s->detectors);
+    klx_detection_expect(c->detection, observed_of(s));
     make_watches(c);
     make_canary(c);
+    make_polls(c);
     *ret = c;
     return 0;
 }
@@ -199,6 +231,7 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
         klx_buf_printf(why, "watch %s/%s: %s\n", c->settings->name, klx_source_watch_of(w),
                        c->started ? klx_buf_str(&words) : "waits for Kafka");
     }
+    klx_source_polls_describe(c->polls, why);
     if (c->canary != NULL) {
         return klx_canary_describe(c->canary, why) && ready;
     }
@@ -212,6 +245,7 @@ void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
         klx_source_watch_stop(c->watches[i]);
     }
     klx_canary_stop(c->canary);
+    klx_source_polls_stop(c->polls);
     klx_detection_stop(c->detection);
     klx_publisher_stop(c->publisher, wait_ms, on_stopped, arg);
 }
@@ -224,6 +258,7 @@ void klx_cluster_free(struct klx_cluster *c) {
         klx_source_watch_free(c->watches[i]);
     }
     klx_canary_free(c->canary);
+    klx_source_polls_free(c->polls);
     klx_detection_free(c->detection);
     klx_watch_places_release(&c->places);
     klx_publisher_free(c->publisher);

@@ -33,7 +33,7 @@ struct klx_cluster_env {
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_cluster_start(struct klx_cluster *c);
-/* Not clean: see klx_publisher_stop. No callback comes any more but this one. */
+/* Appends a line for each watch, for the canary and for each poll; true when all watches are connected and the canary is not missing. */
 void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
                       void (*on_stopped)(void *arg, bool clean), void *arg);
 /* Appends a line for each watch and for the canary; true when all of them are connected, or wait for their resource to appear, and it is

@@ -50,6 +50,14 @@ struct klx_detection *klx_detection_new(struct klx_loop *l, struct klx_clock *cl
     return d;
 }
 
+void klx_detection_expect(struct klx_detection *d, uint32_t observed) {
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        if (klx_detectors[i]->expect != NULL) {
+            klx_detectors[i]->expect(d->detectors[i], observed);
+        }
+    }
+}
+
 int klx_detection_restore(struct klx_detection *d, struct klx_sv key, struct klx_sv value) {
     struct klx_sv object = key, owner = klx_sv_cut(&object, '/');
     for (size_t i = 0; i < KLX_DETECTORS_N && object.n > 0; i++) {

@@ -16,6 +16,8 @@ struct klx_detection;
 struct klx_detection *klx_detection_new(struct klx_loop *l, struct klx_clock *clock,
                                         struct klx_publisher *publisher, struct klx_sv cluster,
                                         const struct klx_detector_settings *s);
+/* Before anything else: a bit (1u << KLX_OBSERVED_…) for each kind of observation that will come. */
+void klx_detection_expect(struct klx_detection *d, uint32_t observed);
 /* "node_repair/aks-1": a detector's state. -ENOENT: of no detector; -EBADMSG: cannot be read. */
 int klx_detection_restore(struct klx_detection *d, struct klx_sv key,
                           struct klx_sv value) KLX_MUST_CHECK;

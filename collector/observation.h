@@ -26,6 +26,7 @@ enum klx_observation_kind {
     KLX_OBSERVED_ANALYSIS_RUN,
     KLX_OBSERVED_APPLICATION_SET,
     KLX_OBSERVED_GENERIC,
+    KLX_OBSERVED_POD_METRICS,
 };
 
 /* A core Event, normalised over both recorders (facts: azure.md 1.3, kubernetes.md 1.7). */

@@ -11,6 +11,9 @@
 #define SELECTOR_BYTES_MAX 1024
 #define SELECTORS_BYTES_MAX 16384 /* both, encoded, and the namespaces left out */
 #define DIGEST_BYTES 8
+#define EVERY_MIN_MS 1000
+#define EVERY_MAX_MS (60 * 60 * 1000)
+#define TIMEOUT_MAX_MS (5 * 60 * 1000)
 
 static const struct klx_source_ops *const all_sources[] = {
 #define KLX_SOURCE(name) &klx_source_##name,
@@ -37,6 +40,22 @@ static const struct klx_source_ops *const all_sources[] = {
       .kind = KLX_CFG_STR,                                                                         \
       .offset = offsetof(struct klx_source_settings, field_selector),                              \
       .help = "as kubectl has it, for example involvedObject.kind=Node" }
+
+#define INTERVAL_FIELDS                                                                            \
+    { .key = "every",                                                                              \
+      .kind = KLX_CFG_DURATION,                                                                    \
+      .offset = offsetof(struct klx_source_settings, every_ms),                                    \
+      .otherwise = "30s",                                                                          \
+      .min = EVERY_MIN_MS,                                                                         \
+      .max = EVERY_MAX_MS,                                                                         \
+      .help = "it is asked for so often" },                                                        \
+    { .key = "timeout",                                                                            \
+      .kind = KLX_CFG_DURATION,                                                                    \
+      .offset = offsetof(struct klx_source_settings, timeout_ms),                                  \
+      .otherwise = "10s",                                                                          \
+      .min = EVERY_MIN_MS,                                                                         \
+      .max = TIMEOUT_MAX_MS,                                                                       \
+      .help = "an answer that takes longer is given up" }
 /* clang-format on */
 
 static const struct klx_config_field all_fields[] = { SELECTION_FIELDS, { .key = NULL } };
@@ -70,9 +89,30 @@ static const struct klx_config_field generic_fields[] = {
     { .key = NULL },
 };
 
+static const struct klx_config_field list_fields[] = { SELECTION_FIELDS,
+                                                       INTERVAL_FIELDS,
+                                                       { .key = NULL } };
+
+static const struct klx_config_field scrape_fields[] = {
+    INTERVAL_FIELDS,
+    { .key = "endpoints",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct klx_source_settings, endpoints_at),
+      .required = true,
+      .help = "what is scraped" },
+    { .key = NULL },
+};
+
+static const struct klx_config_field *fields_of(const struct klx_source_ops *ops) {
+    return ops->items          ? generic_fields
+           : ops->endpoints    ? scrape_fields
+           : ops->poll != NULL ? list_fields
+                               : all_fields;
+}
+
 const struct klx_config_field *klx_source_fields(const struct klx_source_ops *ops) {
-    const struct klx_config_field *f = ops->items ? generic_fields : all_fields;
-    while (!ops->items && ops->namespaced_path == NULL &&
+    const struct klx_config_field *f = fields_of(ops);
+    while (!ops->items && !ops->endpoints && ops->namespaced_path == NULL &&
            klx_sv_ends(klx_sv(f->key), KLX_SV("namespaces"))) {
         f++; /* these two stand first */
     }
@@ -179,8 +219,11 @@ static void bind_one(const struct klx_config_node *n, const struct klx_source_op
                      struct klx_source_settings *s, klx_config_report_fn report, void *arg) {
     const struct binder b = { .at = n, .report = report, .arg = arg };
     *s = (struct klx_source_settings){ .ops = ops };
-    klx_config_bind_all(n, ops->items ? generic_fields : all_fields, s, report, arg);
-    if (klx_config_type(n) == KLX_CONFIG_MAP) {
+    klx_config_bind_all(n, fields_of(ops), s, report, arg);
+    if (s->endpoints_at != NULL) {
+        klx_endpoints_bind(s->endpoints_at, &s->endpoints, &s->endpoints_n, report, arg);
+    }
+    if (klx_config_type(n) == KLX_CONFIG_MAP && !ops->endpoints) {
         check_scope(&b, s);
         check_namespaces(&b, "namespaces", &s->namespaces);
         check_namespaces(&b, "exclude_namespaces", &s->exclude_namespaces);
@@ -255,7 +298,10 @@ size_t klx_source_settings_bind(const struct klx_config_node *n, struct klx_sour
 }
 
 void klx_source_settings_release(struct klx_source_settings *s) {
-    klx_config_unbind(s->ops != NULL && s->ops->items ? generic_fields : all_fields, s);
+    klx_config_unbind(s->ops != NULL ? fields_of(s->ops) : all_fields, s);
+    klx_endpoints_free(s->endpoints, s->endpoints_n);
+    s->endpoints = NULL;
+    s->endpoints_n = 0;
     klx_generic_free(s->generic);
     s->generic = NULL;
     s->ops = NULL;
@@ -278,7 +324,7 @@ bool klx_source_cut_item(const struct klx_source_settings *s, struct klx_sv *obj
 }
 
 size_t klx_source_watches(const struct klx_source_settings *s) {
-    return s->namespaces.n > 0 ? s->namespaces.n : 1;
+    return s->ops->endpoints ? s->endpoints_n : s->namespaces.n > 0 ? s->namespaces.n : 1;
 }
 
 struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i) {

@@ -7,12 +7,16 @@
  *       pods:   { exclude_namespaces: [ci], label_selector: "tier=backend", field_selector: "spec.nodeName!=" }
  *       generic: [ { group: apps, version: v1, resource: deployments, fields: [spec.replicas] } ]     # collector/generic.h
  *
+ *       podmetrics: { every: 30s, namespaces: [kube-system] } # asked for on an interval (collector/source_poll.h)
+ *       prometheus: { every: 30s, endpoints: [...] }          # collector/endpoint_settings.h
+ *
  * The server selects; what leaves the selection is as good as deleted. There is one watch for each source and namespace, however many
  * detectors read it.
  */
 #pragma once
 
 #include "collector/generic.h"
+#include "collector/endpoint_settings.h"
 #include "collector/sources/source.h"
 #include "lib/base/buf.h"
 #include "lib/base/config.h"
@@ -34,6 +38,12 @@ struct klx_source_settings {
     char *field_selector;
     struct klx_generic_settings generic_settings; /* of an item of `generic` */
     struct klx_generic *generic;                  /* and what it makes; NULL: another source */
+    /* Of sources that are asked for on an interval. */
+    int64_t every_ms, timeout_ms;
+    const struct klx_config_node *endpoints_at;
+    struct klx_endpoint_settings
+        *endpoints; /* one request each, in place of one for each namespace */
+    size_t endpoints_n;
 };
 
 /* Binds the member `n` of `sources:`; each mistake is handed to `report`. How many sources it makes, at most `room`: one, or one of each item
@@ -54,7 +64,7 @@ const char *klx_source_namespaced_path(const struct klx_source_settings *s);
    item than this. Other sources' names stay as they are. */
 bool klx_source_cut_item(const struct klx_source_settings *s, struct klx_sv *object);
 
-/* How many watches it makes, and the namespace of each of them: empty for the whole cluster. */
+/* How many watches or requests it makes, and the namespace of each of them: empty for the whole cluster. */
 size_t klx_source_watches(const struct klx_source_settings *s);
 struct klx_sv klx_source_namespace(const struct klx_source_settings *s, size_t i);
 /* "hpa" or "hpa@kube-system": a watch in messages. */

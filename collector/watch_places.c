@@ -77,6 +77,20 @@ bool klx_watch_places_restore(struct klx_watch_places *p, const struct klx_sourc
     return true;
 }
 
+void klx_watch_places_list_again(struct klx_watch_places *p, struct klx_sv source) {
+    for (size_t i = 0; i < p->n; i++) {
+        struct klx_watch_place *w = &p->items[i];
+        if (klx_sv_eq(parse(klx_sv(w->key)).source, source) && w->rv.text[0] != '\0' &&
+            !w->list_under_way) {
+            w->list_under_way = true;
+            w->list = (struct klx_list_place){ .origin = KLX_ORIGIN_RESYNC,
+                                               .filter = w->rv,
+                                               .widened = true };
+            w->is_new = true;
+        }
+    }
+}
+
 /* The least of what was seen, among the watches before that looked there. False when none did. */
 static bool seen_before(const struct klx_watch_places *p, const struct klx_source_settings *s,
                         struct klx_sv namespace, struct klx_watch_place *ret) {

@@ -35,6 +35,9 @@ void klx_watch_places_release(struct klx_watch_places *p);
 /* A record of `klaxon.state`, without the cluster in its key. False: it is no place of a watch of this source, and left alone. */
 bool klx_watch_places_restore(struct klx_watch_places *p, const struct klx_source_settings *s,
                               struct klx_sv key, struct klx_sv value);
+/* All watches of the source begin with a list: what has changed since is told as after a gap, and what has not is handed up as at a first
+   list, for somebody who looks at it for the first time. */
+void klx_watch_places_list_again(struct klx_watch_places *p, struct klx_sv source);
 /* Where the watch of this namespace (empty: the whole cluster) begins. */
 void klx_watch_places_begin(const struct klx_watch_places *p, const struct klx_source_settings *s,
                             struct klx_sv namespace, struct klx_watch_place *ret);

@@ -17,6 +17,7 @@ enum klx_data_type {
     KLX_DATA_TIME, /* RFC 3339 with microseconds */
     KLX_DATA_TIME_OR_NULL,
     KLX_DATA_INT,
+    KLX_DATA_NUMBER,
     KLX_DATA_BOOL,
     KLX_DATA_OBJECT,   /* of `inner` */
     KLX_DATA_LIST,     /* of objects of `inner` */

@@ -396,7 +396,7 @@ static void on_removed(struct work *x, struct entry *e, const char *reason) {
 static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
                     struct klx_outbox *out) {
     struct detector *d = detector;
-    struct klx_news_call c = { d->cluster, "applicationsets", out, o, now_us, NULL };
+    struct klx_news_call c = { d->cluster, "applicationsets", out, o, now_us, NULL, NULL };
     struct work x = { .d = d, .c = &c, .was_n = -1 };
     if (o->kind != KLX_OBSERVED_APPLICATION_SET) {
         return;
@@ -437,7 +437,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out) {
     struct detector *d = detector;
-    struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL };
+    struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL, NULL };
     struct work x = { .d = d, .c = &c, .was_n = -1 };
     struct entry *e = NULL, *next = NULL;
     HASH_ITER(hh, d->sets, e, next) {
@@ -450,7 +450,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
 /* There are few of them: all are looked at. */
 static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     struct detector *d = detector;
-    struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL };
+    struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL, NULL };
     struct entry *e = NULL, *next = NULL;
     int64_t next_us = KLX_TIME_NONE;
     HASH_ITER(hh, d->sets, e, next) {

@@ -21,6 +21,9 @@ struct klx_detector_ops {
     /* One per cluster. `settings` is that struct, valid for the call; NULL: nothing is set. */
     void *(*create)(struct klx_sv cluster, const void *settings);
     void (*destroy)(void *detector);
+    /* MAY: after create, a bit (1u << KLX_OBSERVED_…) for each kind of observation that will come: what is remembered only for the sake of
+       one that does not come need not be. */
+    void (*expect)(void *detector, uint32_t observed);
     /* A state record as it was written: object is the last part of its key. A value that cannot be read is -EBADMSG: reported, skipped. */
     int (*restore)(void *detector, struct klx_sv object, struct klx_sv value);
     void (*observe)(void *detector, const struct klx_observation *o, int64_t now_us,

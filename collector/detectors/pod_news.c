@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "collector/detectors/hpa_rules.h"
+#include "collector/detectors/memory_news.h"
+#include "collector/detectors/memory_rules.h"
 #include "collector/detectors/pod_rules.h"
 #include "lib/base/cleanup.h"
 
@@ -12,7 +14,8 @@
 /* What is told: the news, and the HPA of the pod's workload, for the callbacks that write the data. */
 struct told {
     const struct klx_pod_news *n;
-    const struct klx_hpa_state *hpa; /* NULL: none is known */
+    const struct klx_hpa_state *hpa;           /* NULL: none is known */
+    const struct klx_memory_container *memory; /* before an OOM kill; NULL: not known */
     int64_t unseen;
 };
 
@@ -44,29 +47,37 @@ static void write_container(struct klx_jw *w, const struct told *t) {
     klx_jw_end_object(w);
 }
 
+void klx_pod_write_place(struct klx_jw *w, const char *workload_kind, const char *workload_name,
+                         const char *node, const struct klx_hpa_state *hpa) {
+    if (workload_name[0] != '\0') {
+        klx_jw_key(w, "workload");
+        klx_jw_begin_object(w);
+        klx_jw_member_str(w, "kind", workload_kind);
+        klx_jw_member_str(w, "name", workload_name);
+        klx_jw_end_object(w);
+    }
+    klx_jw_member_sv_opt(w, "node", klx_sv(node));
+    if (hpa != NULL) {
+        klx_jw_key(w, "scaledBy");
+        klx_jw_begin_object(w);
+        klx_jw_member_str(w, "name", hpa->name);
+        klx_jw_member_int(w, "min", hpa->min);
+        klx_jw_member_int(w, "max", hpa->max);
+        klx_jw_member_int(w, "desired", hpa->desired);
+        klx_jw_member_bool(w, "atMax", at_max(hpa));
+        klx_jw_member_bool(w, "blind", blind(hpa));
+        klx_jw_end_object(w);
+    }
+}
+
 static void details(struct klx_jw *w, const void *arg) {
     const struct told *t = arg;
     const struct klx_pod_state *p = t->n->p;
     write_container(w, t);
-    if (p->workload_name[0] != '\0') {
-        klx_jw_key(w, "workload");
-        klx_jw_begin_object(w);
-        klx_jw_member_str(w, "kind", p->workload_kind);
-        klx_jw_member_str(w, "name", p->workload_name);
-        klx_jw_end_object(w);
+    if (t->memory != NULL) {
+        klx_memory_write_trend(w, &t->memory->trend, t->memory->limit);
     }
-    klx_jw_member_sv_opt(w, "node", klx_sv(p->node));
-    if (t->hpa != NULL) {
-        klx_jw_key(w, "scaledBy");
-        klx_jw_begin_object(w);
-        klx_jw_member_str(w, "name", t->hpa->name);
-        klx_jw_member_int(w, "min", t->hpa->min);
-        klx_jw_member_int(w, "max", t->hpa->max);
-        klx_jw_member_int(w, "desired", t->hpa->desired);
-        klx_jw_member_bool(w, "atMax", at_max(t->hpa));
-        klx_jw_member_bool(w, "blind", blind(t->hpa));
-        klx_jw_end_object(w);
-    }
+    klx_pod_write_place(w, p->workload_kind, p->workload_name, p->node, t->hpa);
 }
 
 static void incident(struct klx_jw *w, const void *arg) {
@@ -100,6 +111,9 @@ static enum klx_phase phase_of(struct klx_news_call *call, const struct klx_pod_
     const struct klx_sv parts[] = { KLX_SV("container"), klx_sv(n->p->namespace),
                                     klx_sv(n->p->name), klx_sv(n->p->uid), identity(a, k) };
     struct klx_sv id = klx_incident_id(a, klx_sv(call->cluster), parts, KLX_COUNT(parts));
+    if (klx_memory_take_over(call, n->p->namespace, n->p->name, k->name, &k->incident)) {
+        k->ooms = 0;
+    }
     enum klx_phase phase = klx_episode_open(&k->incident, at_us, KLX_POD_REOPEN_US, id);
     if (phase == KLX_PHASE_OPEN) {
         k->ooms = 0;
@@ -178,26 +192,40 @@ static struct klx_sv again_words(struct klx_news_call *call, const struct told *
                             klx_news_words(call, k->incident.opened_us, at_us), KLX_SV_FMT(unseen));
 }
 
+/* What was seen of the memory of the run that has ended; NULL: nothing. */
+static const struct klx_memory_container *memory_before(struct klx_news_call *call,
+                                                        const struct klx_pod_news *n) {
+    const struct klx_memory_container *m =
+        klx_memory_of(klx_scaling_of(call), n->p->namespace, n->p->name, n->k->name);
+    int64_t began_us = n->c != NULL ? n->c->started_us : KLX_TIME_NONE;
+    bool of_this_run =
+        m != NULL && m->trend.n > 0 &&
+        (began_us == KLX_TIME_NONE || m->trend.samples[m->trend.n - 1].at_us > began_us);
+    return of_this_run ? m : NULL;
+}
+
 void klx_pod_tell_oom(struct klx_news_call *call, const struct klx_pod_news *n, int64_t unseen) {
     struct klx_arena *a = call->out->arena;
     struct told t = told_of(call, n);
     int64_t at_us = finished_of(call, n->k);
     enum klx_phase phase = phase_of(call, n, at_us);
     t.unseen = unseen;
+    t.memory = memory_before(call, n);
     n->k->ooms += 1 + (uint32_t)(unseen < UNSEEN_MAX ? unseen : UNSEEN_MAX);
     tell(call, &t,
-         (struct klx_news){ .kind = KLX_KIND_POD_OOM_KILLED,
-                            .severity = n->k->ooms >= KLX_POD_OOMS_CRITICAL ? KLX_SEVERITY_CRITICAL
-                                                                            : KLX_SEVERITY_WARNING,
-                            .time_us = at_us,
-                            .reason = KLX_SV("OOMKilled"),
-                            .summary = klx_arena_printf(
-                                a, "Container %s of pod %s/%s was OOM-killed%.*s%.*s%.*s",
-                                n->k->name, n->p->namespace, n->p->name,
-                                KLX_SV_FMT(again_words(call, &t, at_us)),
-                                KLX_SV_FMT(limit_words(a, n)), KLX_SV_FMT(hpa_words(a, t.hpa))),
-                            .phase = phase,
-                            .id = identity(a, n->k) });
+         (struct klx_news){
+             .kind = KLX_KIND_POD_OOM_KILLED,
+             .severity =
+                 n->k->ooms >= KLX_POD_OOMS_CRITICAL ? KLX_SEVERITY_CRITICAL : KLX_SEVERITY_WARNING,
+             .time_us = at_us,
+             .reason = KLX_SV("OOMKilled"),
+             .summary = klx_arena_printf(
+                 a, "Container %s of pod %s/%s was OOM-killed%.*s%.*s%.*s%.*s", n->k->name,
+                 n->p->namespace, n->p->name, KLX_SV_FMT(again_words(call, &t, at_us)),
+                 KLX_SV_FMT(limit_words(a, n)), KLX_SV_FMT(klx_memory_trend_words(a, t.memory)),
+                 KLX_SV_FMT(hpa_words(a, t.hpa))),
+             .phase = phase,
+             .id = identity(a, n->k) });
 }
 
 void klx_pod_tell_killed(struct klx_news_call *call, const struct klx_pod_news *n) {

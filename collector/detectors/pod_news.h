@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "collector/detectors/hpa_state.h"
 #include "collector/detectors/pod_state.h"
 
 struct klx_pod_news {
@@ -23,3 +24,6 @@ void klx_pod_tell_loop(struct klx_news_call *call, const struct klx_pod_news *n)
 void klx_pod_tell_recovered(struct klx_news_call *call, const struct klx_pod_news *n,
                             int64_t at_us);
 void klx_pod_tell_gone(struct klx_news_call *call, const struct klx_pod_news *n, const char *how);
+/* The members "workload", "node" and "scaledBy", each where it is known; hpa: NULL when it is not. */
+void klx_pod_write_place(struct klx_jw *w, const char *workload_kind, const char *workload_name,
+                         const char *node, const struct klx_hpa_state *hpa);

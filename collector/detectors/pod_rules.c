@@ -40,6 +40,14 @@ int klx_pod_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_s
     return 0;
 }
 
+const struct klx_episode *klx_pod_incident(const struct klx_scaling *d, const char *namespace,
+                                           const char *pod, const char *container) {
+    const struct klx_pod_entry *e = klx_pod_table_find(d, klx_sv(namespace), klx_sv(pod));
+    const struct klx_pod_container *k =
+        e != NULL ? klx_pod_container_find(&e->p, klx_sv(container)) : NULL;
+    return k != NULL ? &k->incident : NULL;
+}
+
 static bool is_seen(const struct klx_pod_container *k, const struct klx_container_view *c) {
     if (k->instance[0] != '\0' && c->instance.n > 0) {
         return klx_sv_eq(klx_sv(k->instance), c->instance);

@@ -38,3 +38,6 @@ void klx_pod_tick(struct klx_news_call *c);
 int klx_pod_restore(struct klx_scaling *d, struct klx_sv namespace, struct klx_sv name,
                     struct klx_sv value) KLX_MUST_CHECK;
 void klx_pod_forget_all(struct klx_scaling *d);
+/* The incident of a container, open or not; NULL: nothing of it is remembered. */
+const struct klx_episode *klx_pod_incident(const struct klx_scaling *d, const char *namespace,
+                                           const char *pod, const char *container);

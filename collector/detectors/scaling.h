@@ -20,14 +20,18 @@
 
 struct klx_hpa_entry;
 struct klx_pod_entry;
+struct klx_memory_entry;
 
 struct klx_scaling {
     char *cluster;
     struct klx_hpa_entry *hpas; /* uthash by "namespace/name" */
     struct klx_pod_entry *pods;
-    int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
+    struct klx_memory_entry *memories;
+    bool expects_metrics; /* PodMetrics will come */
+    int64_t next_us;      /* no timer is due before; KLX_TIME_NONE: none is set */
     /* Settings, in us. */
-    int64_t at_max_after_us, blind_after_us, recovered_after_us;
+    int64_t at_max_after_us, blind_after_us, recovered_after_us, memory_after_us, memory_horizon_us;
+    int64_t memory_near_percent;
     bool restored; /* timers may be set that next_us does not know of */
 };
 

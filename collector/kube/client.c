@@ -38,6 +38,10 @@ struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c) {
     return c->loop;
 }
 
+struct klx_http *klx_kube_client_http(struct klx_kube_client *c) {
+    return c->http;
+}
+
 const char *klx_kube_client_namespace(const struct klx_kube_client *c) {
     return c->access->namespace;
 }

@@ -24,6 +24,8 @@ struct klx_kube_client *klx_kube_client_new(struct klx_loop *loop, struct klx_ht
                                             struct klx_kube_access *access);
 void klx_kube_client_free(struct klx_kube_client *c);
 struct klx_loop *klx_kube_client_loop(struct klx_kube_client *c);
+/* For requests elsewhere. */
+struct klx_http *klx_kube_client_http(struct klx_kube_client *c);
 /* klx_kube_access.namespace */
 const char *klx_kube_client_namespace(const struct klx_kube_client *c);
 /* klx_credential_ready of its credentials: false while a plugin runs. Whoever waits calls klx_credential_forget before it is gone. */

@@ -8,12 +8,15 @@
 
 #include "collector/observation.h"
 #include "collector/outbox.h"
+#include "collector/sources/poll.h"
 #include "lib/base/json.h"
 
 struct klx_source_ops {
     const char *name; /* "events": the key under `sources:` and in state keys */
     /* A list of items stands under its key, each of them a resource with a path of its own (collector/generic.h). */
     bool items;
+    /* Its settings name endpoints, each of them a request of its own (collector/endpoint_settings.h); it is no resource of the API server. */
+    bool endpoints;
     const char *path; /* "/api/v1/events" */
     const char *
         namespaced_path; /* printf with one %s, "/api/v1/namespaces/%s/events"; NULL: cluster-scoped */
@@ -28,6 +31,7 @@ struct klx_source_ops {
     /* MAY: publishes the observation itself. */
     void (*publish)(const struct klx_observation *o, const struct klx_json *object,
                     struct klx_outbox *out);
+    const struct klx_poll_ops *poll; /* it is asked for on an interval; NULL: it is watched */
 };
 
 /* The observe of a namespaced object that its detector reads itself: the metadata only. */

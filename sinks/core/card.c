@@ -254,6 +254,38 @@ static void add_container_facts(struct maker *m) {
     }
 }
 
+static struct klx_sv bytes_text(struct maker *m, int64_t bytes) {
+    static const char *const suffixes[] = { "", "Ki", "Mi", "Gi", "Ti" };
+    double value = (double)bytes;
+    size_t i = 0;
+    while (value >= 1024 && i + 1 < sizeof(suffixes) / sizeof(suffixes[0])) {
+        value /= 1024;
+        i++;
+    }
+    return klx_arena_printf(m->arena, value < 100 && i > 0 ? "%.1f%s" : "%.0f%s", value,
+                            suffixes[i]);
+}
+
+/* "12.6Gi (90 % of the limit), 300.0Mi a minute" */
+static void add_memory_facts(struct maker *m) {
+    const struct klx_json *memory = klx_json_get(m->data, "memory");
+    if (memory == NULL) {
+        return;
+    }
+    struct klx_sv used = bytes_text(m, klx_json_int(memory, "bytes", 0));
+    struct klx_sv rate = bytes_text(m, klx_json_int(memory, "bytesPerMinute", 0));
+    bool rising = klx_json_bool(memory, "rising", false);
+    add_fact(m, "Memory",
+             klx_arena_printf(m->arena, "%.*s (%lld %% of the limit)%s%.*s%s", KLX_SV_FMT(used),
+                              (long long)klx_json_int(memory, "percent", 0),
+                              rising ? ", growing by " : "", rising ? (int)rate.n : 0, rate.p,
+                              rising ? " a minute" : ""));
+    int64_t reached_us = time_at(m->data, "limitReached");
+    if (reached_us != KLX_TIME_NONE) {
+        add_fact(m, "Limit reached at about", instant(m, reached_us));
+    }
+}
+
 /* "1111111 → 2222222": of commits the beginning. */
 static void add_revisions(struct maker *m) {
     struct klx_sv from = klx_json_str(m->data, "revision.from"),
@@ -387,6 +419,7 @@ static void add_facts(struct maker *m) {
     add_node_facts(m);
     add_hpa_facts(m);
     add_container_facts(m);
+    add_memory_facts(m);
     add_app_facts(m);
     add_rollout_facts(m);
     add_measured(m);

@@ -7,6 +7,10 @@
  *     > 00:00 delete-hpa NAME          > 00:00 delete-pod NAME
  *     > 00:00 rescale NAME SIZE REASON…                  the Event of it
  *     > 00:00 relist-hpa NAMESPACE/NAME…                 > 00:00 relist-pods NAMESPACE/NAME…
+ *     > 00:00 usage POD MEMORY [ns=kube-system] [container=prometheus-collector] [show]
+ *                                                        PodMetrics; show: the sample on klaxon.metrics as well
+ *     > 00:00 grow POD FROM TO N [every=30] [noise=0] …  N of them, in even steps, `every` seconds apart, and off by `noise` percent of FROM;
+ *                                                        a restart comes after all of them only
  *     > 00:00 play FILE                                  what tests/record/hpa.py wrote: frames of a real cluster, each at its time
  */
 #include "tests/unit/support/support.h"
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "collector/quantity.h"
 #include "collector/sources/source.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
@@ -74,6 +79,49 @@ static void observe_rescale(struct transcript *t, const char *line, struct klx_s
     observe(t, line, &klx_source_events, KLX_CHANGE_ADDED, parse(t, text));
 }
 
+/* One sample of one container, with a second container beside it that has no limit. */
+static void sample(struct transcript *t, const char *line, struct klx_sv pod, double bytes) {
+    struct klx_sv ns = transcript_option(line, "ns"), c = transcript_option(line, "container");
+    char at[KLX_TIME_TEXT_BYTES];
+    klx_time_format(t->now_us, KLX_TIME_SECONDS, at);
+    ns = ns.n > 0 ? ns : KLX_SV("kube-system");
+    c = c.n > 0 ? c : KLX_SV("prometheus-collector");
+    struct klx_sv text = klx_arena_printf(
+        &t->arena,
+        "{\"metadata\":{\"name\":\"%.*s\",\"namespace\":\"%.*s\"},\"timestamp\":\"%s\","
+        "\"window\":\"15.1s\",\"containers\":[{\"name\":\"%.*s\",\"usage\":{\"cpu\":\"250m\","
+        "\"memory\":\"%.0f\"}},{\"name\":\"aside\",\"usage\":{\"cpu\":\"1n\",\"memory\":\"1Mi\"}}]"
+        "}",
+        KLX_SV_FMT(pod), KLX_SV_FMT(ns), at, KLX_SV_FMT(c), bytes);
+    t->shows_samples = transcript_has_word(line, "show");
+    observe(t, line, &klx_source_podmetrics, KLX_CHANGE_MODIFIED, parse(t, text));
+    t->shows_samples = false;
+}
+
+static double quantity(struct klx_sv text) {
+    double value = 0;
+    assert_int_equal(klx_quantity_parse(text, &value), 0);
+    return value;
+}
+
+static double option_or(const char *line, const char *name, double otherwise) {
+    struct klx_sv text = transcript_option(line, name);
+    return text.n > 0 ? quantity(text) : otherwise;
+}
+
+static void grow(struct transcript *t, const char *line, struct klx_sv rest) {
+    struct klx_sv pod = klx_sv_cut(&rest, ' ');
+    double from = quantity(klx_sv_cut(&rest, ' '));
+    double to = quantity(klx_sv_cut(&rest, ' '));
+    double n = quantity(klx_sv_cut(&rest, ' ')), noise = option_or(line, "noise", 0) / 100;
+    int64_t begin_us = t->now_us, every_us = (int64_t)option_or(line, "every", 30) * KLX_US_PER_S;
+    for (int i = 0; i < (int)n; i++) {
+        double off = noise * from * ((i * 7919 % 200) / 100.0 - 1);
+        transcript_begin_step(t, begin_us + i * every_us);
+        sample(t, line, pod, from + (to - from) * i / (n > 1 ? n - 1 : 1) + off);
+    }
+}
+
 static const struct klx_source_ops *source_named(struct klx_sv name) {
     static const struct klx_source_ops *const all[] = {
 #define KLX_SOURCE(name) &klx_source_##name,
@@ -131,6 +179,11 @@ static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
         observe_pod(t, line, rest, KLX_CHANGE_MODIFIED);
     } else if (klx_sv_eq(verb, KLX_SV("delete-pod"))) {
         observe_pod(t, line, rest, KLX_CHANGE_DELETED);
+    } else if (klx_sv_eq(verb, KLX_SV("usage"))) {
+        struct klx_sv pod = klx_sv_cut(&rest, ' ');
+        sample(t, line, pod, quantity(klx_sv_cut(&rest, ' ')));
+    } else if (klx_sv_eq(verb, KLX_SV("grow"))) {
+        grow(t, line, rest);
     } else if (klx_sv_eq(verb, KLX_SV("relist-pods"))) {
         relist(t, line, KLX_OBSERVED_POD);
     } else if (klx_sv_eq(verb, KLX_SV("rescale"))) {
@@ -144,11 +197,22 @@ static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
     }
 }
 
+/* The detector of a cluster whose PodMetrics are polled. */
+static void *create_with_metrics(struct klx_sv cluster, const void *settings) {
+    void *d = klx_detector_autoscaling.create(cluster, settings);
+    klx_detector_autoscaling.expect(d, 1u << KLX_OBSERVED_POD_METRICS);
+    return d;
+}
+
 static void run(const char *name, bool restarting) {
     struct cluster c = { 0 };
+    struct klx_detector_ops ops = klx_detector_autoscaling;
     char file[200];
     snprintf(file, sizeof(file), "autoscaling/%s.txt", name);
-    transcript_run(&klx_detector_autoscaling, file, restarting, run_line, &c);
+    if (klx_sv_starts(klx_sv(name), KLX_SV("memory-"))) {
+        ops.create = create_with_metrics;
+    }
+    transcript_run(&ops, file, restarting, run_line, &c);
 }
 
 static void transcript(void **state) {
@@ -168,6 +232,9 @@ static void a_broken_state_is_refused(void **state) {
                          -EBADMSG);
         assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("pod/ns/name"), klx_sv(bad[i])),
                          -EBADMSG);
+        assert_int_equal(
+            klx_detector_autoscaling.restore(d, KLX_SV("memory/ns/name"), klx_sv(bad[i])),
+            -EBADMSG);
     }
     assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("x/ns/name"), KLX_SV("{}")),
                      -EBADMSG);
@@ -175,10 +242,14 @@ static void a_broken_state_is_refused(void **state) {
 }
 
 static const char *const names[] = {
-    "scale",    "scale-by-another", "at-max",       "at-min",     "blind",         "bounds",
-    "flapping", "hpa-removed",      "hpa-baseline", "hpa-relist", "hpa-idle",      "oom-once",
-    "oom-loop", "oom-hpa",          "oom-shapes",   "killed",     "wave",          "crash-loop",
-    "pod-gone", "pod-baseline",     "pod-relist",   "pod-idle",   "recorded-loop",
+    "scale",        "scale-by-another", "at-max",        "at-min",
+    "blind",        "bounds",           "flapping",      "hpa-removed",
+    "hpa-baseline", "hpa-relist",       "hpa-idle",      "oom-once",
+    "oom-loop",     "oom-hpa",          "oom-shapes",    "killed",
+    "wave",         "crash-loop",       "pod-gone",      "pod-baseline",
+    "pod-relist",   "pod-idle",         "recorded-loop", "memory-near",
+    "memory-leak",  "memory-oom",       "memory-gone",   "memory-shapes",
+    "memory-idle",  "memory-parts",
 };
 
 int main(void) {

@@ -45,6 +45,10 @@ static bool is_word_of(const struct klx_json *v, const char *words) {
     return false;
 }
 
+static bool is_number(const struct klx_json *v) {
+    return klx_json_double(v, "", 1) == klx_json_double(v, "", 2);
+}
+
 static bool all_are(const struct klx_json *list, bool (*is)(const struct klx_json *)) {
     const struct klx_json *v = klx_json_first(list);
     while (v != NULL && is(v)) {
@@ -65,6 +69,8 @@ static bool is_of_type(const struct klx_json *v, const struct klx_data_member *m
         return is_time(v) || klx_json_is_null(v);
     case KLX_DATA_INT:
         return is_int(v);
+    case KLX_DATA_NUMBER:
+        return is_number(v);
     case KLX_DATA_BOOL:
         return is_bool(v);
     case KLX_DATA_OBJECT:

@@ -28,6 +28,7 @@ static const char *const types[KLX_DATA_TYPES_N] = {
     [KLX_DATA_TIME] = "time",
     [KLX_DATA_TIME_OR_NULL] = "time or null",
     [KLX_DATA_INT] = "number",
+    [KLX_DATA_NUMBER] = "number",
     [KLX_DATA_BOOL] = "true or false",
     [KLX_DATA_OBJECT] = "object",
     [KLX_DATA_LIST] = "list of objects",

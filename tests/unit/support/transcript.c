@@ -30,6 +30,9 @@ static void on_event(struct klx_outbox *o, const struct klx_event *e) {
     assert_int_equal(klx_json_parse(&arena, e->data, NULL, &data, NULL), 0);
     test_check_event(e);
     assert_true(e->id.n == 32 && e->key.n > 0 && e->subject.n > 0 && e->source.n > 0);
+    if (klx_kind_specs[e->kind].topic == KLX_TOPIC_METRICS && !t->shows_samples) {
+        return;
+    }
     int64_t s = (e->time_us - TRANSCRIPT_BASE_US) / KLX_US_PER_S;
     klx_buf_printf(&t->text, "    %02d:%02d %-8s %-28s", (int)(s / 60), (int)(s % 60),
                    klx_severity_name(e->severity),

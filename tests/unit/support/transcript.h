@@ -38,7 +38,8 @@ struct transcript {
     unsigned version; /* the last resourceVersion that was given */
     int64_t now_us;
     bool restarting;
-    void *arg; /* the test's */
+    bool shows_samples; /* events of klaxon.metrics, which are many */
+    void *arg;          /* the test's */
 };
 
 /* `line` is the whole line, for transcript_has_word; `rest` is what follows the verb. */
