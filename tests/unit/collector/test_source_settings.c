@@ -87,6 +87,43 @@ static void generic_items_are_checked(void **state) {
           "");
 }
 
+static void what_cannot_be_polled_is_refused(void **state) {
+    (void)state;
+    check("podmetrics: {}", "");
+    check("podmetrics: { every: 15s, timeout: 5s, namespaces: [kube-system] }", "");
+    check("podmetrics: { every: 100ms }", "f:1:56: clusters[0].sources.podmetrics.every: 100ms is "
+                                          "not between 1000 ms and 3600000 ms\n");
+    check("hpa: { every: 1m }", "f:1:42: clusters[0].sources.hpa: unknown key \"every\"\n");
+    check(
+        "prometheus: { endpoints: [ { name: a, url: \"http://localhost/metrics\", metrics: \"a_*\" "
+        "}, { name: b, path: /metrics, metrics: [x, y], labels: verb } ] }",
+        "");
+    check("prometheus: {}",
+          "f:1:47: clusters[0].sources.prometheus: \"endpoints\" is missing: what is scraped\n");
+    check("prometheus: { endpoints: [] }",
+          "f:1:60: clusters[0].sources.prometheus.endpoints: expected a list of endpoints, for "
+          "example [{name: apiserver, path: /metrics, metrics: apiserver_request_total}]\n");
+    check(
+        "prometheus: { endpoints: [ { name: a, metrics: x } ] }",
+        "f:1:62: clusters[0].sources.prometheus.endpoints[0]: expected one of `url` and `path`\n");
+    check("prometheus: { endpoints: [ { name: A, url: \"ftp://x\", metrics: x } ] }",
+          "f:1:70: clusters[0].sources.prometheus.endpoints[0].name: 1 to 63 of a-z, 0-9 and '-'\n"
+          "f:1:78: clusters[0].sources.prometheus.endpoints[0].url: expected http://… or https://… "
+          "without a user, for example http://localhost:9100/metrics\n");
+    check("prometheus: { endpoints: [ { name: a, path: /m, metrics: x, ca_file: y } ] }",
+          "f:1:95: clusters[0].sources.prometheus.endpoints[0]: the API server is asked with the "
+          "cluster's own credentials\n");
+    check("prometheus: { endpoints: [ { name: a, url: \"http://example.com/m\", metrics: x, "
+          "token_file: y } ] }",
+          "f:1:114: clusters[0].sources.prometheus.endpoints[0]: would be sent unencrypted: use "
+          "https\n");
+    check("prometheus: { endpoints: [ { name: a, path: /m, metrics: x }, { name: a, path: /n, "
+          "metrics: [] } ] }",
+          "f:1:105: clusters[0].sources.prometheus.endpoints[1].name: \"a\" stands there twice\n"
+          "f:1:127: clusters[0].sources.prometheus.endpoints[1].metrics: names no metric: nothing "
+          "would be published\n");
+}
+
 static void list_namespaces(struct klx_buf *out, const char *source, int n) {
     klx_buf_printf(out, "%s: { namespaces: [", source);
     for (int i = 0; i < n; i++) {
@@ -179,6 +216,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_selected_is_refused),
         cmocka_unit_test(generic_items_are_checked),
+        cmocka_unit_test(what_cannot_be_polled_is_refused),
         cmocka_unit_test(there_are_limits),
         cmocka_unit_test(a_generic_item_is_a_request),
         cmocka_unit_test(a_selection_is_a_request),
