@@ -438,6 +438,8 @@ void klx_consumer_free(struct klx_consumer *c) {
         return;
     }
     c->freed = c->dead = c->over = true;
+    klx_kafka_login_leave(c->login);
+    c->login = NULL;
     c->on_stopped = NULL;
     klx_timer_stop(c->timer);
     klx_timer_stop(c->check);
@@ -447,7 +449,6 @@ void klx_consumer_free(struct klx_consumer *c) {
     klx_timer_free(c->timer);
     klx_timer_free(c->check);
     klx_trouble_release(&c->trouble);
-    klx_kafka_login_leave(c->login);
     klx_feed_free(c->closing);
     klx_feed_free(c->records);
     klx_feed_free(c->group);

@@ -7,6 +7,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/io/metrics.h"
 #include "lib/io/oauth_answer.h"
 
 #define DEADLINE_MS 30000
@@ -30,7 +31,14 @@ struct klx_oauth {
     int64_t not_before_us;
     struct klx_backoff failures, refusals;
     struct klx_error error; /* of the last request; code 0: it had none */
+    struct klx_counter *good, *bad;
+    struct klx_gauge *expires;
 };
+
+static struct klx_counter *requests(const char *scope, const char *outcome) {
+    return klx_counter("klaxon_token_requests_total", "Times a token was asked for.",
+                       KLX_LABELS({ "scope", scope }, { "outcome", outcome }));
+}
 
 struct klx_oauth *klx_oauth_new(struct klx_loop *l, struct klx_http *http, struct klx_clock *clock,
                                 const struct klx_oauth_settings *s) {
@@ -40,6 +48,11 @@ struct klx_oauth *klx_oauth_new(struct klx_loop *l, struct klx_http *http, struc
     o->clock = clock;
     o->settings = s;
     o->not_before_us = clock->mono_us(clock);
+    o->good = requests(s->scope, "token");
+    o->bad = requests(s->scope, "failed");
+    o->expires = klx_gauge("klaxon_token_expires_timestamp_seconds",
+                           "When the token that serves now expires (Unix time).",
+                           KLX_LABELS({ "scope", s->scope }));
     klx_backoff_init(&o->failures, 1000, 1000, 60000);
     klx_backoff_init(&o->refusals, 1000, 2000, 60000);
     return o;
@@ -83,11 +96,14 @@ static void take(struct klx_oauth *o, const struct klx_oauth_answer *a) {
     o->expires_us = o->fetched_us + life_us;
     o->due_us = o->expires_us - before_us;
     klx_backoff_reset(&o->failures);
+    klx_counter_add(o->good, 1);
+    klx_gauge_set(o->expires, (double)(o->clock->wall_us(o->clock) + life_us) / KLX_US_PER_S);
 }
 
 /* A token that is still good stays. */
 static void failed(struct klx_oauth *o, int64_t retry_after_ms) {
     int64_t asked_ms = retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS;
+    klx_counter_add(o->bad, 1);
     if (o->refused || now_us(o) >= o->expires_us) {
         forget_token(o);
     }

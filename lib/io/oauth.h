@@ -17,7 +17,7 @@
  *            1 s … 60 s, or Retry-After
  *
  * One request at a time, 30 s, an answer of at most 64 KiB. TLS is verified; without TLS only this machine, and the metadata service,
- * are asked. Neither a token nor a secret is ever part of an error.
+ * are asked. Metrics, by `scope`: klaxon_token_requests_total{outcome}, klaxon_token_expires_timestamp_seconds. Neither a token nor a secret is ever part of an error.
  */
 #pragma once
 

@@ -230,11 +230,12 @@ void klx_producer_free(struct klx_producer *p) {
         return;
     }
     p->freed = true;
+    klx_kafka_login_leave(p->login);
+    p->login = NULL;
     if (p->in_callback) {
         return;
     }
     klx_timer_free(p->deadline);
-    klx_kafka_login_leave(p->login);
     klx_feed_free(p->feed);
     klx_work(p->loop, end_client, on_ended, p);
 }

@@ -245,12 +245,13 @@ void klx_reader_free(struct klx_reader *r) {
         return;
     }
     r->freed = true;
+    klx_kafka_login_leave(r->login); /* what waits here for a token waits in vain */
+    r->login = NULL;
     if (r->working || r->in_callback) {
         return; /* comes again when the work, or the message in hand, is done */
     }
     klx_timer_free(r->timer);
     klx_trouble_release(&r->trouble);
-    klx_kafka_login_leave(r->login);
     klx_feed_free(r->feed);
     if (r->partitions != NULL) {
         rd_kafka_topic_partition_list_destroy(r->partitions);

@@ -12,6 +12,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/io/metrics.h"
 #include "lib/io/oauth.h"
 
 #define START_US INT64_C(1750000000000000)
@@ -116,6 +117,7 @@ static void end(struct world *w) {
     klx_oauth_settings_release(&w->settings);
     klx_loop_run(w->loop);
     klx_loop_free(w->loop);
+    klx_metrics_reset();
 }
 
 static void ask(struct world *w) {
@@ -227,6 +229,11 @@ static void a_failure_is_said_and_waited_after_and_a_good_token_stays(void **sta
     expect_token(&w, "t1");
     advance(&w, 101);
     expect_error(&w, -EBUSY, "answers 500");
+    const char *scope = w.settings.scope;
+    assert_int_equal(
+        klx_counter_value(klx_counter("klaxon_token_requests_total", "",
+                                      KLX_LABELS({ "scope", scope }, { "outcome", "failed" }))),
+        3);
     end(&w);
 }
 
