@@ -26,6 +26,9 @@ static void bind_one(const struct klx_config_node *n, struct klx_detector_settin
         if (klx_sv_eq(klx_config_key(n), klx_sv(ops->name))) {
             ret->of[i] = klx_new_bytes(ops->settings_bytes > 0 ? ops->settings_bytes : 1);
             klx_config_bind_all(n, fields_of(ops), ret->of[i], report, arg);
+            if (ops->check != NULL && klx_config_type(n) == KLX_CONFIG_MAP) {
+                ops->check(n, ret->of[i], report, arg);
+            }
             return;
         }
     }

@@ -6,6 +6,7 @@
 #include "collector/detectors/app_rules.h"
 #include "collector/redact.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/url.h"
 
 #define MESSAGE_BYTES_MAX 400
 #define RESOURCE_MESSAGE_BYTES_MAX 200
@@ -48,6 +49,18 @@ static void write_revisions(struct klx_jw *w, const struct klx_app_news *n) {
     }
 }
 
+static void write_links(struct klx_jw *w, struct klx_sv link) {
+    if (link.n > 0) {
+        klx_jw_key(w, "links");
+        klx_jw_begin_array(w);
+        klx_jw_begin_object(w);
+        klx_jw_member_str(w, "title", "Argo CD");
+        klx_jw_member_sv(w, "url", link);
+        klx_jw_end_object(w);
+        klx_jw_end_array(w);
+    }
+}
+
 static void details(struct klx_jw *w, const void *arg) {
     const struct klx_app_news *n = arg;
     klx_jw_key(w, "app");
@@ -67,12 +80,33 @@ static void details(struct klx_jw *w, const void *arg) {
         klx_jw_member_int(w, "resourcesTotal", n->resources_n);
     }
     klx_jw_member_sv_opt(w, "detail", n->detail);
+    write_links(w, n->link);
     if (n->since_us != KLX_TIME_NONE) {
         klx_jw_member_time(w, "since", n->since_us);
     }
 }
 
+/* Its page of Argo CD: "https://argocd.example.com/applications/argocd/shop". Of what was deleted there is none. */
+static struct klx_sv link_of(struct klx_news_call *c, const struct klx_app_state *h,
+                             enum klx_kind kind) {
+    const struct klx_app_settings *settings = c->settings;
+    struct klx_sv base = klx_sv(settings->argocd_url);
+    struct klx_buf url KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&url, KLX_URL_LINK_BYTES_MAX);
+    if (base.n == 0 || kind == KLX_KIND_APP_DELETED) {
+        return klx_sv("");
+    }
+    base.n -= klx_sv_ends(base, KLX_SV("/"));
+    klx_buf_printf(&url, "%.*s/applications/", KLX_SV_FMT(base));
+    klx_url_add_segment(&url, klx_sv(h->namespace));
+    klx_buf_add_char(&url, '/');
+    klx_url_add_segment(&url, klx_sv(h->name));
+    return url.failed ? klx_sv("") : klx_arena_dup(c->out->arena, klx_buf_sv(&url));
+}
+
 void klx_app_tell(struct klx_news_call *c, const struct klx_app_news *n, struct klx_news m) {
+    struct klx_app_news linked = *n;
+    linked.link = link_of(c, n->h, m.kind);
     const struct klx_news_object about = {
         .kind = "Application",
         .api_version = "argoproj.io/v1alpha1",
@@ -84,7 +118,7 @@ void klx_app_tell(struct klx_news_call *c, const struct klx_app_news *n, struct 
     };
     m.severity = m.severity == 0 ? klx_kind_specs[m.kind].severity : m.severity;
     m.details = details;
-    m.arg = n;
+    m.arg = &linked;
     klx_news_tell(c, &about, &m);
 }
 

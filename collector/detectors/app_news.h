@@ -17,6 +17,7 @@ struct klx_app_news {
     struct klx_sv resources; /* JSON array, or empty */
     int64_t resources_n;     /* of all, shown or not */
     int64_t since_us;        /* KLX_TIME_NONE: nothing to say */
+    struct klx_sv link;      /* made by klx_app_tell */
 };
 
 #define KLX_APP_NEWS(state, view)                                                                  \

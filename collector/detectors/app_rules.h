@@ -8,11 +8,15 @@
  *   failed           it ended Failed or Error. Automated ones in a row are told at the 1st, 2nd, 4th, 8th …
  *   gave up          the condition SyncError appeared: auto-sync does not try again by itself.
  *   succeeded        it ended Succeeded; told when it ends an incident, or was partial. A full one is a deployment.
- *   deployed         status.history has a greater id: the only ledger. Rolled back: to the revision and source of an older entry than the
- *                    last. With revisionHistoryLimit 0: a full operation of another revision succeeded.
+ *   deployed         status.history has a greater id: the only ledger. Told when its operation has ended: only then its result says what was
+ *                    pruned. Rolled back: to a revision and source that were first deployed before those which they replace. Without an
+ *                    entry: a full operation of another revision succeeded (revisionHistoryLimit 0), or one that is no self-heal but is
+ *                    called one.
  *   settled          deployed, and Healthy for KLX_APP_SETTLE_US. No change of health is needed.
  *   drifted          OutOfSync while the revision and what it is compared to are those of the last Synced, for KLX_APP_DRIFT_US; or a
  *                    self-heal began, at once.
+ *                    A self-heal of what was never Synced since it was deployed comes of a comparison from before: it counts for a loop
+ *                    only. A sync status from before the last operation ended (reconciledAt) is believed after KLX_APP_STALE_US.
  *   change waits     OutOfSync, and the revision moved (git) or the spec was edited, for KLX_APP_PENDING_US, and no operation runs.
  *   out of sync      for KLX_APP_OUT_US: told once more.
  *   drift loop       KLX_APP_HEALS self-heals within KLX_APP_LOOP_US; over when there was none for as long.
@@ -43,13 +47,15 @@
 #define KLX_APP_WAIT_US (1 * KLX_MINUTE_US)
 #define KLX_APP_LONG_US (30 * KLX_MINUTE_US)
 #define KLX_APP_SETTLE_US (1 * KLX_MINUTE_US)
+#define KLX_APP_STALE_US (1 * KLX_MINUTE_US)
 #define KLX_APP_DELETION_US (10 * KLX_MINUTE_US)
 #define KLX_APP_REOPEN_US (10 * KLX_MINUTE_US)
 
 /* What an operator may set, in ms; 0: the default above. */
 struct klx_app_settings {
     int64_t drift_after_ms, change_waits_after_ms, out_of_sync_after_ms;
-    int64_t degraded_after_ms, error_after_ms, deletion_stuck_after_ms;
+    int64_t degraded_after_ms, error_after_ms, deletion_stuck_after_ms, settled_after_ms;
+    char *argocd_url; /* of Argo CD's web page, for links; NULL: no links */
 };
 
 static inline int64_t klx_app_hold(int64_t set_ms, int64_t otherwise_us) {
@@ -61,6 +67,9 @@ static inline int64_t klx_app_hold(int64_t set_ms, int64_t otherwise_us) {
     klx_app_hold(((const struct klx_app_settings *)(c)->settings)->name##_after_ms,                \
                  KLX_APP_##DEFAULT##_US)
 
+/* Once a comparison has failed, Argo CD takes the next commit for a self-heal: attempt 1, partial, and no entry in the history. It is one only
+   when it syncs what was synced before; this makes the other what it is, a deployment by auto-sync. Before everything else. */
+void klx_app_name_operation(const struct klx_app_state *h, struct klx_app_view *v);
 /* All of them: h is what was known, and becomes what is. `first`: there was nothing before. */
 void klx_app_operation(struct klx_news_call *c, struct klx_app_state *h,
                        const struct klx_app_view *v, bool first);
@@ -76,6 +85,14 @@ void klx_app_due(struct klx_news_call *c, struct klx_app_state *h, const struct 
 int64_t klx_app_next(const struct klx_app_state *h);
 /* It is gone: ends whatever was open. */
 void klx_app_removed(struct klx_news_call *c, struct klx_app_state *h, const char *reason);
+
+/* The sync status is from before the last operation ended: Argo CD compares soon after. */
+static inline bool klx_app_is_stale(const struct klx_news_call *c, const struct klx_app_state *h,
+                                    const struct klx_app_view *v) {
+    return h->op_succeeded_us != KLX_TIME_NONE && v->reconciled_us != KLX_TIME_NONE &&
+           v->reconciled_us < h->op_succeeded_us &&
+           c->now_us - h->op_succeeded_us < KLX_APP_STALE_US;
+}
 
 static inline bool klx_app_operates(const struct klx_app_state *h) {
     return !h->op_gone &&

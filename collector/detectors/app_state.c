@@ -26,7 +26,9 @@ void klx_app_state_init(struct klx_app_state *h, struct klx_sv namespace, struct
         .out_resources = "[]",
         .deployments = -1,
         .settles_us = KLX_TIME_NONE,
+        .was_synced = true,
         .op_started_us = KLX_TIME_NONE,
+        .op_succeeded_us = KLX_TIME_NONE,
         .loop_us = KLX_TIME_NONE,
     };
     klx_news_copy(h->namespace, sizeof(h->namespace), namespace);
@@ -59,10 +61,14 @@ static void write_operation(const struct klx_app_state *h, struct klx_jw *w) {
     klx_jw_key(w, "operation");
     klx_jw_begin_object(w);
     klx_jw_member_time(w, "started", h->op_started_us);
+    klx_jw_member_time(w, "succeeded", h->op_succeeded_us);
     klx_jw_member_int(w, "heals", h->op_heals);
     klx_jw_member_int(w, "retries", h->op_retries);
     klx_jw_member_int(w, "phase", h->op_phase);
     klx_jw_member_bool(w, "gone", h->op_gone);
+    klx_jw_member_bool(w, "misnamed", h->op_misnamed);
+    klx_jw_member_bool(w, "wasSynced", h->was_synced);
+    klx_jw_member_bool(w, "wasUnknown", h->was_unknown);
     klx_jw_member_str(w, "by", h->op_by);
     klx_jw_end_object(w);
 }
@@ -133,10 +139,14 @@ static int64_t within(const struct klx_json *v, const char *path, int64_t last) 
 
 static void read_operation(struct klx_app_state *h, const struct klx_json *v) {
     h->op_started_us = klx_news_time(v, "started");
+    h->op_succeeded_us = klx_news_time(v, "succeeded");
     h->op_heals = klx_json_int(v, "heals", 0);
     h->op_retries = klx_json_int(v, "retries", 0);
     h->op_phase = (enum klx_app_phase)within(v, "phase", KLX_APP_OP_SUCCEEDED);
     h->op_gone = klx_json_bool(v, "gone", false);
+    h->op_misnamed = klx_json_bool(v, "misnamed", false);
+    h->was_synced = klx_json_bool(v, "wasSynced", true);
+    h->was_unknown = klx_json_bool(v, "wasUnknown", false);
     klx_news_copy(h->op_by, sizeof(h->op_by), klx_json_str(v, "by"));
 }
 

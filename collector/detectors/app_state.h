@@ -50,8 +50,13 @@ struct klx_app_state {
     int64_t settles_us;
     /* The last operation that was seen; gone: its operationState was removed, so that the next one is another. */
     int64_t op_started_us, op_heals, op_retries;
+    int64_t op_succeeded_us; /* when it did; KLX_TIME_NONE: it did not */
     enum klx_app_phase op_phase;
-    bool op_gone;
+    bool op_gone, op_misnamed;
+    /* The sync status was Unknown since it was Synced last: klx_app_name_operation. */
+    bool was_unknown;
+    /* It was Synced since the last operation began that is no self-heal: what a self-heal mends then is a drift. */
+    bool was_synced;
     char op_by[64];
     char failed_revision[KLX_APP_REVISION_BYTES];
     int64_t failures; /* in a row, of the open incident */

@@ -210,8 +210,11 @@ static void tell_deployed(struct klx_news_call *c, struct klx_app_state *h, stru
     if (klx_sv_eq(n->to, n->v->revision)) {
         klx_news_copy(h->synced_to, sizeof(h->synced_to), klx_sv(n->v->compared_to));
     }
+    if (!klx_episode_is_open(&h->troubles[KLX_APP_OUT].episode)) {
+        klx_app_trouble_clear(&h->troubles[KLX_APP_OUT]); /* what waited is there */
+    }
     h->settling = true;
-    h->settles_us = c->now_us + KLX_APP_SETTLE_US;
+    h->settles_us = c->now_us + KLX_APP_HOLD(c, settled, SETTLE);
 }
 
 static void add_pruned(struct klx_news_call *c, struct klx_app_news *n,
@@ -220,7 +223,7 @@ static void add_pruned(struct klx_news_call *c, struct klx_app_news *n,
                                      RESOURCES_BYTES_MAX, &n->resources_n);
 }
 
-/* With revisionHistoryLimit 0 there is no ledger. */
+/* Not every deployment is in the ledger: with revisionHistoryLimit 0 there is none. */
 static void on_deployed_unrecorded(struct klx_news_call *c, struct klx_app_state *h,
                                    const struct klx_app_view *v) {
     struct klx_app_news n = news_of(c, h, v);
@@ -248,12 +251,13 @@ static void on_succeeded(struct klx_news_call *c, struct klx_app_state *h,
         .id = id_of(c, op),
     };
     bool ended = klx_app_relieve(c, &n, h, KLX_APP_SYNC, m);
+    bool unrecorded = op->misnamed || (v->deployments < 0 && !op->partial && op->revision.n > 0 &&
+                                       !klx_sv_eq(op->revision, klx_sv(h->deployed_revision)));
     h->failures = 0;
-    if (!ended && op->partial && op->heals == 0) {
+    if (!ended && op->partial && op->heals == 0 && !unrecorded) {
         klx_app_tell(c, &n, m);
     }
-    if (v->deployments < 0 && !op->partial && op->revision.n > 0 &&
-        !klx_sv_eq(op->revision, klx_sv(h->deployed_revision))) {
+    if (unrecorded) {
         on_deployed_unrecorded(c, h, v);
     }
 }
@@ -278,17 +282,31 @@ static bool is_another(const struct klx_app_state *h, const struct klx_app_opera
 static void take(struct klx_app_state *h, const struct klx_app_operation *op) {
     h->op_started_us = op->started_us;
     h->op_heals = op->heals;
+    h->op_succeeded_us = op->phase == KLX_APP_OP_SUCCEEDED ? op->finished_us : KLX_TIME_NONE;
     h->op_retries = op->retries;
     h->op_phase = op->phase;
     h->op_gone = false;
+    h->op_misnamed = op->misnamed;
     klx_news_copy(h->op_by, sizeof(h->op_by),
                   klx_app_actor(op->user, op->automated, op->heals > 0));
+}
+
+void klx_app_name_operation(const struct klx_app_state *h, struct klx_app_view *v) {
+    struct klx_app_operation *op = &v->op;
+    bool known = op->started_us == h->op_started_us && !h->op_gone;
+    bool after_error = h->was_unknown && !klx_sv_eq(op->revision, klx_sv(h->synced_revision)) &&
+                       !klx_sv_eq(op->revision, klx_sv(h->deployed_revision));
+    if (op->heals > 0 && (known ? h->op_misnamed : after_error)) {
+        op->misnamed = true;
+        op->heals = 0;
+    }
 }
 
 static void on_another(struct klx_news_call *c, struct klx_app_state *h,
                        const struct klx_app_view *v) {
     h->op_retries = 0;
     h->op_phase = KLX_APP_OP_NONE;
+    h->was_synced = v->op.heals > 0 && h->was_synced;
     if (v->op.heals > 0) {
         klx_app_heals(c, h, v);
     } else if (!is_terminal(v->op.phase)) {
@@ -351,21 +369,39 @@ static void source_mark(const struct klx_json *entry, char out[static KLX_HASH_T
     klx_hash_parts(&part, 1, out);
 }
 
-/* An entry before `last_id` has what `entry` has. */
-static bool was_there(struct klx_arena *a, const struct klx_json *history,
-                      const struct klx_json *entry, int64_t last_id) {
+/* The id of the first entry up to last_id that has what `entry` has; -1: none. */
+static int64_t first_with(struct klx_arena *a, const struct klx_json *history,
+                          const struct klx_json *entry, int64_t last_id) {
     char wanted[KLX_HASH_TEXT_BYTES], mark[KLX_HASH_TEXT_BYTES];
     struct klx_sv revision = klx_app_revision(a, entry);
     source_mark(entry, wanted);
     for (const struct klx_json *h = klx_json_first(history); h != NULL; h = klx_json_next(h)) {
-        if (klx_json_int(h, "id", -1) < last_id && klx_sv_eq(klx_app_revision(a, h), revision)) {
+        int64_t id = klx_json_int(h, "id", -1);
+        if (id <= last_id && klx_sv_eq(klx_app_revision(a, h), revision)) {
             source_mark(h, mark);
             if (klx_sv_eq(klx_sv(mark), klx_sv(wanted))) {
-                return true;
+                return id;
             }
         }
     }
-    return false;
+    return -1;
+}
+
+static const struct klx_json *entry_with(const struct klx_json *history, int64_t id) {
+    const struct klx_json *e = klx_json_first(history);
+    while (e != NULL && klx_json_int(e, "id", -1) != id) {
+        e = klx_json_next(e);
+    }
+    return e;
+}
+
+/* To what was there before that which it replaces was: to go on to the newer one again, after a rollback, is none. */
+static bool is_rollback(struct klx_arena *a, const struct klx_json *history,
+                        const struct klx_json *entry, int64_t last_id) {
+    const struct klx_json *last = entry_with(history, last_id);
+    int64_t to = first_with(a, history, entry, last_id);
+    int64_t from = last != NULL ? first_with(a, history, last, last_id) : last_id;
+    return to >= 0 && to < from;
 }
 
 static void on_entry(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v,
@@ -383,7 +419,7 @@ static void on_entry(struct klx_news_call *c, struct klx_app_state *h, const str
         n.op = &v->op;
         add_pruned(c, &n, &v->op);
     }
-    bool back = !klx_sv_eq(n.from, n.to) && was_there(a, history, entry, h->deployments);
+    bool back = !klx_sv_eq(n.from, n.to) && is_rollback(a, history, entry, h->deployments);
     h->deployments = id;
     tell_deployed(
         c, h, &n,
@@ -392,12 +428,11 @@ static void on_entry(struct klx_news_call *c, struct klx_app_state *h, const str
                            .id = klx_arena_printf(a, "history/%" PRId64, id) });
 }
 
-static const struct klx_json *last_entry(const struct klx_json *history, int64_t id) {
-    const struct klx_json *e = klx_json_first(history);
-    while (e != NULL && klx_json_int(e, "id", -1) != id) {
-        e = klx_json_next(e);
-    }
-    return e;
+/* The entry is written a moment before its operation ends. */
+static bool still_runs(const struct klx_json *entry, const struct klx_app_operation *op) {
+    int64_t at_us = klx_news_time(entry, "deployStartedAt");
+    return op->phase == KLX_APP_OP_RUNNING && op->started_us != KLX_TIME_NONE &&
+           at_us != KLX_TIME_NONE && at_us >= op->started_us;
 }
 
 void klx_app_history(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v,
@@ -406,12 +441,12 @@ void klx_app_history(struct klx_news_call *c, struct klx_app_state *h, const str
     if (first) {
         h->deployments = v->deployments;
         klx_news_copy(h->deployed_revision, sizeof(h->deployed_revision),
-                      klx_app_revision(c->out->arena, last_entry(history, v->deployments)));
+                      klx_app_revision(c->out->arena, entry_with(history, v->deployments)));
         return;
     }
     for (const struct klx_json *e = klx_json_first(history); e != NULL; e = klx_json_next(e)) {
         int64_t id = klx_json_int(e, "id", -1);
-        if (id > h->deployments) {
+        if (id > h->deployments && !still_runs(e, &v->op)) {
             on_entry(c, h, v, e, id == v->deployments);
         }
     }

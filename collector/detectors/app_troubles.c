@@ -14,6 +14,7 @@
 #define DRIFTED "Drifted"
 #define COMMIT_WAITS "CommitWaits"
 #define SPEC_EDITED "SpecEdited"
+#define NOT_COMPARED "NotCompared" /* the status is from before an operation */
 
 static const char *const errors[] = { "InvalidSpecError", "ComparisonError", "UnknownError" };
 static const char *const warnings[] = { "SharedResourceWarning", "RepeatedResourceWarning",
@@ -121,7 +122,10 @@ static void tell_in_sync(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_news n = news_of(h, v, KLX_APP_OUT);
     bool synced = h->op_started_us != KLX_TIME_NONE && h->op_phase == KLX_APP_OP_SUCCEEDED &&
                   h->op_started_us >= t->since_us - KLX_US_PER_S;
-    n.by = synced ? klx_sv(h->op_by) : klx_sv("");
+    bool healed = is_reason(t, DRIFTED) || is_reason(t, "DriftLoop");
+    n.by = !synced                      ? klx_sv("")
+           : h->op_heals > 0 && !healed ? KLX_SV("auto-sync") /* it healed what was deployed */
+                                        : klx_sv(h->op_by);
     n.to = klx_sv(h->revision);
     klx_app_relieve(c, &n, h, KLX_APP_OUT,
                     (struct klx_news){
@@ -141,11 +145,15 @@ static void tell_in_sync(struct klx_news_call *c, struct klx_app_state *h,
 static void on_out(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v) {
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
     const char *why = why_out(h, v);
+    int64_t hold_us = strcmp(why, DRIFTED) == 0 ? KLX_APP_HOLD(c, drift, DRIFT)
+                                                : KLX_APP_HOLD(c, change_waits, PENDING);
+    if (klx_app_is_stale(c, h, v)) {
+        why = NOT_COMPARED;
+        hold_us = hold_us > KLX_APP_STALE_US ? hold_us : KLX_APP_STALE_US;
+    }
     bool changed = !t->told && !is_reason(t, why);
     if (t->since_us == KLX_TIME_NONE || changed) {
-        begin(t, why, c->now_us,
-              strcmp(why, DRIFTED) == 0 ? KLX_APP_HOLD(c, drift, DRIFT)
-                                        : KLX_APP_HOLD(c, change_waits, PENDING));
+        begin(t, why, c->now_us, hold_us);
     }
     if (!t->told) {
         take_out_resources(c, h, klx_json_get(v->object, "status.resources"),
@@ -153,16 +161,19 @@ static void on_out(struct klx_news_call *c, struct klx_app_state *h, const struc
     }
 }
 
-/* Between an operation and the next comparison the status is that from before: only a comparison says what is in sync with what. */
+/* Between an operation and the next comparison the status is that from before: only a comparison says what is in sync with what. While an
+   operation runs its end is waited for, so that it is told who did it. */
 static void on_synced(struct klx_news_call *c, struct klx_app_state *h,
                       const struct klx_app_view *v, bool compared) {
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
-    bool heals = h->op_heals > 0 && klx_app_operates(h);
+    bool ours = klx_sv_eq(v->revision, v->op.revision) ||
+                klx_sv_eq(v->revision, klx_sv(h->deployed_revision));
+    h->was_synced = h->was_synced || ours;
     if (compared) {
         klx_news_copy(h->synced_revision, sizeof(h->synced_revision), v->revision);
         klx_news_copy(h->synced_to, sizeof(h->synced_to), klx_sv(v->compared_to));
     }
-    if (t->since_us != KLX_TIME_NONE && !heals && h->loop_us == KLX_TIME_NONE) {
+    if (t->since_us != KLX_TIME_NONE && !klx_app_operates(h) && h->loop_us == KLX_TIME_NONE) {
         tell_in_sync(c, h, v, c->now_us);
     }
 }
@@ -171,6 +182,8 @@ static void on_sync(struct klx_news_call *c, struct klx_app_state *h,
                     const struct klx_app_view *v) {
     bool compared = h->sync != v->sync || !klx_sv_eq(v->revision, klx_sv(h->revision));
     h->sync = v->sync;
+    h->was_unknown =
+        v->sync == KLX_APP_SYNC_UNKNOWN || (h->was_unknown && v->sync != KLX_APP_SYNCED);
     klx_news_copy(h->revision, sizeof(h->revision), v->revision);
     if (v->sync == KLX_APP_OUT_OF_SYNC) {
         on_out(c, h, v);
@@ -210,6 +223,9 @@ void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struc
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
     int64_t at_us = v->op.started_us != KLX_TIME_NONE ? v->op.started_us : c->now_us;
     bool loop = is_loop(h, at_us), looping = h->loop_us != KLX_TIME_NONE;
+    if (!h->was_synced && !t->told && !loop && !looping) {
+        return;
+    }
     if (t->since_us == KLX_TIME_NONE) {
         begin(t, DRIFTED, at_us, KLX_APP_HOLD(c, drift, DRIFT));
     }
@@ -228,6 +244,10 @@ void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struc
 static void on_out_due(struct klx_news_call *c, struct klx_app_state *h,
                        const struct klx_app_view *v, int64_t due_us) {
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
+    if (is_reason(t, NOT_COMPARED)) { /* nor was it since */
+        bool same = strcmp(h->revision, h->synced_revision) == 0;
+        snprintf(t->reason, sizeof(t->reason), "%s", same ? DRIFTED : COMMIT_WAITS);
+    }
     bool busy = klx_app_operates(h) || klx_episode_is_open(&h->troubles[KLX_APP_SYNC].episode);
     if (h->loop_us != KLX_TIME_NONE) {
         h->loop_us = KLX_TIME_NONE;
@@ -275,15 +295,16 @@ static void tell_recovered(struct klx_news_call *c, struct klx_app_state *h,
 
 static void tell_suspended(struct klx_news_call *c, struct klx_app_state *h,
                            const struct klx_app_view *v, int64_t at_us) {
-    const struct klx_app_news n = KLX_APP_NEWS(h, v);
+    struct klx_app_news n = KLX_APP_NEWS(h, v);
+    n.detail = klx_redact(c->out->arena, v->health_message, 400);
     klx_app_tell(
         c, &n,
         (struct klx_news){
             .kind = KLX_KIND_APP_SUSPENDED,
             .time_us = at_us,
             .reason = KLX_SV("Suspended"),
-            .summary = klx_arena_printf(
-                c->out->arena, "Application %s/%s is suspended: it waits for somebody", NAME(h)),
+            .summary = klx_arena_printf(c->out->arena, "Application %s/%s is suspended%s%.*s",
+                                        NAME(h), n.detail.n > 0 ? ": " : "", KLX_SV_FMT(n.detail)),
         });
 }
 
@@ -307,7 +328,7 @@ static void on_health(struct klx_news_call *c, struct klx_app_state *h,
     int64_t since_us = v->health_since_us != KLX_TIME_NONE ? v->health_since_us : c->now_us;
     h->health = v->health;
     if (v->health == KLX_APP_HEALTHY && before != v->health && h->settling) {
-        h->settles_us = c->now_us + KLX_APP_SETTLE_US;
+        h->settles_us = c->now_us + KLX_APP_HOLD(c, settled, SETTLE);
     }
     if (v->health == KLX_APP_SUSPENDED && before != v->health && !first) {
         tell_suspended(c, h, v, since_us);

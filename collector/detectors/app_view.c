@@ -80,14 +80,13 @@ const struct klx_json *klx_app_condition(const struct klx_json *object, struct k
     return c;
 }
 
-struct klx_sv klx_app_policy_writer(const struct klx_json *object, int64_t since_us) {
+struct klx_sv klx_app_writer(const struct klx_json *object, const char *path, int64_t since_us) {
     const struct klx_json *m = klx_json_first(klx_json_get(object, "metadata.managedFields"));
     struct klx_sv manager = klx_sv("");
     for (; m != NULL; m = klx_json_next(m)) {
-        const struct klx_json *spec =
-            klx_json_member(klx_json_get(m, "fieldsV1"), KLX_SV("f:spec"));
         int64_t at_us = klx_news_time(m, "time");
-        if (spec != NULL && at_us != KLX_TIME_NONE && at_us >= since_us) {
+        bool owns = klx_json_get(klx_json_get(m, "fieldsV1"), path) != NULL;
+        if (owns && at_us != KLX_TIME_NONE && at_us >= since_us) {
             manager = klx_json_str(m, "manager");
             since_us = at_us;
         }
@@ -162,6 +161,7 @@ void klx_app_view_read(struct klx_arena *a, const struct klx_json *object, struc
         .automated = is_automated(object),
         .operating = klx_json_is_object(klx_json_get(object, "operation")),
         .deployments = last_deployment(object),
+        .reconciled_us = klx_news_time(object, "status.reconciledAt"),
         .deleting_us = klx_news_time(object, "metadata.deletionTimestamp"),
     };
     read_operation(a, klx_json_get(object, "status.operationState"), &v->op);

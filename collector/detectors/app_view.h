@@ -50,6 +50,7 @@ struct klx_app_operation {
         revision; /* what was synced, of several sources joined by ','; empty: not known */
     struct klx_sv user;
     bool automated, partial, dry_run;
+    bool misnamed;                    /* klx_app_name_operation */
     const struct klx_json *result;    /* syncResult.resources */
     const struct klx_json *resources; /* of the request, when partial */
 };
@@ -65,7 +66,8 @@ struct klx_app_view {
     bool automated; /* auto-sync is on */
     bool operating; /* an operation is requested or runs */
     struct klx_app_operation op;
-    int64_t deployments; /* the greatest id of status.history; -1: it is empty */
+    int64_t deployments;   /* the greatest id of status.history; -1: it is empty */
+    int64_t reconciled_us; /* of the last comparison with git */
     int64_t deleting_us;
 };
 
@@ -79,7 +81,8 @@ struct klx_sv klx_app_short(struct klx_arena *a, struct klx_sv revision);
 struct klx_sv klx_app_actor(struct klx_sv user, bool automated, bool healing);
 /* A condition by its type; NULL: it is not there. */
 const struct klx_json *klx_app_condition(const struct klx_json *object, struct klx_sv type);
-/* Who wrote spec.syncPolicy last, by managedFields: a manager since since_us; empty: not known. */
-struct klx_sv klx_app_policy_writer(const struct klx_json *object, int64_t since_us);
+/* Who wrote a field last: the manager since since_us whose managedFields have the path ("f:spec.f:paused"). Empty: not known. Who only removed
+   something owns nothing, and the time of an entry moves with whatever its manager writes: a field's owner is the only evidence. */
+struct klx_sv klx_app_writer(const struct klx_json *object, const char *path, int64_t since_us);
 const char *klx_app_sync_name(enum klx_app_sync s);
 const char *klx_app_health_name(enum klx_app_health h);

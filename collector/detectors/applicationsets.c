@@ -12,17 +12,15 @@
  *
  *     detectors: { applicationsets: { error_after: 1m } }
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "collector/detectors/app_news.h"
 #include "collector/detectors/appset_state.h"
 #include "collector/detectors/detector.h"
-#include "collector/detectors/news.h"
+#include "collector/detectors/object_table.h"
 #include "collector/redact.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
@@ -50,17 +48,10 @@ static const struct klx_config_field fields[] = {
     { .key = NULL },
 };
 
-struct entry {
-    struct klx_appset_state h;
-    char key[64 + 254];
-    char written[KLX_HASH_TEXT_BYTES];
-    UT_hash_handle hh;
-};
-
 struct detector {
     char *cluster;
     int64_t error_after_us;
-    struct entry *sets; /* by "namespace/name" */
+    struct klx_object_table *sets;
 };
 
 /* One ApplicationSet in one call. */
@@ -73,65 +64,46 @@ struct work {
     int64_t was_n;
 };
 
+static void init_state(void *state, struct klx_sv namespace, struct klx_sv name) {
+    klx_appset_state_init(state, namespace, name);
+}
+
+static void write_state(const void *state, struct klx_buf *out) {
+    klx_appset_state_write(state, out);
+}
+
+static int read_state(void *state, struct klx_sv namespace, struct klx_sv name,
+                      struct klx_sv value) {
+    return klx_appset_state_read(state, namespace, name, value);
+}
+
+static const struct klx_object_kind states = {
+    .state_bytes = sizeof(struct klx_appset_state),
+    .record_bytes_max = STATE_BYTES_MAX,
+    .init = init_state,
+    .write = write_state,
+    .read = read_state,
+};
+
 static void *create(struct klx_sv cluster, const void *settings) {
     const struct settings *s = settings;
     struct detector *d = klx_alloc(struct detector);
     bool set = s != NULL && s->error_after_ms > 0;
     d->cluster = klx_sv_dup(cluster);
+    d->sets = klx_object_table_new(&states);
     d->error_after_us = (set ? s->error_after_ms : ERROR_AFTER_MS) * KLX_US_PER_MS;
     return d;
 }
 
-static struct entry *find(const struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    char key[sizeof(((struct entry *)NULL)->key)];
-    struct entry *e = NULL;
-    snprintf(key, sizeof(key), "%.*s/%.*s", KLX_SV_FMT(namespace), KLX_SV_FMT(name));
-    HASH_FIND_STR(d->sets, key, e);
-    return e;
-}
-
-static struct entry *add(struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    struct entry *e = klx_alloc(struct entry);
-    klx_appset_state_init(&e->h, namespace, name);
-    snprintf(e->key, sizeof(e->key), "%s/%s", e->h.namespace, e->h.name);
-    HASH_ADD_STR(d->sets, key, e);
-    return e;
-}
-
-static void forget(struct detector *d, struct entry *e) {
-    HASH_DEL(d->sets, e);
-    free(e);
-}
-
 static void destroy(void *detector) {
     struct detector *d = detector;
-    struct entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, d->sets, e, next) {
-        forget(d, e);
-    }
+    klx_object_table_free(d->sets);
     free(d->cluster);
     free(d);
 }
 
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
-    struct detector *d = detector;
-    struct klx_sv name = object, namespace = klx_sv_cut(&name, '/');
-    struct klx_appset_state h;
-    if (name.n == 0 || klx_appset_state_read(&h, namespace, name, value) != 0) {
-        return -EBADMSG;
-    }
-    struct entry *e = find(d, namespace, name);
-    e = e != NULL ? e : add(d, namespace, name);
-    e->h = h;
-    klx_hash_parts(&value, 1, e->written);
-    return 0;
-}
-
-static void save(struct klx_news_call *c, struct entry *e) {
-    struct klx_buf value KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&value, STATE_BYTES_MAX);
-    klx_appset_state_write(&e->h, &value);
-    klx_news_save(c, e->h.namespace, e->h.name, klx_buf_sv(&value), e->written);
+    return klx_object_table_restore(((struct detector *)detector)->sets, object, value);
 }
 
 static bool has_name(const struct klx_json *names, struct klx_sv name) {
@@ -385,12 +357,11 @@ static void on_no_error(const struct work *x) {
     h->reason[0] = h->message[0] = '\0';
 }
 
-static void on_removed(struct work *x, struct entry *e, const char *reason) {
-    x->h = &e->h;
-    e->h.error_since_us = KLX_TIME_NONE;
+static void on_removed(struct work *x, struct klx_appset_state *h, const char *reason) {
+    x->h = h;
+    h->error_since_us = KLX_TIME_NONE;
     tell_end(x, KLX_KIND_APPSET_REMOVED, reason, "was removed", true);
-    klx_news_save(x->c, e->h.namespace, e->h.name, klx_sv(NULL), e->written);
-    forget(x->d, e);
+    klx_object_table_forget(x->d->sets, x->c, h);
 }
 
 static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
@@ -401,27 +372,27 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     if (o->kind != KLX_OBSERVED_APPLICATION_SET) {
         return;
     }
-    struct entry *e = find(d, o->namespace, o->name);
-    if (e != NULL && o->uid.n > 0 && !klx_sv_eq(klx_sv(e->h.uid), klx_news_cut(o->uid, 79)) &&
+    struct klx_appset_state *h = klx_object_table_find(d->sets, o->namespace, o->name);
+    if (h != NULL && o->uid.n > 0 && !klx_sv_eq(klx_sv(h->uid), klx_news_cut(o->uid, 79)) &&
         o->change != KLX_CHANGE_DELETED) {
-        on_removed(&x, e, "Replaced");
-        e = NULL;
+        on_removed(&x, h, "Replaced");
+        h = NULL;
     }
     if (o->change == KLX_CHANGE_DELETED) {
-        if (e != NULL) {
-            on_removed(&x, e, "Deleted");
+        if (h != NULL) {
+            on_removed(&x, h, "Deleted");
         }
         return;
     }
-    bool made_now = e == NULL && o->change == KLX_CHANGE_ADDED && o->origin != KLX_ORIGIN_BASELINE;
-    e = e != NULL ? e : add(d, o->namespace, o->name);
-    x.h = &e->h;
+    bool made_now = h == NULL && o->change == KLX_CHANGE_ADDED && o->origin != KLX_ORIGIN_BASELINE;
+    h = h != NULL ? h : klx_object_table_add(d->sets, o->namespace, o->name);
+    x.h = h;
     if (made_now) { /* it has none yet, and all that it makes is news */
-        e->h.apps_n = 0;
-        klx_news_copy(e->h.apps, sizeof(e->h.apps), KLX_SV("[]"));
+        h->apps_n = 0;
+        klx_news_copy(h->apps, sizeof(h->apps), KLX_SV("[]"));
     }
-    klx_news_copy(e->h.uid, sizeof(e->h.uid), o->uid);
-    klx_app_labels(o->labels, e->h.labels, sizeof(e->h.labels));
+    klx_news_copy(h->uid, sizeof(h->uid), o->uid);
+    klx_app_labels(o->labels, h->labels, sizeof(h->labels));
     const struct klx_json *error = error_condition(o->object);
     if (error != NULL) {
         on_error(&x, error);
@@ -430,7 +401,7 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     }
     on_applications(&x, o->object);
     due(&x);
-    save(&c, e);
+    klx_object_table_save(d->sets, &c, h);
 }
 
 static void relisted(void *detector, enum klx_observation_kind kind,
@@ -439,10 +410,11 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     struct detector *d = detector;
     struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL, NULL };
     struct work x = { .d = d, .c = &c, .was_n = -1 };
-    struct entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, d->sets, e, next) {
-        if (kind == KLX_OBSERVED_APPLICATION_SET && !listed(arg, klx_sv(e->key))) {
-            on_removed(&x, e, "GoneWhileAway");
+    struct klx_appset_state *h = klx_object_table_first(d->sets), *next = NULL;
+    for (; kind == KLX_OBSERVED_APPLICATION_SET && h != NULL; h = next) {
+        next = klx_object_table_next(h);
+        if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            on_removed(&x, h, "GoneWhileAway");
         }
     }
 }
@@ -451,14 +423,14 @@ static void relisted(void *detector, enum klx_observation_kind kind,
 static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     struct detector *d = detector;
     struct klx_news_call c = { d->cluster, "applicationsets", out, NULL, now_us, NULL, NULL };
-    struct entry *e = NULL, *next = NULL;
     int64_t next_us = KLX_TIME_NONE;
-    HASH_ITER(hh, d->sets, e, next) {
-        const struct work x = { .d = d, .c = &c, .h = &e->h, .was_n = -1 };
+    for (struct klx_appset_state *h = klx_object_table_first(d->sets); h != NULL;
+         h = klx_object_table_next(h)) {
+        const struct work x = { .d = d, .c = &c, .h = h, .was_n = -1 };
         due(&x);
-        save(&c, e);
-        if (e->h.error_since_us != KLX_TIME_NONE && !klx_episode_is_open(&e->h.error)) {
-            next_us = klx_news_earlier(next_us, e->h.error_since_us + d->error_after_us);
+        klx_object_table_save(d->sets, &c, h);
+        if (h->error_since_us != KLX_TIME_NONE && !klx_episode_is_open(&h->error)) {
+            next_us = klx_news_earlier(next_us, h->error_since_us + d->error_after_us);
         }
     }
     return next_us;

@@ -18,6 +18,9 @@ struct klx_detector_ops {
     /* MAY: what an operator may set under `detectors: { <name>: {…} }` of a cluster, the table of a struct of settings_bytes. */
     const struct klx_config_field *settings;
     size_t settings_bytes;
+    /* MAY: what the table cannot check. `map` is what was bound, with the places of its values. Each mistake is handed to `report`. */
+    void (*check)(const struct klx_config_node *map, const void *settings,
+                  klx_config_report_fn report, void *arg);
     /* One per cluster. `settings` is that struct, valid for the call; NULL: nothing is set. */
     void *(*create)(struct klx_sv cluster, const void *settings);
     void (*destroy)(void *detector);

@@ -2,16 +2,14 @@
  * Applications of Argo CD: app_rules.h says what is told when. This file keeps the table of them and tells what needs no rule: that one
  * was created, deleted, or had its auto-sync switched. State records are "<namespace>/<name>".
  */
-#include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "collector/detectors/app_rules.h"
 #include "collector/detectors/detector.h"
-#include "lib/base/cleanup.h"
+#include "collector/detectors/object_table.h"
 #include "lib/base/mem.h"
+#include "lib/base/url.h"
 
 #define STATE_BYTES_MAX 32768
 
@@ -55,22 +53,40 @@ static const struct klx_config_field fields[] = {
       .min = SETTING_MIN_MS,
       .max = SETTING_MAX_MS,
       .help = "an Application that is still being deleted is told after this; default 10m" },
+    { .key = "settled_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, settled_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "one that was deployed and is Healthy for so long runs well; default 1m" },
+    { .key = "argocd_url",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_app_settings, argocd_url),
+      .help = "where Argo CD's web page is: messages about an Application link to it; default: no "
+              "link" },
     { .key = NULL },
 };
 
-struct entry {
-    struct klx_app_state h;
-    char key[KLX_APP_NAMESPACE_BYTES + KLX_APP_NAME_BYTES];
-    char written[KLX_HASH_TEXT_BYTES];
-    UT_hash_handle hh;
-};
+static void check(const struct klx_config_node *map, const void *settings,
+                  klx_config_report_fn report, void *arg) {
+    const struct klx_app_settings *s = settings;
+    struct klx_error e;
+    struct klx_sv url = klx_sv(s->argocd_url);
+    bool plain = klx_sv_find(url, '?') == url.n && klx_sv_find(url, '#') == url.n;
+    if (s->argocd_url != NULL && !(klx_url_is_link(url) && plain)) {
+        klx_config_fail(klx_config_get(map, "argocd_url"), &e,
+                        "expected the address of Argo CD's web page without user and password, "
+                        "for example https://argocd.example.com");
+        report(arg, e.text);
+    }
+}
 
 struct detector {
     char *cluster;
     struct klx_app_settings settings;
-    struct entry *apps; /* by "namespace/name" */
-    int64_t next_us;    /* no timer is due before; KLX_TIME_NONE: none is set */
-    bool restored;      /* timers may be set that next_us does not know of */
+    struct klx_object_table *apps;
+    int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
+    bool restored;   /* timers may be set that next_us does not know of */
 };
 
 struct context {
@@ -83,86 +99,74 @@ static struct context context_of(struct detector *d, const struct klx_observatio
     return (struct context){ d, { d->cluster, "gitops", out, o, now_us, &d->settings, NULL } };
 }
 
+static void init_state(void *state, struct klx_sv namespace, struct klx_sv name) {
+    klx_app_state_init(state, namespace, name);
+}
+
+static void write_state(const void *state, struct klx_buf *out) {
+    klx_app_state_write(state, out);
+}
+
+static int read_state(void *state, struct klx_sv namespace, struct klx_sv name,
+                      struct klx_sv value) {
+    return klx_app_state_read(state, namespace, name, value);
+}
+
+static const struct klx_object_kind states = {
+    .state_bytes = sizeof(struct klx_app_state),
+    .record_bytes_max = STATE_BYTES_MAX,
+    .init = init_state,
+    .write = write_state,
+    .read = read_state,
+};
+
 static void *create(struct klx_sv cluster, const void *settings) {
     struct detector *d = klx_alloc(struct detector);
     if (settings != NULL) {
         d->settings = *(const struct klx_app_settings *)settings;
+        const char *url = d->settings.argocd_url;
+        d->settings.argocd_url = url != NULL ? klx_strdup(url) : NULL;
     }
     d->cluster = klx_sv_dup(cluster);
+    d->apps = klx_object_table_new(&states);
     d->next_us = KLX_TIME_NONE;
     return d;
 }
 
-static struct entry *find(const struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    char key[KLX_APP_NAMESPACE_BYTES + KLX_APP_NAME_BYTES];
-    struct entry *e = NULL;
-    snprintf(key, sizeof(key), "%.*s/%.*s", KLX_SV_FMT(namespace), KLX_SV_FMT(name));
-    HASH_FIND_STR(d->apps, key, e);
-    return e;
-}
-
-static struct entry *add(struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    struct entry *e = klx_alloc(struct entry);
-    klx_app_state_init(&e->h, namespace, name);
-    snprintf(e->key, sizeof(e->key), "%s/%s", e->h.namespace, e->h.name);
-    HASH_ADD_STR(d->apps, key, e);
-    return e;
-}
-
-static void forget(struct detector *d, struct entry *e) {
-    HASH_DEL(d->apps, e);
-    free(e);
-}
-
 static void destroy(void *detector) {
     struct detector *d = detector;
-    struct entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, d->apps, e, next) {
-        forget(d, e);
-    }
+    klx_object_table_free(d->apps);
+    free(d->settings.argocd_url);
     free(d->cluster);
     free(d);
 }
 
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     struct detector *d = detector;
-    struct klx_sv name = object, namespace = klx_sv_cut(&name, '/');
-    struct klx_app_state h;
-    if (name.n == 0 || klx_app_state_read(&h, namespace, name, value) != 0) {
-        return -EBADMSG;
-    }
-    struct entry *e = find(d, namespace, name);
-    e = e != NULL ? e : add(d, namespace, name);
-    e->h = h;
-    klx_hash_parts(&value, 1, e->written);
     d->restored = true;
-    return 0;
+    return klx_object_table_restore(d->apps, object, value);
 }
 
-static void save(struct context *x, struct entry *e) {
-    struct klx_buf value KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&value, STATE_BYTES_MAX);
-    klx_app_state_write(&e->h, &value);
-    klx_news_save(&x->c, e->h.namespace, e->h.name, klx_buf_sv(&value), e->written);
-    x->d->next_us = klx_news_earlier(x->d->next_us, klx_app_next(&e->h));
+static void save(struct context *x, struct klx_app_state *h) {
+    klx_object_table_save(x->d->apps, &x->c, h);
+    x->d->next_us = klx_news_earlier(x->d->next_us, klx_app_next(h));
 }
 
-static void on_removed(struct context *x, struct entry *e, const char *reason) {
-    klx_app_removed(&x->c, &e->h, reason);
-    klx_news_save(&x->c, e->h.namespace, e->h.name, klx_sv(""), e->written);
-    forget(x->d, e);
+static void on_removed(struct context *x, struct klx_app_state *h, const char *reason) {
+    klx_app_removed(&x->c, h, reason);
+    klx_object_table_forget(x->d->apps, &x->c, h);
 }
 
 /* A name that was removed and added again between two frames is another Application. */
-static struct entry *known(struct context *x) {
+static struct klx_app_state *known(struct context *x) {
     const struct klx_observation *o = x->c.o;
-    struct entry *e = find(x->d, o->namespace, o->name);
+    struct klx_app_state *h = klx_object_table_find(x->d->apps, o->namespace, o->name);
     bool deleted = o->change == KLX_CHANGE_DELETED;
-    if (e != NULL && (deleted || !klx_sv_eq(klx_sv(e->h.uid), o->uid))) {
-        on_removed(x, e, deleted ? "Deleted" : "Replaced");
+    if (h != NULL && (deleted || !klx_sv_eq(klx_sv(h->uid), o->uid))) {
+        on_removed(x, h, deleted ? "Deleted" : "Replaced");
         return NULL;
     }
-    return e;
+    return h;
 }
 
 static void take_identity(struct context *x, struct klx_app_state *h) {
@@ -185,11 +189,17 @@ static void on_created(struct context *x, struct klx_app_state *h, const struct 
                  });
 }
 
+static struct klx_sv policy_writer(const struct klx_json *object, int64_t since_us) {
+    struct klx_sv by =
+        klx_app_writer(object, "f:spec.f:syncPolicy.f:automated.f:enabled", since_us);
+    return by.n > 0 ? by : klx_app_writer(object, "f:spec.f:syncPolicy.f:automated", since_us);
+}
+
 static void on_policy(struct context *x, struct klx_app_state *h, const struct klx_app_view *v) {
     struct klx_arena *a = x->c.out->arena;
     struct klx_app_news n = KLX_APP_NEWS(h, v);
     h->automated = v->automated;
-    n.by = klx_app_policy_writer(v->object, x->c.now_us - KLX_MINUTE_US);
+    n.by = policy_writer(v->object, x->c.now_us - KLX_MINUTE_US);
     klx_app_tell(
         &x->c, &n,
         (struct klx_news){
@@ -209,15 +219,14 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     if (o->kind != KLX_OBSERVED_APPLICATION) {
         return;
     }
-    struct entry *e = known(&x);
+    struct klx_app_state *h = known(&x);
     if (o->change == KLX_CHANGE_DELETED || o->name.n >= KLX_APP_NAME_BYTES ||
         o->namespace.n >= KLX_APP_NAMESPACE_BYTES) {
         return;
     }
     klx_app_view_read(out->arena, o->object, &v);
-    bool first = e == NULL;
-    e = first ? add(x.d, o->namespace, o->name) : e;
-    struct klx_app_state *h = &e->h;
+    bool first = h == NULL;
+    h = first ? klx_object_table_add(x.d->apps, o->namespace, o->name) : h;
     take_identity(&x, h);
     if (first) {
         h->automated = v.automated;
@@ -229,41 +238,40 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     if (h->automated != v.automated) {
         on_policy(&x, h, &v);
     }
+    klx_app_name_operation(h, &v);
     klx_app_operation(&x.c, h, &v, first);
     klx_app_troubles(&x.c, h, &v, first);
     klx_app_due(&x.c, h, &v);
-    save(&x, e);
+    save(&x, h);
 }
 
 static void relisted(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out) {
     struct context x = context_of(detector, NULL, now_us, out);
-    struct entry *e = NULL, *next = NULL;
-    if (kind != KLX_OBSERVED_APPLICATION) {
-        return;
-    }
-    HASH_ITER(hh, x.d->apps, e, next) {
-        if (!listed(arg, klx_sv(e->key))) {
-            on_removed(&x, e, "GoneWhileAway");
+    struct klx_app_state *h = klx_object_table_first(x.d->apps), *next = NULL;
+    for (; kind == KLX_OBSERVED_APPLICATION && h != NULL; h = next) {
+        next = klx_object_table_next(h);
+        if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            on_removed(&x, h, "GoneWhileAway");
         }
     }
 }
 
 static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     struct context x = context_of(detector, NULL, now_us, out);
-    struct entry *e = NULL, *next = NULL;
     bool due = x.d->next_us != KLX_TIME_NONE && x.d->next_us <= now_us;
     if (!due && !x.d->restored) {
         return x.d->next_us;
     }
     x.d->next_us = KLX_TIME_NONE;
     x.d->restored = false;
-    HASH_ITER(hh, x.d->apps, e, next) {
-        int64_t due_us = klx_app_next(&e->h);
+    for (struct klx_app_state *h = klx_object_table_first(x.d->apps); h != NULL;
+         h = klx_object_table_next(h)) {
+        int64_t due_us = klx_app_next(h);
         if (due_us != KLX_TIME_NONE && due_us <= now_us) {
-            klx_app_due(&x.c, &e->h, NULL);
-            save(&x, e);
+            klx_app_due(&x.c, h, NULL);
+            save(&x, h);
         } else {
             x.d->next_us = klx_news_earlier(x.d->next_us, due_us);
         }
@@ -275,6 +283,7 @@ const struct klx_detector_ops klx_detector_gitops = {
     .name = "gitops",
     .settings = fields,
     .settings_bytes = sizeof(struct klx_app_settings),
+    .check = check,
     .create = create,
     .destroy = destroy,
     .restore = restore,

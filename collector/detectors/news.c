@@ -36,18 +36,17 @@ const char *klx_news_words(struct klx_news_call *c, int64_t from_us, int64_t to_
     return klx_arena_dup(c->out->arena, klx_sv(words)).p;
 }
 
-void klx_news_save(struct klx_news_call *c, const char *namespace, const char *name,
-                   struct klx_sv value, char written[static KLX_HASH_TEXT_BYTES]) {
+void klx_news_save(struct klx_news_call *c, const char *object, struct klx_sv value,
+                   char written[static KLX_HASH_TEXT_BYTES]) {
     char mark[KLX_HASH_TEXT_BYTES];
     klx_hash_parts(&value, 1, mark);
     if (memcmp(mark, written, sizeof(mark)) == 0) {
         return;
     }
     memcpy(written, mark, sizeof(mark));
-    c->out->state(
-        c->out,
-        klx_arena_printf(c->out->arena, "%s/%s/%s/%s", c->cluster, c->detector, namespace, name),
-        value);
+    c->out->state(c->out,
+                  klx_arena_printf(c->out->arena, "%s/%s/%s", c->cluster, c->detector, object),
+                  value);
 }
 
 static void write_object(struct klx_jw *w, const struct klx_news_object *about) {

@@ -54,9 +54,9 @@ struct klx_news {
 
 void klx_news_tell(struct klx_news_call *c, const struct klx_news_object *about,
                    const struct klx_news *m);
-/* Writes the state record of namespace/name unless `written` says that it is the same as the last one. Empty: removes it. */
-void klx_news_save(struct klx_news_call *c, const char *namespace, const char *name,
-                   struct klx_sv value, char written[static KLX_HASH_TEXT_BYTES]);
+/* Writes the state record of an object ("namespace/name") unless `written` says that it is the same as the last one. Empty: removes it. */
+void klx_news_save(struct klx_news_call *c, const char *object, struct klx_sv value,
+                   char written[static KLX_HASH_TEXT_BYTES]);
 
 /* "12 min", in the arena; "less than 1 s" also when `to` is before `from`. */
 const char *klx_news_words(struct klx_news_call *c, int64_t from_us, int64_t to_us);

@@ -74,10 +74,13 @@ static int64_t pause_of(const struct klx_rollout_view *v) {
 
 static void read_pause(struct klx_rollout_view *v) {
     const struct klx_json *p = klx_json_first(klx_json_get(v->object, "status.pauseConditions"));
+    if (v->aborted) {
+        p = NULL; /* until the controller has seen it, the pause is still there */
+    }
     v->pause = klx_json_str(p, "reason");
     v->paused_us = klx_news_time(p, "startTime");
     v->pause_ends_us = KLX_TIME_NONE;
-    if (p == NULL && klx_json_bool(v->object, "spec.paused", false)) {
+    if (p == NULL && !v->aborted && klx_json_bool(v->object, "spec.paused", false)) {
         v->pause = KLX_SV("Manual");
     }
     int64_t lasts_us = v->pause.n > 0 ? pause_of(v) : KLX_TIME_NONE;

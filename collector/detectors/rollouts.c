@@ -14,16 +14,12 @@
  *
  * State records are "<namespace>/<name>". There are no timers.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
 
 #include "collector/detectors/app_news.h"
 #include "collector/detectors/detector.h"
-#include "collector/detectors/news.h"
+#include "collector/detectors/object_table.h"
 #include "collector/detectors/rollout_state.h"
 #include "collector/detectors/rollout_view.h"
 #include "collector/redact.h"
@@ -35,16 +31,9 @@
 #define MESSAGE_BYTES_MAX 400
 #define NAME(h) (h)->namespace, (h)->name
 
-struct entry {
-    struct klx_rollout_state h;
-    char key[64 + 254];
-    char written[KLX_HASH_TEXT_BYTES];
-    UT_hash_handle hh;
-};
-
 struct detector {
     char *cluster;
-    struct entry *rollouts; /* by "namespace/name" */
+    struct klx_object_table *rollouts;
 };
 
 /* One Rollout in one call. */
@@ -55,56 +44,44 @@ struct work {
     struct klx_sv by, detail, from;
 };
 
+static void init_state(void *state, struct klx_sv namespace, struct klx_sv name) {
+    klx_rollout_state_init(state, namespace, name);
+}
+
+static void write_state(const void *state, struct klx_buf *out) {
+    klx_rollout_state_write(state, out);
+}
+
+static int read_state(void *state, struct klx_sv namespace, struct klx_sv name,
+                      struct klx_sv value) {
+    return klx_rollout_state_read(state, namespace, name, value);
+}
+
+static const struct klx_object_kind states = {
+    .state_bytes = sizeof(struct klx_rollout_state),
+    .record_bytes_max = STATE_BYTES_MAX,
+    .init = init_state,
+    .write = write_state,
+    .read = read_state,
+};
+
 static void *create(struct klx_sv cluster, const void *settings) {
     (void)settings;
     struct detector *d = klx_alloc(struct detector);
     d->cluster = klx_sv_dup(cluster);
+    d->rollouts = klx_object_table_new(&states);
     return d;
-}
-
-static struct entry *find(const struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    char key[sizeof(((struct entry *)NULL)->key)];
-    struct entry *e = NULL;
-    snprintf(key, sizeof(key), "%.*s/%.*s", KLX_SV_FMT(namespace), KLX_SV_FMT(name));
-    HASH_FIND_STR(d->rollouts, key, e);
-    return e;
-}
-
-static struct entry *add(struct detector *d, struct klx_sv namespace, struct klx_sv name) {
-    struct entry *e = klx_alloc(struct entry);
-    klx_rollout_state_init(&e->h, namespace, name);
-    snprintf(e->key, sizeof(e->key), "%s/%s", NAME(&e->h));
-    HASH_ADD_STR(d->rollouts, key, e);
-    return e;
-}
-
-static void forget(struct detector *d, struct entry *e) {
-    HASH_DEL(d->rollouts, e);
-    free(e);
 }
 
 static void destroy(void *detector) {
     struct detector *d = detector;
-    struct entry *e = NULL, *next = NULL;
-    HASH_ITER(hh, d->rollouts, e, next) {
-        forget(d, e);
-    }
+    klx_object_table_free(d->rollouts);
     free(d->cluster);
     free(d);
 }
 
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
-    struct detector *d = detector;
-    struct klx_sv name = object, namespace = klx_sv_cut(&name, '/');
-    struct klx_rollout_state h;
-    if (name.n == 0 || klx_rollout_state_read(&h, namespace, name, value) != 0) {
-        return -EBADMSG;
-    }
-    struct entry *e = find(d, namespace, name);
-    e = e != NULL ? e : add(d, namespace, name);
-    e->h = h;
-    klx_hash_parts(&value, 1, e->written);
-    return 0;
+    return klx_object_table_restore(((struct detector *)detector)->rollouts, object, value);
 }
 
 static void write_rollout(struct klx_jw *w, const struct work *x) {
@@ -264,7 +241,8 @@ static void on_paused(struct work *x) {
     struct klx_arena *a = x->c->out->arena;
     const struct klx_rollout_view *v = x->v;
     bool manual = klx_sv_eq(v->pause, KLX_SV("Manual"));
-    x->by = manual ? klx_app_policy_writer(v->object, x->c->now_us - KLX_MINUTE_US) : klx_sv("");
+    x->by = manual ? klx_app_writer(v->object, "f:spec.f:paused", x->c->now_us - KLX_MINUTE_US)
+                   : klx_sv("");
     const struct klx_news m = {
         .kind = v->endless ? KLX_KIND_ROLLOUT_WAITS : KLX_KIND_ROLLOUT_PAUSED,
         .time_us = v->paused_us,
@@ -333,33 +311,52 @@ static void on_analysis(struct work *x) {
     x->detail = klx_sv("");
 }
 
+/* Who set status.abort; the controller itself is nobody. */
+static struct klx_sv abort_writer(const struct work *x) {
+    struct klx_sv by =
+        klx_app_writer(x->v->object, "f:status.f:abort", x->c->now_us - KLX_MINUTE_US);
+    return klx_sv_starts(by, KLX_SV("rollouts-controller")) ? klx_sv("") : by;
+}
+
+static const char *through_words(const struct work *x) {
+    return x->by.n > 0 ? klx_arena_printf(x->c->out->arena, " through %.*s", KLX_SV_FMT(x->by)).p
+                       : "";
+}
+
+/* While somebody's abort is only asked for, the message is of what was before. */
 static void on_aborted(struct work *x) {
     struct klx_arena *a = x->c->out->arena;
-    x->detail = klx_redact(a, x->v->message, MESSAGE_BYTES_MAX);
-    alarm_of(
-        x, &x->h->failure, "failure",
-        (struct klx_news){
-            .kind = KLX_KIND_ROLLOUT_ABORTED,
-            .time_us = x->v->aborted_us,
-            .reason = KLX_SV("RolloutAborted"),
-            .summary = klx_arena_printf(a, "Rollout %s/%s of %s%s was aborted; %s is served%s%.*s",
-                                        NAME(x->h), x->h->pod_hash, revision_words(x), x->h->stable,
-                                        x->detail.n > 0 ? ": " : "", KLX_SV_FMT(x->detail)),
-        });
+    bool says = klx_sv_starts(x->v->message, KLX_SV("RolloutAborted"));
+    x->by = abort_writer(x);
+    x->detail = klx_redact(a, says ? x->v->message : klx_sv(""), MESSAGE_BYTES_MAX);
+    alarm_of(x, &x->h->failure, "failure",
+             (struct klx_news){
+                 .kind = KLX_KIND_ROLLOUT_ABORTED,
+                 .time_us = x->v->aborted_us,
+                 .reason = KLX_SV("RolloutAborted"),
+                 .summary = klx_arena_printf(
+                     a, "Rollout %s/%s of %s%s was aborted%s; %s is served%s%.*s", NAME(x->h),
+                     x->h->pod_hash, revision_words(x), through_words(x), x->h->stable,
+                     x->detail.n > 0 ? ": " : "", KLX_SV_FMT(x->detail)),
+             });
+    x->by = x->detail = klx_sv("");
 }
 
 static void on_retried(struct work *x) {
     struct klx_episode *e = &x->h->failure;
     bool goes_on = klx_episode_is_open(e);
-    tell(x, (struct klx_news){
-                .kind = KLX_KIND_ROLLOUT_RETRIED,
-                .time_us = KLX_TIME_NONE,
-                .reason = KLX_SV("RolloutRetry"),
-                .summary = klx_arena_printf(x->c->out->arena, "Rollout %s/%s of %s is tried again",
-                                            NAME(x->h), x->h->pod_hash),
-                .episode = goes_on ? e : NULL,
-                .phase = goes_on ? KLX_PHASE_UPDATE : KLX_PHASE_NONE,
-            });
+    x->by = abort_writer(x);
+    tell(x,
+         (struct klx_news){
+             .kind = KLX_KIND_ROLLOUT_RETRIED,
+             .time_us = KLX_TIME_NONE,
+             .reason = KLX_SV("RolloutRetry"),
+             .summary = klx_arena_printf(x->c->out->arena, "Rollout %s/%s of %s is tried again%s",
+                                         NAME(x->h), x->h->pod_hash, through_words(x)),
+             .episode = goes_on ? e : NULL,
+             .phase = goes_on ? KLX_PHASE_UPDATE : KLX_PHASE_NONE,
+         });
+    x->by = klx_sv("");
 }
 
 static void on_abort(struct work *x, bool same) {
@@ -441,7 +438,8 @@ static void on_first(struct work *x) {
     klx_news_copy(h->stable, sizeof(h->stable), v->stable);
     klx_news_copy(h->analysis, sizeof(h->analysis), v->analysis);
     h->step = v->step;
-    h->under_way = v->pod_hash.n > 0 && !klx_sv_eq(v->pod_hash, v->stable);
+    /* The first version of all replaces nothing. */
+    h->under_way = v->stable.n > 0 && !klx_sv_eq(v->pod_hash, v->stable);
     on_pause(x);
     on_abort(x, true);
     on_phase(x);
@@ -457,25 +455,17 @@ static void on_change(struct work *x) {
     on_phase(x);
 }
 
-static void save(struct klx_news_call *c, struct entry *e) {
-    struct klx_buf value KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&value, STATE_BYTES_MAX);
-    klx_rollout_state_write(&e->h, &value);
-    klx_news_save(c, NAME(&e->h), klx_buf_sv(&value), e->written);
-}
-
-static void on_removed(struct klx_news_call *c, struct detector *d, struct entry *e) {
-    struct work x = { .c = c, .h = &e->h };
+static void on_removed(struct klx_news_call *c, struct detector *d, struct klx_rollout_state *h) {
+    struct work x = { .c = c, .h = h };
     const struct klx_news m = {
         .kind = KLX_KIND_ROLLOUT_REMOVED,
         .time_us = KLX_TIME_NONE,
         .reason = KLX_SV("Removed"),
-        .summary = klx_arena_printf(c->out->arena, "Rollout %s/%s was removed", NAME(&e->h)),
+        .summary = klx_arena_printf(c->out->arena, "Rollout %s/%s was removed", NAME(h)),
     };
-    relieve(&x, &e->h.waits, m, false);
-    relieve(&x, &e->h.failure, m, false);
-    klx_news_save(c, NAME(&e->h), klx_sv(""), e->written);
-    forget(d, e);
+    relieve(&x, &h->waits, m, false);
+    relieve(&x, &h->failure, m, false);
+    klx_object_table_forget(d->rollouts, c, h);
 }
 
 static void observe(void *detector, const struct klx_observation *o, int64_t now_us,
@@ -483,31 +473,32 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     struct detector *d = detector;
     struct klx_news_call c = { d->cluster, "rollouts", out, o, now_us, NULL, NULL };
     struct klx_rollout_view v;
-    if (o->kind != KLX_OBSERVED_ROLLOUT || o->name.n >= sizeof(((struct entry *)NULL)->h.name) ||
-        o->namespace.n >= sizeof(((struct entry *)NULL)->h.namespace)) {
+    if (o->kind != KLX_OBSERVED_ROLLOUT ||
+        o->name.n >= sizeof(((struct klx_rollout_state *)NULL)->name) ||
+        o->namespace.n >= sizeof(((struct klx_rollout_state *)NULL)->namespace)) {
         return;
     }
-    struct entry *e = find(d, o->namespace, o->name);
+    struct klx_rollout_state *h = klx_object_table_find(d->rollouts, o->namespace, o->name);
     bool deleted = o->change == KLX_CHANGE_DELETED;
-    if (e != NULL && (deleted || !klx_sv_eq(klx_sv(e->h.uid), o->uid))) {
-        on_removed(&c, d, e);
-        e = NULL;
+    if (h != NULL && (deleted || !klx_sv_eq(klx_sv(h->uid), o->uid))) {
+        on_removed(&c, d, h);
+        h = NULL;
     }
     klx_rollout_view_read(o->object, &v);
     if (deleted || !v.current) {
         return;
     }
-    bool first = e == NULL;
-    e = first ? add(d, o->namespace, o->name) : e;
-    klx_news_copy(e->h.uid, sizeof(e->h.uid), o->uid);
-    klx_app_labels(o->labels, e->h.labels, sizeof(e->h.labels));
-    struct work x = { .c = &c, .h = &e->h, .v = &v };
+    bool first = h == NULL;
+    h = first ? klx_object_table_add(d->rollouts, o->namespace, o->name) : h;
+    klx_news_copy(h->uid, sizeof(h->uid), o->uid);
+    klx_app_labels(o->labels, h->labels, sizeof(h->labels));
+    struct work x = { .c = &c, .h = h, .v = &v };
     if (first) {
         on_first(&x);
     } else {
         on_change(&x);
     }
-    save(&c, e);
+    klx_object_table_save(d->rollouts, &c, h);
 }
 
 static void relisted(void *detector, enum klx_observation_kind kind,
@@ -515,13 +506,11 @@ static void relisted(void *detector, enum klx_observation_kind kind,
                      struct klx_outbox *out) {
     struct detector *d = detector;
     struct klx_news_call c = { d->cluster, "rollouts", out, NULL, now_us, NULL, NULL };
-    struct entry *e = NULL, *next = NULL;
-    if (kind != KLX_OBSERVED_ROLLOUT) {
-        return;
-    }
-    HASH_ITER(hh, d->rollouts, e, next) {
-        if (!listed(arg, klx_sv(e->key))) {
-            on_removed(&c, d, e);
+    struct klx_rollout_state *h = klx_object_table_first(d->rollouts), *next = NULL;
+    for (; kind == KLX_OBSERVED_ROLLOUT && h != NULL; h = next) {
+        next = klx_object_table_next(h);
+        if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            on_removed(&c, d, h);
         }
     }
 }

@@ -7,7 +7,7 @@
 void klx_scaling_save(struct klx_news_call *c, const char *part, const char *namespace,
                       const char *name, struct klx_sv value,
                       char written[static KLX_HASH_TEXT_BYTES]) {
-    klx_news_save(c, klx_arena_printf(c->out->arena, "%s/%s", part, namespace).p, name, value,
+    klx_news_save(c, klx_arena_printf(c->out->arena, "%s/%s/%s", part, namespace, name).p, value,
                   written);
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
+#include "lib/base/url.h"
 #include "lib/base/utf8.h"
 
 #define SUBJECT_BYTES_MAX 200
@@ -13,6 +14,7 @@
 #define METRICS_SHOWN_MAX 3
 #define POOLS_SHOWN_MAX 4
 #define RESOURCES_SHOWN_MAX 3
+#define LINK_TITLE_BYTES_MAX 40
 #define COMMIT_DIGITS 40
 #define COMMIT_DIGITS_SHOWN 7
 #define CODE_NAME_BYTES_MAX 253 /* a DNS subdomain, as Kubernetes wants names */
@@ -475,6 +477,17 @@ static struct klx_sv make_code(struct maker *m) {
                                        KLX_SV_FMT(name));
 }
 
+/* The first that the event has: whoever wrote it, only a plain address is shown. */
+static void make_link(struct maker *m) {
+    const struct klx_json *first = klx_json_first(klx_json_get(m->data, "links"));
+    struct klx_sv url = klx_json_str(first, "url"), title = klx_json_str(first, "title");
+    if (klx_url_is_link(url)) {
+        m->card->link = klx_arena_dup(m->arena, url);
+        m->card->link_title =
+            line(m, title.n > 0 ? title : KLX_SV("Details"), LINK_TITLE_BYTES_MAX);
+    }
+}
+
 static struct klx_sv make_state(struct maker *m) {
     switch (m->event->phase) {
     case KLX_PHASE_OPEN:
@@ -536,6 +549,7 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
                    ? klx_sv(klx_kind_specs[e->kind].advice)
                    : klx_sv("");
     c.code = make_code(&m);
+    make_link(&m);
     c.footer = make_footer(&m, notice->team);
     /* The footer is made last: when there was no room for it, something before it may be missing as well. */
     if (c.footer.p == NULL || c.subject.p == NULL || c.summary.p == NULL) {

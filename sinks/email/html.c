@@ -49,6 +49,8 @@ static void write_context(struct klx_buf *out, const struct klx_card *c) {
     klx_jw_member_sv(&w, "summary", c->summary);
     write_facts(&w, c);
     klx_jw_member_sv(&w, "advice", c->advice);
+    klx_jw_member_sv(&w, "link", c->link);
+    klx_jw_member_sv(&w, "link_title", c->link_title);
     klx_jw_member_sv(&w, "code", c->code);
     klx_jw_member_sv(&w, "footer", c->footer);
     klx_jw_end_object(&w);

@@ -135,9 +135,17 @@ static void end_rich(struct klx_jw *w) {
     klx_jw_end_object(w);
 }
 
-/* What to do, and the command in a box of its own, where Slack offers to copy it. */
+static void write_link(struct klx_jw *w, struct klx_sv url, struct klx_sv title) {
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "type", "link");
+    klx_jw_member_sv(w, "url", url);
+    member_escaped(w, "text", title, KLX_SLACK_SECTION_UNITS_MAX);
+    klx_jw_end_object(w);
+}
+
+/* What to do, the page to look at, and the command in a box of its own, where Slack offers to copy it. */
 static void write_advice(struct klx_jw *w, const struct klx_card *c) {
-    if (c->advice.n == 0 && c->code.n == 0) {
+    if (c->advice.n == 0 && c->code.n == 0 && c->link.n == 0) {
         return;
     }
     begin_rich(w, "rich_text");
@@ -145,6 +153,11 @@ static void write_advice(struct klx_jw *w, const struct klx_card *c) {
         begin_rich(w, "rich_text_section");
         write_run(w, KLX_SV("What to do: "), true);
         write_run(w, c->advice, false);
+        end_rich(w);
+    }
+    if (c->link.n > 0) {
+        begin_rich(w, "rich_text_section");
+        write_link(w, c->link, c->link_title);
         end_rich(w);
     }
     if (c->code.n > 0) {

@@ -40,28 +40,18 @@ static const struct klx_json *parse(struct transcript *t, struct klx_sv text) {
     return object;
 }
 
-static void observe(struct transcript *t, const char *line, const struct klx_source_ops *source,
-                    enum klx_change change, const struct klx_json *object) {
-    struct klx_observation o = transcript_observation(t, line);
-    o.change = change;
-    o.object = object;
-    o.kind = source->observed;
-    assert_int_equal(source->observe(object, &o), 0);
-    t->ops->observe(t->detector, &o, t->now_us, &t->out);
-}
-
 static void observe_hpa(struct transcript *t, const char *line, struct klx_sv rest,
                         enum klx_change change) {
     struct cluster *c = t->arg;
     struct klx_sv text = fake_hpa_json(&c->hpas, t, line, klx_sv_cut(&rest, ' '));
-    observe(t, line, &klx_source_hpa, change, parse(t, text));
+    transcript_observe(t, line, &klx_source_hpa, change, parse(t, text));
 }
 
 static void observe_pod(struct transcript *t, const char *line, struct klx_sv rest,
                         enum klx_change change) {
     struct cluster *c = t->arg;
     struct klx_sv text = fake_pod_json(&c->pods, t, line, klx_sv_cut(&rest, ' '));
-    observe(t, line, &klx_source_pods, change, parse(t, text));
+    transcript_observe(t, line, &klx_source_pods, change, parse(t, text));
 }
 
 static void observe_rescale(struct transcript *t, const char *line, struct klx_sv rest) {
@@ -76,7 +66,7 @@ static void observe_rescale(struct transcript *t, const char *line, struct klx_s
         "\"message\":\"New size: %.*s; reason: %.*s\",\"type\":\"Normal\",\"count\":1,\"source\":{"
         "\"component\":\"horizontal-pod-autoscaler\"},\"lastTimestamp\":\"%s\"}",
         ++t->version, KLX_SV_FMT(name), KLX_SV_FMT(size), KLX_SV_FMT(rest), now);
-    observe(t, line, &klx_source_events, KLX_CHANGE_ADDED, parse(t, text));
+    transcript_observe(t, line, &klx_source_events, KLX_CHANGE_ADDED, parse(t, text));
 }
 
 /* One sample of one container, with a second container beside it that has no limit. */
@@ -94,7 +84,7 @@ static void sample(struct transcript *t, const char *line, struct klx_sv pod, do
         "}",
         KLX_SV_FMT(pod), KLX_SV_FMT(ns), at, KLX_SV_FMT(c), bytes);
     t->shows_samples = transcript_has_word(line, "show");
-    observe(t, line, &klx_source_podmetrics, KLX_CHANGE_MODIFIED, parse(t, text));
+    transcript_observe(t, line, &klx_source_podmetrics, KLX_CHANGE_MODIFIED, parse(t, text));
     t->shows_samples = false;
 }
 
@@ -139,10 +129,11 @@ static const struct klx_source_ops *source_named(struct klx_sv name) {
 
 static void observe_frame(struct transcript *t, const struct klx_json *line) {
     struct klx_sv type = klx_json_str(line, "frame.type");
-    observe(t, klx_json_bool(line, "baseline", false) ? " baseline" : "",
-            source_named(klx_json_str(line, "source")),
-            klx_sv_eq(type, KLX_SV("DELETED")) ? KLX_CHANGE_DELETED : KLX_CHANGE_MODIFIED,
-            klx_json_get(line, "frame.object"));
+    transcript_observe(t, klx_json_bool(line, "baseline", false) ? " baseline" : "",
+                       source_named(klx_json_str(line, "source")),
+                       klx_sv_eq(type, KLX_SV("DELETED")) ? KLX_CHANGE_DELETED
+                                                          : KLX_CHANGE_MODIFIED,
+                       klx_json_get(line, "frame.object"));
 }
 
 static void play(struct transcript *t, struct klx_sv file) {

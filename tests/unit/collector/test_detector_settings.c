@@ -49,6 +49,13 @@ static void settings_are_bound_or_refused(void **state) {
           "\"burst_nodes\"?\n"
           "f:1:59: detectors.node_repair.burst_percent: 101 is not between 1 and 100\n");
     check("detectors: { rollouts: { x: 1 } }", "f:1:26: detectors.rollouts: unknown key \"x\"\n");
+    check("detectors: { gitops: { argocd_url: https://cd.example.com/ui/, drift_after: 2m } }", "");
+    check("detectors: { gitops: { argocd_url: \"https://admin:secret@cd.example.com\" } }",
+          "f:1:36: detectors.gitops.argocd_url: expected the address of Argo CD's web page without "
+          "user and password, for example https://argocd.example.com\n");
+    check("detectors: { gitops: { argocd_url: \"https://cd.example.com/?a=b\" } }",
+          "f:1:36: detectors.gitops.argocd_url: expected the address of Argo CD's web page without "
+          "user and password, for example https://argocd.example.com\n");
 }
 
 int main(void) {

@@ -1,13 +1,7 @@
 /*
  * The detector of Argo CD's Applications, by transcripts (tests/unit/support/transcript.h) in tests/golden/gitops/<name>.txt. Every object
- * is JSON, made by merge patches (tests/unit/support/fake_app.h), and goes through its source.
- *
- *     > 00:00 app NAME {patch}           MODIFIED
- *     > 00:00 list NAME {patch}          in the first list
- *     > 00:00 relisted NAME {patch}      in a list after a gap
- *     > 00:00 add NAME {patch}           ADDED: another one of that name
- *     > 00:00 delete NAME                DELETED
- *     > 00:00 relist NAMESPACE/NAME…     the list's end: what there is
+ * is JSON, made by merge patches (tests/unit/support/fake_app.h, which has the lines; the verb is `app`), and goes through its source. Those
+ * whose name begins with "recorded-" are what a real Argo CD wrote (tests/record/argo.py), played with the settings of that recording.
  */
 #include "tests/unit/support/support.h"
 
@@ -15,54 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/detectors/app_rules.h"
 #include "collector/redact.h"
 #include "collector/sources/source.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "tests/unit/support/fake_app.h"
 #include "tests/unit/support/transcript.h"
 
-static void observe(struct transcript *t, enum klx_origin origin, enum klx_change change,
-                    const struct klx_json *object) {
-    struct klx_observation o = transcript_observation(t, "");
-    o.origin = origin;
-    o.change = change;
-    o.object = object;
-    o.kind = klx_source_applications.observed;
-    assert_int_equal(klx_source_applications.observe(object, &o), 0);
-    t->ops->observe(t->detector, &o, t->now_us, &t->out);
-}
-
-static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
-                     struct klx_sv rest) {
-    struct klx_sv patch = rest, name = klx_sv_cut(&patch, ' ');
-    if (klx_sv_eq(verb, KLX_SV("relist"))) {
-        t->ops->relisted(t->detector, KLX_OBSERVED_APPLICATION, transcript_is_listed,
-                         (void *)(uintptr_t)line, t->now_us, &t->out);
-        return;
-    }
-    bool add = klx_sv_eq(verb, KLX_SV("add"));
-    const struct klx_json *object = fake_app(t->arg, t, name, patch, add);
-    if (klx_sv_eq(verb, KLX_SV("app"))) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_MODIFIED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("list"))) {
-        observe(t, KLX_ORIGIN_BASELINE, KLX_CHANGE_ADDED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("relisted"))) {
-        observe(t, KLX_ORIGIN_RESYNC, KLX_CHANGE_ADDED, object);
-    } else if (add) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_ADDED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("delete"))) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_DELETED, object);
-    } else {
-        fail_msg("no verb %.*s", KLX_SV_FMT(verb));
-    }
-}
+/* SETTINGS of tests/prove/argocd.py */
+static const struct klx_app_settings recorded = {
+    .drift_after_ms = 5000,
+    .change_waits_after_ms = 5000,
+    .degraded_after_ms = 3000,
+    .error_after_ms = 3000,
+    .settled_after_ms = 3000,
+};
 
 static void run(const char *name, bool restarting) {
-    struct fake_apps apps = { 0 };
+    struct fake_apps apps = { .verb = "app", .source = &klx_source_applications };
+    const void *settings = strncmp(name, "recorded-", 9) == 0 ? &recorded : NULL;
     char file[200];
     snprintf(file, sizeof(file), "gitops/%s.txt", name);
-    transcript_run(&klx_detector_gitops, file, restarting, run_line, &apps);
+    transcript_run_with(&klx_detector_gitops, settings, file, restarting, fake_apps_run_line,
+                        &apps);
     fake_apps_release(&apps);
 }
 
@@ -126,6 +97,40 @@ static void on_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv valu
     (void)key;
     assert_no_secret(value);
     ((struct listener *)o)->states++;
+}
+
+static struct klx_sv link_of_last;
+
+static void keep_link(struct klx_outbox *o, const struct klx_event *e) {
+    const struct klx_json *data = NULL;
+    assert_int_equal(klx_json_parse(o->arena, e->data, NULL, &data, NULL), 0);
+    link_of_last = klx_json_str(klx_json_first(klx_json_get(data, "links")), "url");
+}
+
+/* A name has only what Kubernetes permits; should it ever have more, it cannot leave its place in the path. */
+static void an_event_links_to_its_application(void **state) {
+    (void)state;
+    struct fake_apps apps = { 0 };
+    struct transcript t = { .version = 1 };
+    struct klx_outbox out = { .event = keep_link, .state = on_state, .arena = &t.arena };
+    struct klx_app_settings settings = { .argocd_url = klx_strdup("https://cd.example.com/ui/") };
+    void *d = klx_detector_gitops.create(KLX_SV("prod"), &settings);
+    free(settings.argocd_url);
+    klx_arena_init(&t.arena, 65536, 4 << 20);
+    struct klx_observation o = transcript_observation(&t, "");
+    o.object = fake_app(&apps, &t, KLX_SV("a?b/../c"), klx_sv(""), true);
+    o.kind = klx_source_applications.observed;
+    o.change = KLX_CHANGE_ADDED;
+    assert_int_equal(klx_source_applications.observe(o.object, &o), 0);
+    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &out);
+    assert_true(klx_sv_eq(link_of_last,
+                          KLX_SV("https://cd.example.com/ui/applications/argocd/a%3Fb%2F..%2Fc")));
+    o.change = KLX_CHANGE_DELETED;
+    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &out);
+    assert_true(link_of_last.n == 0);
+    klx_detector_gitops.destroy(d);
+    klx_arena_release(&t.arena);
+    fake_apps_release(&apps);
 }
 
 static const char *const leaky[] = {
@@ -196,22 +201,62 @@ static void text_is_redacted(void **state) {
 }
 
 static const char *const names[] = {
-    "deploy",        "drift-healed", "drift-by-hand", "drift-loop", "change-waits",
-    "sync-failed",   "gave-up",      "bad-manifest",  "rollback",   "pruning",
-    "project-error", "repository",   "auto-sync",     "deleted",    "deletion-stuck",
-    "degraded",      "missing",      "vanishing",     "relist",     "baseline",
-    "monorepo",      "idle",         "sync-waits",    "partial",    "created",
-    "no-history",    "terminated",   "multi-source",  "warnings",   "out-of-sync-long",
-    "spec-edited",   "suspended",
+    "deploy",
+    "drift-healed",
+    "drift-by-hand",
+    "drift-loop",
+    "change-waits",
+    "sync-failed",
+    "gave-up",
+    "bad-manifest",
+    "rollback",
+    "pruning",
+    "project-error",
+    "repository",
+    "auto-sync",
+    "deleted",
+    "deletion-stuck",
+    "degraded",
+    "missing",
+    "vanishing",
+    "relist",
+    "baseline",
+    "monorepo",
+    "idle",
+    "sync-waits",
+    "partial",
+    "created",
+    "no-history",
+    "terminated",
+    "multi-source",
+    "warnings",
+    "out-of-sync-long",
+    "spec-edited",
+    "suspended",
+    "recorded-deploy",
+    "recorded-drift-healed",
+    "recorded-drift-by-hand",
+    "recorded-sync-failed",
+    "recorded-bad-manifest",
+    "recorded-roll-back",
+    "recorded-pruning",
+    "recorded-project",
+    "recorded-project-forbids",
+    "recorded-repository",
+    "recorded-auto-sync",
+    "recorded-degraded",
+    "recorded-deleted",
+    "recorded-canary",
 };
 
-#define FIXED 4
+#define FIXED 5
 
 int main(void) {
     struct CMUnitTest tests[2 * KLX_COUNT(names) + FIXED] = {
         cmocka_unit_test(a_broken_state_is_refused),
         cmocka_unit_test(what_is_not_an_application_is_refused),
         cmocka_unit_test(no_secret_leaves),
+        cmocka_unit_test(an_event_links_to_its_application),
         cmocka_unit_test(text_is_redacted),
     };
     for (size_t i = 0; i < KLX_COUNT(names); i++) {

@@ -1,13 +1,7 @@
 /*
  * The detector of Argo Rollouts, by transcripts (tests/unit/support/transcript.h) in tests/golden/rollouts/<name>.txt. Every object is JSON,
- * made by merge patches (tests/unit/support/fake_app.h) of rollout.json, and goes through its source.
- *
- *     > 00:00 rollout NAME {patch}       MODIFIED
- *     > 00:00 list NAME {patch}          in the first list
- *     > 00:00 relisted NAME {patch}      in a list after a gap
- *     > 00:00 add NAME {patch}           ADDED: another one of that name
- *     > 00:00 delete NAME                DELETED
- *     > 00:00 relist NAMESPACE/NAME…     the list's end: what there is
+ * made by merge patches of rollout.json (tests/unit/support/fake_app.h, which has the lines; the verb is `rollout`), and goes through its
+ * source. Those whose name begins with "recorded-" are what a real Argo Rollouts wrote (tests/record/argo.py).
  */
 #include "tests/unit/support/support.h"
 
@@ -18,47 +12,13 @@
 #include "tests/unit/support/fake_app.h"
 #include "tests/unit/support/transcript.h"
 
-static void observe(struct transcript *t, enum klx_origin origin, enum klx_change change,
-                    const struct klx_json *object) {
-    struct klx_observation o = transcript_observation(t, "");
-    o.origin = origin;
-    o.change = change;
-    o.object = object;
-    o.kind = klx_source_rollouts.observed;
-    assert_int_equal(klx_source_rollouts.observe(object, &o), 0);
-    t->ops->observe(t->detector, &o, t->now_us, &t->out);
-}
-
-static void run_line(struct transcript *t, const char *line, struct klx_sv verb,
-                     struct klx_sv rest) {
-    struct klx_sv patch = rest, name = klx_sv_cut(&patch, ' ');
-    if (klx_sv_eq(verb, KLX_SV("relist"))) {
-        t->ops->relisted(t->detector, KLX_OBSERVED_ROLLOUT, transcript_is_listed,
-                         (void *)(uintptr_t)line, t->now_us, &t->out);
-        return;
-    }
-    bool add = klx_sv_eq(verb, KLX_SV("add"));
-    const struct klx_json *object = fake_app(t->arg, t, name, patch, add);
-    if (klx_sv_eq(verb, KLX_SV("rollout"))) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_MODIFIED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("list"))) {
-        observe(t, KLX_ORIGIN_BASELINE, KLX_CHANGE_ADDED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("relisted"))) {
-        observe(t, KLX_ORIGIN_RESYNC, KLX_CHANGE_ADDED, object);
-    } else if (add) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_ADDED, object);
-    } else if (klx_sv_eq(verb, KLX_SV("delete"))) {
-        observe(t, KLX_ORIGIN_LIVE, KLX_CHANGE_DELETED, object);
-    } else {
-        fail_msg("no verb %.*s", KLX_SV_FMT(verb));
-    }
-}
-
 static void run(const char *name, bool restarting) {
-    struct fake_apps apps = { .base = "golden/rollouts/rollout.json" };
+    struct fake_apps apps = { .base = "golden/rollouts/rollout.json",
+                              .verb = "rollout",
+                              .source = &klx_source_rollouts };
     char file[200];
     snprintf(file, sizeof(file), "rollouts/%s.txt", name);
-    transcript_run(&klx_detector_rollouts, file, restarting, run_line, &apps);
+    transcript_run(&klx_detector_rollouts, file, restarting, fake_apps_run_line, &apps);
     fake_apps_release(&apps);
 }
 
@@ -83,8 +43,24 @@ static void a_broken_state_is_refused(void **state) {
 }
 
 static const char *const names[] = {
-    "canary", "promoted", "aborted", "analysis", "inconclusive", "deadline", "blue-green",
-    "back",   "baseline", "removed", "relist",   "by-hand",      "idle",
+    "canary",
+    "promoted",
+    "aborted",
+    "analysis",
+    "inconclusive",
+    "deadline",
+    "blue-green",
+    "back",
+    "baseline",
+    "removed",
+    "relist",
+    "by-hand",
+    "idle",
+    "recorded-canary",
+    "recorded-canary-aborted",
+    "recorded-analysis-failed",
+    "recorded-analysis-inconclusive",
+    "recorded-blue-green",
 };
 
 #define FIXED 1

@@ -49,6 +49,7 @@ static void print_card(struct klx_buf *out, const struct klx_card *c) {
         print_field(out, name, c->facts[i].value);
     }
     print_field(out, "advice", c->advice);
+    print_field(out, "link", c->link);
     print_field(out, "code", c->code);
     print_field(out, "footer", c->footer);
 }
@@ -105,6 +106,18 @@ static void a_command_is_made_of_plain_names_only(void **state) {
         "");
 }
 
+static void only_a_plain_address_is_a_link(void **state) {
+    (void)state;
+    struct klx_card c = card_of_data(
+        "{\"links\":[{\"title\":\"Argo\\r\\n CD\",\"url\":\"https://cd.example.com/a\"}]}");
+    assert_sv(c.link, "https://cd.example.com/a");
+    assert_sv(c.link_title, "Argo CD");
+    assert_sv(card_of_data("{\"links\":[{\"url\":\"https://h/\"}]}").link_title, "Details");
+    assert_sv(card_of_data("{\"links\":[{\"url\":\"javascript:alert(1)\"}]}").link, "");
+    assert_sv(card_of_data("{\"links\":[{\"url\":\"https://u:p@h/\"}]}").link, "");
+    assert_sv(card_of_data("{\"links\":\"https://h/\"}").link, "");
+}
+
 static void long_texts_are_cut_and_missing_ones_left_out(void **state) {
     (void)state;
     char json[8192];
@@ -123,6 +136,7 @@ int main(void) {
         cmocka_unit_test(each_kind_has_its_card),
         cmocka_unit_test(hostile_text_stays_one_line_of_text),
         cmocka_unit_test(a_command_is_made_of_plain_names_only),
+        cmocka_unit_test(only_a_plain_address_is_a_link),
         cmocka_unit_test(long_texts_are_cut_and_missing_ones_left_out),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -11,6 +11,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
+#include "lib/base/url.h"
 
 static inline const struct klx_json *payload_parse(struct klx_arena *a, struct klx_sv text) {
     const struct klx_json *node = NULL;
@@ -110,7 +111,9 @@ static inline void payload_check_rich(const struct klx_json *block) {
         const struct klx_json *run = klx_json_first(klx_json_get(part, "elements"));
         assert_non_null(run);
         for (; run != NULL; run = klx_json_next(run)) {
-            assert_sv(klx_json_str(run, "type"), "text");
+            bool link = klx_sv_eq(klx_json_str(run, "type"), KLX_SV("link"));
+            assert_true(link ? klx_url_is_link(klx_json_str(run, "url"))
+                             : klx_sv_eq(klx_json_str(run, "type"), KLX_SV("text")));
             payload_check_length(klx_json_str(run, "text"), 3000);
         }
     }

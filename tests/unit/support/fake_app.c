@@ -129,6 +129,34 @@ const struct klx_json *fake_app(struct fake_apps *all, struct transcript *t, str
     return parse(t, klx_arena_dup(&t->arena, klx_buf_sv(&app->object)));
 }
 
+void fake_apps_run_line(struct transcript *t, const char *line, struct klx_sv verb,
+                        struct klx_sv rest) {
+    struct fake_apps *all = t->arg;
+    const struct {
+        const char *verb, *origin;
+        enum klx_change change;
+    } verbs[] = {
+        { all->verb, "", KLX_CHANGE_MODIFIED },      { "list", " baseline", KLX_CHANGE_ADDED },
+        { "relisted", " resync", KLX_CHANGE_ADDED }, { "add", "", KLX_CHANGE_ADDED },
+        { "delete", "", KLX_CHANGE_DELETED },
+    };
+    struct klx_sv patch = rest, name = klx_sv_cut(&patch, ' ');
+    if (klx_sv_eq(verb, KLX_SV("relist"))) {
+        t->ops->relisted(t->detector, all->source->observed, transcript_is_listed,
+                         (void *)(uintptr_t)line, t->now_us, &t->out);
+        return;
+    }
+    for (size_t i = 0; i < KLX_COUNT(verbs); i++) {
+        if (klx_sv_eq(verb, klx_sv(verbs[i].verb))) {
+            const struct klx_json *object =
+                fake_app(all, t, name, patch, klx_sv_eq(verb, KLX_SV("add")));
+            transcript_observe(t, verbs[i].origin, all->source, verbs[i].change, object);
+            return;
+        }
+    }
+    fail_msg("no verb %.*s", KLX_SV_FMT(verb));
+}
+
 void fake_apps_release(struct fake_apps *all) {
     for (size_t i = 0; i < all->n; i++) {
         klx_buf_release(&all->items[i].object);

@@ -83,7 +83,7 @@ static struct klx_sv object_of(const struct transcript_state *s) {
 
 static void restart(struct transcript *t) {
     t->ops->destroy(t->detector);
-    t->detector = t->ops->create(KLX_SV("prod"), NULL);
+    t->detector = t->ops->create(KLX_SV("prod"), t->settings);
     for (size_t i = 0; i < t->states_n; i++) {
         struct transcript_state *s = &t->states[i];
         if (s->value.len > 0 &&
@@ -131,6 +131,16 @@ struct klx_observation transcript_observation(struct transcript *t, const char *
         .uid = KLX_SV("uid"),
         .resource_version = version,
     };
+}
+
+void transcript_observe(struct transcript *t, const char *line, const struct klx_source_ops *source,
+                        enum klx_change change, const struct klx_json *object) {
+    struct klx_observation o = transcript_observation(t, line);
+    o.change = change;
+    o.object = object;
+    o.kind = source->observed;
+    assert_int_equal(source->observe(object, &o), 0);
+    t->ops->observe(t->detector, &o, t->now_us, &t->out);
 }
 
 bool transcript_is_listed(void *line, struct klx_sv name) {
@@ -240,16 +250,22 @@ static void release(struct transcript *t) {
 
 void transcript_run(const struct klx_detector_ops *ops, const char *file, bool restarting,
                     transcript_line_fn run_line, void *arg) {
+    transcript_run_with(ops, NULL, file, restarting, run_line, arg);
+}
+
+void transcript_run_with(const struct klx_detector_ops *ops, const void *settings, const char *file,
+                         bool restarting, transcript_line_fn run_line, void *arg) {
     struct transcript t = { .out = { .event = on_event, .state = on_state },
                             .ops = ops,
                             .restarting = restarting,
+                            .settings = settings,
                             .arg = arg };
     char path[256];
     snprintf(path, sizeof(path), "golden/%s", file);
     klx_arena_init(&t.arena, 65536, 4 << 20);
     t.out.arena = &t.arena;
     klx_buf_init(&t.text, 4 << 20);
-    t.detector = ops->create(KLX_SV("prod"), NULL);
+    t.detector = ops->create(KLX_SV("prod"), settings);
     char *text = test_read_file(path), *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line != NULL;
          line = strtok_r(NULL, "\n", &save)) {

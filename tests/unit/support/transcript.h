@@ -14,6 +14,7 @@
 #pragma once
 
 #include "collector/detectors/detector.h"
+#include "collector/sources/source.h"
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 
@@ -38,8 +39,9 @@ struct transcript {
     unsigned version; /* the last resourceVersion that was given */
     int64_t now_us;
     bool restarting;
-    bool shows_samples; /* events of klaxon.metrics, which are many */
-    void *arg;          /* the test's */
+    bool shows_samples;   /* events of klaxon.metrics, which are many */
+    const void *settings; /* the detector's own; NULL: nothing is set */
+    void *arg;            /* the test's */
 };
 
 /* `line` is the whole line, for transcript_has_word; `rest` is what follows the verb. */
@@ -49,6 +51,9 @@ typedef void (*transcript_line_fn)(struct transcript *t, const char *line, struc
 /* Runs the transcript tests/golden/<file> on a detector of cluster "prod" and compares. */
 void transcript_run(const struct klx_detector_ops *ops, const char *file, bool restarting,
                     transcript_line_fn run_line, void *arg);
+/* The same with something set. */
+void transcript_run_with(const struct klx_detector_ops *ops, const void *settings, const char *file,
+                         bool restarting, transcript_line_fn run_line, void *arg);
 /* For a line that stands for many observations: before each, the time it comes at; after each, the restart that is due. */
 void transcript_begin_step(struct transcript *t, int64_t now_us);
 void transcript_end_step(struct transcript *t);
@@ -63,5 +68,8 @@ struct klx_sv transcript_option(const char *line, const char *name);
 int64_t transcript_time(struct klx_sv text);
 /* A MODIFIED of cluster "prod" with uid "uid" and a resourceVersion of its own; the words "baseline" and "resync" make its origin. */
 struct klx_observation transcript_observation(struct transcript *t, const char *line);
+/* A frame: the object goes through its source to the detector, with the origin that a word of `line` says. */
+void transcript_observe(struct transcript *t, const char *line, const struct klx_source_ops *source,
+                        enum klx_change change, const struct klx_json *object);
 /* For klx_detector_ops.relisted: arg is a line that names what exists. */
 bool transcript_is_listed(void *line, struct klx_sv name);
