@@ -51,9 +51,11 @@ static void say_trouble(void *arg) {
         now_us - t->trouble_said_us < TROUBLE_EVERY_US) {
         return;
     }
-    t->trouble_said_us = now_us;
     klx_txn_job_words(&t->job, words, sizeof(words));
-    t->cb.on_trouble(t->cb.arg, words[0] != '\0' ? words : "Kafka does not answer");
+    if (words[0] != '\0') {
+        t->trouble_said_us = now_us;
+        t->cb.on_trouble(t->cb.arg, words);
+    }
 }
 
 static void stopped(struct klx_txn *t, bool clean) {

@@ -102,8 +102,8 @@ static void words_of(const struct klx_txn_job *j, rd_kafka_resp_err_t err, const
         return;
     case RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
         klx_kafka_words(j->rk, err, detail, words, sizeof(words));
-        snprintf(out, n, "%s (the transaction of %s is not what this client takes it for)", words,
-                 j->id);
+        snprintf(out, n, "%.400s (the transaction of %s is not what this client takes it for)",
+                 words, j->id);
         return;
     default:
         klx_kafka_words(j->rk, err, detail, out, n);

@@ -18,8 +18,9 @@ from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, A
                                    ConfigResource, ResourcePatternType, ResourceType)
 
 from cluster import Kafka
-from cluster.process import wait_until
+from cluster.process import free_port, wait_until
 from kafka_world import KafkaWorld
+from stage import EventHubs
 
 BATCH_RECORDS_MAX = 1500  # collector/publish.h
 OUTAGE_SECONDS = float(os.environ.get("KLX_OUTAGE_SECONDS", "20"))
@@ -276,3 +277,28 @@ def test_without_transactions_the_state_follows_the_events(without: KafkaWorld) 
     without.wait_all()
     assert repeats(without) == 1 and len(without.records()) == 4
     assert sum(1 for n in without.seen().values() if n == 2) == 1
+
+
+def test_event_hubs_standard_has_no_transactions(binaries: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """`auto` says so once, and goes on without."""
+    front = free_port()
+    settings = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{front}"}
+    kafka = Kafka(tmp_path / "kafka", settings=settings)
+    with EventHubs(front, kafka.nodes[0].port) as hubs, kafka:
+        kafka.bootstrap = f"127.0.0.1:{front}"
+        with KafkaWorld(binaries, tmp_path, kafka, request.node.name) as world:
+            world.begin()
+            assert hubs.refused >= 3
+            assert world.metric("klaxon_transactional") == 0
+            world.rain()
+            world.wait_all()
+            world.collector.kill()
+            world.collector.start()
+            world.rest()
+            world.event("the last one")
+            world.wait_all()
+            assert repeats(world) <= BATCH_RECORDS_MAX
+            said = [line for line in world.log() if "going on without transactions" in line["message"]]
+            assert len(said) == 2  # once a start
+            assert said[0]["level"] == "warn" and "Premium or Dedicated" in said[0]["why"]
+            world.wait_ready()

@@ -1,6 +1,7 @@
 """The scripted outside world: servers that behave as the real ones do, and misbehave by command. README.md says how to use it."""
 
 from .entra import Entra, federated_token
+from .event_hubs import EventHubs
 from .jwt import SigningKey
 from .keys import Keys
 from .kube import Kube
@@ -13,4 +14,4 @@ from .proxy import Proxy
 from .wire import Wire
 from .world import Stage
 
-__all__ = ["Entra", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]
+__all__ = ["Entra", "EventHubs", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]
