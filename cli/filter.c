@@ -76,6 +76,7 @@ static bool is_about_node(const struct klx_match *wanted, struct klx_sv subject)
 
 bool klx_filter_has_event(const struct klx_filter *f, const struct klx_event *e,
                           struct klx_sv summary) {
-    return f->severities[e->severity] && klx_match_test(f->cluster, e->cluster) &&
+    return (f->heartbeats || e->kind != KLX_KIND_HEARTBEAT) && f->severities[e->severity] &&
+           klx_match_test(f->cluster, e->cluster) &&
            (f->node == NULL || is_about_node(f->node, e->subject)) && contains(summary, f->grep);
 }

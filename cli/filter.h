@@ -19,6 +19,7 @@ struct klx_filter {
     struct klx_match *cluster; /* NULL: any */
     struct klx_match *node;    /* the node an event is about */
     bool severities[KLX_SEVERITY_CRITICAL + 1];
+    bool heartbeats;    /* show them too */
     struct klx_sv grep; /* in the summary, letters of ASCII in either case; borrowed */
     bool selects;       /* something about the event itself is asked for */
 };

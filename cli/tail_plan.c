@@ -23,6 +23,8 @@ const struct klx_option klx_tail_option_table[] = {
       "info, warning or critical; repeatable", NULL },
     { "node", 0, KLX_OPT_STRS, AT(nodes), "PATTERN", "only events about such nodes; repeatable",
       NULL },
+    { "heartbeats", 0, KLX_OPT_FLAG, AT(heartbeats), NULL,
+      "show the heartbeats of the clusters too", NULL },
     { "grep", 0, KLX_OPT_STR, AT(grep), "TEXT", "only events with this text in their summary",
       NULL },
     { "count", 'n', KLX_OPT_INT, AT(count), "N",
@@ -116,6 +118,7 @@ int klx_tail_plan_init(struct klx_tail_plan *p, const struct klx_tail_options *o
     if (rc != 0) {
         return rc;
     }
+    plan.filter.heartbeats = o->heartbeats;
     if (plan.since_us != KLX_TIME_NONE) {
         plan.filter.since_ms = ms_of(plan.since_us);
     }

@@ -16,7 +16,7 @@ struct klx_tail_options {
     const char *config, *since, *until, *grep, *output, *color;
     struct klx_option_strings topics, clusters, severities, nodes;
     int64_t count;
-    bool no_follow;
+    bool no_follow, heartbeats;
 };
 
 extern const struct klx_option klx_tail_option_table[];

@@ -5,6 +5,7 @@
 
 #include "collector/canary.h"
 #include "collector/detection.h"
+#include "collector/heartbeat.h"
 #include "collector/publish.h"
 #include "collector/source_polls.h"
 #include "collector/source_watch.h"
@@ -23,6 +24,7 @@ struct klx_cluster {
     const char *no_canary; /* why there is none */
     struct klx_source_watch *canary_watch;
     struct klx_source_polls *polls;
+    struct klx_heartbeat *heartbeat;
     struct klx_watch_places places; /* from reading the state until the watches start */
     struct klx_log_lasting kafka_lasting;
     bool started; /* the watches run */
@@ -69,6 +71,7 @@ static void on_publisher_ready(void *arg) {
     }
     klx_source_polls_start(c->polls);
     klx_detection_look_soon(c->detection);
+    klx_heartbeat_start(c->heartbeat);
 }
 
 /* "events", "events/list" → the place of a watch; "node_repair/aks-1" → a detector's state. */
@@ -189,6 +192,30 @@ static uint32_t observed_of(const struct klx_cluster_settings *s) {
     return observed;
 }
 
+static void count_watches(void *arg, size_t *ret_of, size_t *ret_connected) {
+    const struct klx_cluster *c = arg;
+    *ret_of = c->watches_n;
+    *ret_connected = 0;
+    for (size_t i = 0; i < c->watches_n; i++) {
+        *ret_connected += klx_source_watch_is_connected(c->watches[i]) ? 1 : 0;
+    }
+}
+
+static void make_heartbeat(struct klx_cluster *c) {
+    const struct klx_heartbeat_env env = {
+        .loop = c->env.loop,
+        .clock = c->env.clock,
+        .cluster = c->settings->name,
+        .publisher = c->publisher,
+        .canary = c->canary,
+        .topics = topics_of(c->settings) & ~(1u << KLX_TOPIC_STATE),
+        .every_ms = c->settings->heartbeat_ms,
+        .count = count_watches,
+        .arg = c,
+    };
+    c->heartbeat = klx_heartbeat_new(&env);
+}
+
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) {
     struct klx_cluster *c = klx_alloc(struct klx_cluster);
@@ -213,6 +240,7 @@ int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_
     make_watches(c);
     make_canary(c);
     make_polls(c);
+    make_heartbeat(c);
     *ret = c;
     return 0;
 }
@@ -246,6 +274,7 @@ void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
     }
     klx_canary_stop(c->canary);
     klx_source_polls_stop(c->polls);
+    klx_heartbeat_stop(c->heartbeat);
     klx_detection_stop(c->detection);
     klx_publisher_stop(c->publisher, wait_ms, on_stopped, arg);
 }
@@ -257,6 +286,7 @@ void klx_cluster_free(struct klx_cluster *c) {
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_free(c->watches[i]);
     }
+    klx_heartbeat_free(c->heartbeat);
     klx_canary_free(c->canary);
     klx_source_polls_free(c->polls);
     klx_detection_free(c->detection);

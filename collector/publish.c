@@ -50,6 +50,8 @@ struct klx_publisher {
     struct klx_arena scratch;
     struct batch batches[2];
     unsigned filling; /* the other one is on its way, when the transaction is busy */
+    uint64_t batch;   /* the number of the one that is filled */
+    uint64_t committed;
     struct slot slots[KLX_WATCHES_MAX];
     bool wanted; /* something but a bookmark waits */
     bool full;
@@ -101,16 +103,23 @@ static void fatal(struct klx_publisher *p, const char *why) {
     }
 }
 
-static void put_event(struct klx_outbox *o, const struct klx_event *e) {
-    struct klx_publisher *p = (struct klx_publisher *)o;
+/* NULL: there is no room. */
+static struct klx_record *add_event(struct klx_publisher *p, const struct klx_event *e) {
     struct klx_record *r = next_record(p);
     if (klx_event_encode(&filling(p)->arena, &p->topics, e, p->clock->wall_us(p->clock), r) != 0) {
         fatal(p, "the batch's memory is full: an object is larger than klaxon carries");
-        return;
+        return NULL;
     }
     filling(p)->n++;
-    klx_counter_add(p->metrics.events, 1);
     p->wanted = true;
+    return r;
+}
+
+static void put_event(struct klx_outbox *o, const struct klx_event *e) {
+    struct klx_publisher *p = (struct klx_publisher *)o;
+    if (add_event(p, e) != NULL) {
+        klx_counter_add(p->metrics.events, 1);
+    }
 }
 
 static void put_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv value) {
@@ -157,6 +166,7 @@ static void flush(struct klx_publisher *p) {
     struct batch *b = filling(p);
     p->wanted = false;
     p->filling = 1 - p->filling;
+    p->batch++;
     klx_timer_stop(p->lazy);
     klx_timer_stop(p->gather);
     klx_counter_add(p->metrics.transactions, 1);
@@ -210,6 +220,7 @@ static void on_committed(void *arg, int64_t took_us) {
     struct batch *sent = &p->batches[1 - p->filling];
     klx_arena_reset(&sent->arena);
     sent->n = 0;
+    p->committed = p->batch; /* all before the one that is being filled */
     p->committed_us = klx_loop_now_us(p->loop);
     end_trouble(p);
     if (p->stopping) {
@@ -376,6 +387,31 @@ void klx_publisher_put_state(struct klx_publisher *p, const char *key, const cha
                              struct klx_sv value) {
     struct klx_outbox *out = klx_publisher_outbox(p);
     out->state(out, klx_arena_printf(out->arena, "%s/%s%s", p->cluster, key, more), value);
+}
+
+void klx_publisher_put_everywhere(struct klx_publisher *p, enum klx_topic topic,
+                                  struct klx_event *e,
+                                  struct klx_sv (*id)(struct klx_arena *a,
+                                                      const struct klx_event *e,
+                                                      enum klx_topic topic, int32_t partition)) {
+    int32_t n = klx_txn_partitions(p->txn, p->topics.name[topic]);
+    for (int32_t i = 0; i < n; i++) {
+        e->id = id(&p->scratch, e, topic, i);
+        struct klx_record *r = add_event(p, e);
+        if (r == NULL) {
+            return;
+        }
+        r->topic = p->topics.name[topic];
+        r->partition = i;
+    }
+}
+
+uint64_t klx_publisher_batch(const struct klx_publisher *p) {
+    return p->batch;
+}
+
+bool klx_publisher_has_committed(const struct klx_publisher *p, uint64_t batch) {
+    return batch < p->committed;
 }
 
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,

@@ -58,6 +58,16 @@ struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 /* A record of `klaxon.state` of this cluster, "<cluster>/<key><more>"; an empty value removes it. */
 void klx_publisher_put_state(struct klx_publisher *p, const char *key, const char *more,
                              struct klx_sv value);
+/* An event on every partition of a topic that is `used`, whatever its kind's topic is: a heartbeat. Each is a record of its own, and
+   `id` is asked for each. Nothing on partitions that were added since the start. */
+void klx_publisher_put_everywhere(struct klx_publisher *p, enum klx_topic topic,
+                                  struct klx_event *e,
+                                  struct klx_sv (*id)(struct klx_arena *a,
+                                                      const struct klx_event *e,
+                                                      enum klx_topic topic, int32_t partition));
+/* The number of the batch that is being filled, and whether that one is committed. */
+uint64_t klx_publisher_batch(const struct klx_publisher *p);
+bool klx_publisher_has_committed(const struct klx_publisher *p, uint64_t batch);
 /* The place where the watch `slot` (named in the state by `source`) resumes, in the transaction that holds what came before. A lazy one
    (a bookmark) does not cause a transaction by itself, but at most a minute later. */
 void klx_publisher_checkpoint(struct klx_publisher *p, size_t slot, const char *source,

@@ -10,6 +10,8 @@
 #define NAME_BYTES_MAX 63
 #define DEAD_AFTER_MIN_MS 2000
 #define DEAD_AFTER_MAX_MS (60 * 60 * 1000)
+#define HEARTBEAT_MIN_MS 1000
+#define HEARTBEAT_MAX_MS (60 * 60 * 1000)
 
 enum {
 #define KLX_SOURCE(name) SOURCE_##name,
@@ -23,7 +25,7 @@ _Static_assert(SOURCES_N + KLX_GENERIC_ITEMS_MAX <= KLX_SOURCES_MAX,
 struct cluster {
     char *name, *kubeconfig, *context;
     bool in_cluster;
-    int64_t dead_after_ms;
+    int64_t dead_after_ms, heartbeat_ms;
     const struct klx_config_node *lease, *canary;
     const struct klx_config_node *azure, *sources, *detectors;
 };
@@ -68,6 +70,13 @@ const struct klx_config_field klx_cluster_fields[] = {
       .offset = offsetof(struct cluster, canary),
       .help = "an Event that klaxon writes and must see again, so that a watch that died in "
               "silence is noticed early; false: none" },
+    { .key = "heartbeat",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct cluster, heartbeat_ms),
+      .otherwise = "60s",
+      .min = HEARTBEAT_MIN_MS,
+      .max = HEARTBEAT_MAX_MS,
+      .help = "how often readers of the topics are told that the cluster is watched" },
     { .key = "sources",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct cluster, sources),
@@ -258,6 +267,7 @@ static void add_cluster(struct binder *b, const struct klx_config_node *n) {
         .context = c.context,
         .in_cluster = c.in_cluster,
         .dead_after_ms = c.dead_after_ms,
+        .heartbeat_ms = c.heartbeat_ms,
         .at = n,
     };
     if (c.lease != NULL) {

@@ -13,6 +13,7 @@
  *         dead_after: 2m              # a watch that died in silence is noticed within this, 2s to 1h; default: 5m15s (nodes: 10m15s)
  *         lease: { namespace: klaxon } # several collectors, of which one works (kube/lease.h); default: there is no other
  *         canary: { every: 30s }      # default: every 60 s; false: none (collector/canary_settings.h)
+ *         heartbeat: 60s              # the event that tells readers that the cluster is watched, 1s to 1h
  *         sources: { events: {}, hpa: { namespaces: [kube-system] } }         # collector/source_settings.h
  *         detectors: { autoscaling: { at_max_after: 5m } }    # default: as each detector says
  */
@@ -55,6 +56,7 @@ struct klx_cluster_settings {
     size_t sources_n;
     struct klx_detector_settings detectors;
     struct klx_canary_settings canary;
+    int64_t heartbeat_ms;
     const struct klx_config_node *at; /* where it stands, for messages */
 };
 

@@ -371,6 +371,10 @@ const char *klx_source_watch_of(const struct klx_source_watch *w) {
     return w->name;
 }
 
+bool klx_source_watch_is_connected(const struct klx_source_watch *w) {
+    return w->connected;
+}
+
 bool klx_source_watch_is_ready(const struct klx_source_watch *w, struct klx_buf *words) {
     char every[KLX_TIME_TEXT_BYTES];
     if (w->connected || w->absent_retry_ms == 0) {

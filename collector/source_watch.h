@@ -39,6 +39,7 @@ bool klx_source_watch_shows(const struct klx_source_watch *w, const struct klx_s
 void klx_source_watch_give_up(struct klx_source_watch *w, const char *why);
 /* "hpa@kube-system" */
 const char *klx_source_watch_of(const struct klx_source_watch *w);
+bool klx_source_watch_is_connected(const struct klx_source_watch *w);
 /* Whether what can be watched is: connected, or the API server does not have the resource (yet) and is asked again and again. A core
    resource is never absent for good reason. `words`: how it stands. */
 bool klx_source_watch_is_ready(const struct klx_source_watch *w, struct klx_buf *words);

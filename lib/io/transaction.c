@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/backoff.h"
 #include "lib/base/mem.h"
@@ -28,7 +29,8 @@ struct klx_txn {
     int64_t trouble_said_us;
     int64_t began_us;
     bool initialized;
-    bool working; /* on the pool: the job and `outcome` are the worker's */
+    int32_t *partitions; /* of each of the job's topics: a copy for the loop */
+    bool working;        /* on the pool: the job and `outcome` are the worker's */
     enum klx_txn_outcome outcome;
     void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
@@ -178,6 +180,9 @@ static void on_done(struct klx_txn *t) {
     bool first = !t->initialized;
     t->initialized = true;
     t->job.connected = true;
+    for (size_t i = 0; i < t->job.topics_n; i++) {
+        t->partitions[i] = t->job.partitions[i];
+    }
     if (t->on_stopped != NULL) {
         stopped(t, true);
         return;
@@ -226,10 +231,12 @@ int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
     t->mode = o->mode;
     t->kafka = klx_kafka_config_dup(o->kafka);
     klx_txn_job_init(&t->job, o);
+    t->partitions = klx_alloc_n(int32_t, o->topics_n);
     int rc = open_client(t, o->mode == KLX_TXN_OFF ? &klx_txn_ack_way : &klx_txn_commit_way, e);
     if (rc != 0) {
         klx_txn_job_release(&t->job);
         klx_kafka_config_free(t->kafka);
+        free(t->partitions);
         free(t);
         return rc;
     }
@@ -245,6 +252,15 @@ int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
 void klx_txn_start(struct klx_txn *t) {
     t->state = STATE_INIT;
     start_job(t);
+}
+
+int32_t klx_txn_partitions(const struct klx_txn *t, const char *topic) {
+    for (size_t i = 0; i < t->job.topics_n; i++) {
+        if (strcmp(t->job.topics[i], topic) == 0) {
+            return t->partitions[i];
+        }
+    }
+    return 0;
 }
 
 bool klx_txn_idle(const struct klx_txn *t) {
@@ -298,5 +314,6 @@ void klx_txn_free(struct klx_txn *t) {
     klx_wakeup_free(t->job.trouble);
     klx_txn_job_release(&t->job);
     klx_kafka_config_free(t->kafka);
+    free(t->partitions);
     free(t);
 }

@@ -64,6 +64,8 @@ int klx_txn_new(struct klx_loop *l, const struct klx_txn_options *o,
                 const struct klx_txn_callbacks *cb, struct klx_txn **ret,
                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_txn_start(struct klx_txn *t);
+/* Of one of the options' topics, as last heard of; 0: not known. */
+int32_t klx_txn_partitions(const struct klx_txn *t, const char *topic);
 bool klx_txn_idle(const struct klx_txn *t);
 /* Only when idle. The records and all they point to are borrowed until on_committed (or the end of t). */
 void klx_txn_commit(struct klx_txn *t, const struct klx_record *records, size_t n);

@@ -19,6 +19,7 @@ void klx_txn_job_init(struct klx_txn_job *j, const struct klx_txn_options *o) {
     j->state_topic = klx_strdup(o->state_topic != NULL ? o->state_topic : "");
     j->timeout_ms = o->transaction_timeout_ms > 0 ? o->transaction_timeout_ms : TIMEOUT_MS;
     j->topics = klx_alloc_n(char *, o->topics_n);
+    j->partitions = klx_alloc_n(int32_t, o->topics_n);
     for (size_t i = 0; i < o->topics_n; i++) {
         j->topics[j->topics_n++] = klx_strdup(o->topics[i]);
     }
@@ -31,6 +32,7 @@ void klx_txn_job_release(struct klx_txn_job *j) {
         free(j->topics[i]);
     }
     free(j->topics);
+    free(j->partitions);
     free(j->id);
     free(j->state_topic);
     free(j->written);
@@ -182,6 +184,7 @@ static enum klx_txn_outcome ask_for_topics(struct klx_txn_job *j, int wait_ms) {
         rd_kafka_resp_err_t err = rd_kafka_metadata(j->rk, 0, topic, &md, wait_ms);
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+            j->partitions[i] = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
             rd_kafka_metadata_destroy(md);
         }
         rd_kafka_topic_destroy(topic);
@@ -220,6 +223,12 @@ void klx_txn_job_look(struct klx_txn_job *j) {
 enum klx_txn_outcome klx_txn_job_produce(struct klx_txn_job *j, size_t i) {
     const struct klx_record *r = &j->records[i];
     rd_kafka_resp_err_t err = klx_kafka_produce(j->rk, r, 0, (void *)(uintptr_t)i);
+    if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION && r->partition >= 0) {
+        j->written[i] =
+            true; /* a heartbeat for a partition that is gone: it must not hold up the rest for ever */
+        j->delivered++;
+        return KLX_TXN_DONE;
+    }
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return KLX_TXN_DONE;
     }

@@ -32,6 +32,7 @@ struct klx_txn_job {
     char *id;
     char *state_topic;
     char **topics;
+    int32_t *partitions; /* of each topic; 0: not known yet */
     size_t topics_n;
     int64_t timeout_ms; /* of a transaction */
     const struct klx_record *records;

@@ -7,6 +7,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
+#include "sinks/core/freshness.h"
 #include "sinks/core/lane.h"
 #include "sinks/core/ledger.h"
 #include "sinks/core/message.h"
@@ -29,6 +30,7 @@ struct klx_dispatch {
     struct klx_message_pool *pool;
     struct klx_tracker *tracker;
     struct klx_ledger *ledger;
+    struct klx_freshness *freshness;
     struct slot *slots; /* of each channel of the settings */
     size_t slots_n;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
@@ -241,6 +243,14 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
     }
 }
 
+/* Nobody is told of it, whatever he has subscribed to. */
+static void on_heartbeat(struct klx_dispatch *d, enum klx_topic topic, struct klx_message *m,
+                         const struct klx_record *r) {
+    if (klx_freshness_heard(d->freshness, topic, r->partition, &m->event) != 0) {
+        on_unreadable(d, m, r, "a heartbeat without a period");
+    }
+}
+
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     enum klx_topic topic = KLX_TOPIC_NODES;
     struct klx_error e = { .text = "" };
@@ -252,6 +262,8 @@ void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     klx_tracker_begin(d->tracker, r->topic, r->partition, r->offset, r->timestamp_ms, &m->tracked);
     if (klx_message_decode(m, &e) != 0) {
         on_unreadable(d, m, r, e.text);
+    } else if (m->event.kind == KLX_KIND_HEARTBEAT) {
+        on_heartbeat(d, topic, m, r);
     } else if (klx_route_may_match(d->route, topic, &m->event)) {
         if (klx_message_keep(m, &e) != 0) {
             on_unreadable(d, m, r, e.text);
@@ -263,6 +275,10 @@ void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
 }
 
 void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition) {
+    enum klx_topic t = KLX_TOPIC_NODES;
+    if (find_topic(d, topic, &t)) {
+        klx_freshness_revoke(d->freshness, t, partition);
+    }
     klx_tracker_revoke(d->tracker, topic, partition);
     if (!d->closed) {
         find_holder(d);
@@ -336,6 +352,7 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     klx_message_pool_free(d->pool);
     klx_tracker_free(d->tracker);
     klx_route_free(d->route);
+    klx_freshness_free(d->freshness);
     klx_timer_free(d->ledger_timer);
     klx_timer_free(d->flush_timer);
     klx_timer_free(d->gauge_timer);
@@ -387,6 +404,7 @@ static void count_limit_hits(struct klx_dispatch *d) {
 static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
     count_limit_hits(d);
+    klx_freshness_look(d->freshness, !d->paused);
     int64_t oldest_ms = klx_tracker_oldest_ms(d->tracker);
     klx_gauge_set(d->metrics.unsettled, (double)klx_tracker_unsettled(d->tracker));
     klx_gauge_set(d->metrics.bytes, (double)klx_message_pool_bytes(d->pool));
@@ -462,6 +480,7 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->unreadable_said_us = INT64_MIN / 2;
     d->route = klx_route_new(o->settings, o->ops);
     d->pool = klx_message_pool_new(on_message_done, d);
+    d->freshness = klx_freshness_new(o->env.clock);
     d->tracker = klx_tracker_new((size_t)o->settings->process.queue);
     d->ledger_timer = klx_timer_new(o->env.loop, on_ledger_timer, d);
     d->flush_timer = klx_timer_new(o->env.loop, on_flush, d);
@@ -506,6 +525,7 @@ void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
             klx_lane_describe(d->slots[i].lane, out);
         }
     }
+    klx_freshness_describe(d->freshness, out);
     if (d->paused) {
         klx_buf_add_str(out, "reading pauses until there is room\n");
     }

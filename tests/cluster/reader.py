@@ -38,8 +38,9 @@ def _partitions(consumer: Consumer, topics: Iterable[str], timeout: float) -> li
 
 
 def read_committed(bootstrap: str, topics: str | Iterable[str], timeout: float = 30.0,
-                   isolation: str = "read_committed") -> list[Record]:
-    """Every record of the topics from the first to the ends of their partitions at this moment, in partition order.
+                   isolation: str = "read_committed", heartbeats: bool = False) -> list[Record]:
+    """Every record of the topics from the first to the ends of their partitions at this moment, in partition order. Collectors' heartbeats,
+    which come with time, are left out unless they are asked for.
 
     An open transaction holds the end of a read_committed reader back, so what it has written is not waited for.
     """
@@ -68,6 +69,7 @@ def read_committed(bootstrap: str, topics: str | Iterable[str], timeout: float =
                     raise KafkaException(error)
     finally:
         consumer.close()
+    records = [record for record in records if heartbeats or record.headers.get("ce_type") != b"io.klaxon.heartbeat"]
     return sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
 
 
