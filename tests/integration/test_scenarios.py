@@ -48,3 +48,37 @@ def test_a_scenario_is_told_as_one_incident(name: str, binaries: Path, tmp_path:
         finally:
             collector.kill()
             print(collector.log.read_text())
+
+
+def test_many_lost_at_once_are_one_alarm_also_for_a_collector_that_died_meanwhile(binaries: Path, tmp_path: Path, kafka: Kafka) -> None:
+    nodes = [f"aks-{i}" for i in range(12)]
+    settings = "detectors: { node_repair: { alarm_after: 2s } },"
+    with Kube() as kube:
+        played = {name: Scenario(kube, "repair", name) for name in nodes}
+        for name in nodes:
+            played[name].ensure_node(name)
+        collector = Collector(binaries, tmp_path, kafka, kube.write_kubeconfig(tmp_path / "kubeconfig"), "scenario-burst", settings)
+        collector.topics(kafka)
+        collector.start()
+
+        def told() -> list[str]:
+            records = read_committed(kafka.bootstrap, collector.topic("nodes"))
+            return [f"{r.header('ce_severity')} {r.header('ce_type').removeprefix('io.klaxon.')} {r.header('ce_phase') or ''}" for r in records]
+        try:
+            kube.wait_watching("events", "nodes")
+            wait_until("the nodes are known", lambda: sum(b"/node_repair/" in r.key for r in read_committed(
+                kafka.bootstrap, collector.topic("state"))) >= len(nodes), 30)
+            for name in nodes[:8]:
+                played[name].ready("Unknown", "NodeStatusUnknown")
+            collector.kill()  # whether or not it saw them: what it had not committed it reads again
+            collector.start()
+            wait_until("the burst and its nodes", lambda: len(told()) >= 9, 30)
+            assert sorted(told()) == sorted(["critical node.burst open"] + 8 * ["info node.notready "])
+            for name in nodes[:8]:
+                played[name].ready("True")
+            wait_until("its end", lambda: "info node.burst.over resolved" in told(), 30)
+            assert told().count("info node.ready ") == 8 and not [one for one in told() if one.startswith("warning")]
+            assert collector.stop() == 0
+        finally:
+            collector.kill()
+            print(collector.log.read_text())
