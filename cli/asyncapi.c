@@ -12,13 +12,14 @@
 #define ABOUT_BYTES 256
 
 static const char *const about_topics[KLX_TOPICS_N] = {
-    [KLX_TOPIC_KUBERNETES] = "Events of the clusters, as they come, and gaps in watching them.",
+    [KLX_TOPIC_KUBERNETES] =
+        "Events of the clusters, as they come, changes of what is followed, gaps.",
     [KLX_TOPIC_NODES] = "Nodes: readiness, auto-repair, upgrades.",
     [KLX_TOPIC_SCALING] = "HorizontalPodAutoscalers, OOM kills and restarts.",
     [KLX_TOPIC_GITOPS] = "Applications of Argo CD and Rollouts of Argo Rollouts.",
     [KLX_TOPIC_METRICS] = "Samples of metrics.",
-    [KLX_TOPIC_STATE] = "klaxon's own memory: where each watch stands and what each detector "
-                        "remembers. Not for others.",
+    [KLX_TOPIC_STATE] = ("klaxon's own memory: where each watch stands and what each detector "
+                         "remembers. Not for others."),
     [KLX_TOPIC_CONTROL] = "klaxon's own: what operators told the sinks. Not for others.",
     [KLX_TOPIC_DELIVERIES] = "Receipts: what became of each event on each channel.",
     [KLX_TOPIC_RETRY] = "klaxon's own: deliveries that wait to be tried again. Not for others.",

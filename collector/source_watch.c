@@ -103,10 +103,12 @@ static void on_object(void *arg, enum klx_change change, enum klx_origin origin,
         o.event.time_us != KLX_TIME_NONE) {
         klx_gauge_set(w->metrics.lag_seconds, (double)(now_us(w) - o.event.time_us) / 1e6);
     }
+    struct klx_outbox *out = klx_publisher_outbox(w->env.publisher);
     if (w->ops->publish != NULL) {
-        w->ops->publish(&o, object, klx_publisher_outbox(w->env.publisher));
+        w->ops->publish(&o, object, out);
     }
     klx_detection_observe(w->env.detection, &o);
+    klx_arena_reset(out->arena); /* a page has room for each of its objects, not for all at once */
 }
 
 /* What a live object has made goes out with the checkpoint. One that has made nothing is as good as a bookmark: whoever sees it again makes

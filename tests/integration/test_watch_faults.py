@@ -443,6 +443,16 @@ def test_a_refusal_is_said_and_not_pressed(world: World, code: int, words: str, 
     assert world.ready() == 503 and len(world.kube.asked("list", "nodes")) == 1
 
 
+def test_a_page_of_large_events_is_told_whole(world: World) -> None:
+    """What is needed for one of them is not kept for the next: 500 together are more than there is room for."""
+    for i in range(500):
+        world.event(f"large-{i}", "password=x " + "m" * 16_000)
+    world.begin()
+    world.check()
+    lengths = {len(value["summary"]) for value in map(json.loads, (r.value for r in world.records())) if value["object"]["name"] != "zz-last"}
+    assert lengths == {len("password=*** ") + 16_000}
+
+
 def test_an_internal_error_of_the_stream_keeps_the_place(world: World) -> None:
     world.begin()
     world.event("before")
