@@ -443,6 +443,21 @@ def test_a_refusal_is_said_and_not_pressed(world: World, code: int, words: str, 
     assert world.ready() == 503 and len(world.kube.asked("list", "nodes")) == 1
 
 
+def test_a_large_event_is_trimmed_and_told(world: World) -> None:
+    """Of a message of 2 MB in control characters, which are six bytes each in JSON, and ten thousand labels, nothing stops a watch."""
+    world.begin()
+    labels = {"metadata": {"name": "large.1", "namespace": "default", "labels": {f"l{i}": "x" for i in range(10_000)}}}
+    world.event("large", "\x01" * 2_000_000, reason="R" * 100_000, **labels)
+    world.event("x" * 100_000, "m")
+    world.event("after")
+    world.check()
+    values = [json.loads(r.value) for r in world.records()]
+    assert [(value["truncated"], len(value["summary"])) for value in values if "truncated" in value and value["reason"][0] == "R"] == [
+        (["summary", "reason"], 16384)]
+    assert [value["truncated"] for value in values if value["object"]["name"].startswith("xxx")] == [
+        ["object.name", "object.uid"]]  # made of the name, here
+
+
 def test_a_page_of_large_events_is_told_whole(world: World) -> None:
     """What is needed for one of them is not kept for the next: 500 together are more than there is room for."""
     for i in range(500):
