@@ -274,17 +274,18 @@ static void add_memory_facts(struct maker *m) {
     if (memory == NULL) {
         return;
     }
+    bool rising = klx_json_bool(memory, "rising", false);
     struct klx_sv used = bytes_text(m, klx_json_int(memory, "bytes", 0));
     struct klx_sv rate = bytes_text(m, klx_json_int(memory, "bytesPerMinute", 0));
-    bool rising = klx_json_bool(memory, "rising", false);
+    struct klx_sv growth =
+        rising ? klx_arena_printf(m->arena, ", growing by %.*s a minute", KLX_SV_FMT(rate))
+               : klx_sv("");
     add_fact(m, "Memory",
-             klx_arena_printf(m->arena, "%.*s (%lld %% of the limit)%s%.*s%s", KLX_SV_FMT(used),
-                              (long long)klx_json_int(memory, "percent", 0),
-                              rising ? ", growing by " : "", rising ? (int)rate.n : 0, rate.p,
-                              rising ? " a minute" : ""));
+             klx_arena_printf(m->arena, "%.*s (%lld %% of the limit)%.*s", KLX_SV_FMT(used),
+                              (long long)klx_json_int(memory, "percent", 0), KLX_SV_FMT(growth)));
     int64_t reached_us = time_at(m->data, "limitReached");
     if (reached_us != KLX_TIME_NONE) {
-        add_fact(m, "Limit reached at about", instant(m, reached_us));
+        add_fact(m, "Limit reached", instant(m, reached_us));
     }
 }
 
@@ -458,13 +459,13 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv kind = klx_json_str(m->data, "object.kind");
     struct klx_sv name = klx_json_str(m->data, "object.name");
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
-    bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel"));
-    bool gone = m->event->kind == KLX_KIND_NODE_REMOVED ||
-                m->event->kind == KLX_KIND_NODE_VANISHED || m->event->kind == KLX_KIND_HPA_REMOVED ||
-                m->event->kind == KLX_KIND_POD_GONE || m->event->kind == KLX_KIND_APP_DELETED ||
-                m->event->kind == KLX_KIND_ROLLOUT_REMOVED ||
-                m->event->kind == KLX_KIND_APPSET_REMOVED ||
-                m->event->kind == KLX_KIND_OBJECT_VANISHED;
+    bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel")) ||
+                klx_sv_eq(kind, KLX_SV("Endpoint"));
+    bool gone =
+        m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_NODE_VANISHED ||
+        m->event->kind == KLX_KIND_HPA_REMOVED || m->event->kind == KLX_KIND_POD_GONE ||
+        m->event->kind == KLX_KIND_APP_DELETED || m->event->kind == KLX_KIND_ROLLOUT_REMOVED ||
+        m->event->kind == KLX_KIND_APPSET_REMOVED || m->event->kind == KLX_KIND_OBJECT_VANISHED;
     if (is_cluster(m)) {
         return KLX_SV("kubectl get nodes");
     }

@@ -65,9 +65,11 @@ class HpaWorld:
 
     def claim(self, memory: str) -> None:
         """All pods claim it, and those that will be made."""
-        annotations = {"metadata": {"annotations": {USAGE: memory}}}
         for pod in self.pods():
-            self.api.client.request("PATCH", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}", annotations, MERGE)
+            self.claim_one(pod["metadata"]["name"], memory)
+
+    def claim_one(self, name: str, memory: str) -> None:
+        self.api.client.request("PATCH", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}", {"metadata": {"annotations": {USAGE: memory}}}, MERGE)
 
     def pods(self, selector: str = "rsName=ama-metrics") -> list[Object]:
         """Those that are not being deleted."""

@@ -40,12 +40,24 @@ static void on_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv valu
     must(value.n == 0 || klx_detector_autoscaling.restore(w->again, object, value) == 0);
 }
 
+static const struct klx_source_ops *source_of(struct klx_sv verb) {
+    switch (verb.n > 0 ? verb.p[0] : '\0') {
+    case 'h':
+        return &klx_source_hpa;
+    case 'p':
+        return &klx_source_pods;
+    case 'm':
+        return &klx_source_podmetrics;
+    default:
+        return &klx_source_events;
+    }
+}
+
 static void observe(struct world *w, void *detector, struct klx_sv line, int64_t now_us) {
     struct klx_sv object = line, verb = klx_sv_cut(&object, ' ');
-    const struct klx_source_ops *source = klx_sv_starts(verb, KLX_SV("h"))   ? &klx_source_hpa
-                                          : klx_sv_starts(verb, KLX_SV("p")) ? &klx_source_pods
-                                                                             : &klx_source_events;
+    const struct klx_source_ops *source = source_of(verb);
     struct klx_observation o = {
+        .kind = source->observed,
         .change = verb.n > 1 && verb.p[1] == 'd' ? KLX_CHANGE_DELETED : KLX_CHANGE_MODIFIED,
         .origin = verb.n > 1 && verb.p[1] == 'b' ? KLX_ORIGIN_BASELINE : KLX_ORIGIN_LIVE,
         .cluster = KLX_SV("fuzz"),
@@ -56,13 +68,14 @@ static void observe(struct world *w, void *detector, struct klx_sv line, int64_t
     }
 }
 
-/* Lines of "VERB JSON": h, p or e for an HPA, a Pod or an Event, then b for the first list or d for deleted. Five minutes lie between two.
+/* Lines of "VERB JSON": h, p, m or e for an HPA, a Pod, PodMetrics or an Event, then b for the first list or d for deleted. Five minutes lie between two.
    What is told is JSON, and what is remembered can be read again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct world w = { .out = { .event = on_event, .state = on_state } };
     void *detector = klx_detector_autoscaling.create(KLX_SV("fuzz"), NULL);
     struct klx_sv rest = klx_sv_n((const char *)data, size);
     int64_t now_us = NOW_US;
+    klx_detector_autoscaling.expect(detector, 1u << KLX_OBSERVED_POD_METRICS);
     klx_arena_init(&w.arena, 65536, 64 << 20);
     w.out.arena = &w.arena;
     w.again = klx_detector_autoscaling.create(KLX_SV("fuzz"), NULL);

@@ -1,7 +1,8 @@
 """Proof: what the real HPA loop does is on klaxon.scaling, each thing once, while the collector is killed in between.
 
 kube-controller-manager, kwok and metrics-server run ama-metrics and its HPA; kubectl changes its bounds, the pods claim more memory and
-less, a container is OOM-killed, the metrics API goes away. For each event: the seconds from the cluster's own time of it to a reader.
+less, the memory of one climbs until it is OOM-killed, the metrics API goes away. For each event: the seconds from the cluster's own time of
+it to a reader.
 """
 import argparse
 import json
@@ -23,8 +24,11 @@ from cluster.reader import read_committed
 
 CLUSTER = "proof"
 HOLD_SECONDS = 20  # instead of the ten and two minutes that an operator would wait
+CLIMB = [f"{7168 + 300 * step}Mi" for step in range(24)]  # of 14Gi, every five seconds
+STORY = ["pod.memory.predicted", "pod.memory.near", "pod.oomkilled", "pod.recovered"]
 EXPECTED = {  # kind: how often; None: at least once, the loop decides how many steps it takes
-    "hpa.bounds": 1, "hpa.scaled.up": None, "hpa.atmax": 1, "pod.oomkilled": 1, "pod.recovered": 1, "hpa.blind": 1, "hpa.sighted": 1,
+    "hpa.bounds": 1, "hpa.scaled.up": None, "hpa.atmax": 1, "pod.memory.predicted": 1, "pod.memory.near": 1,
+    "pod.oomkilled": 1, "pod.recovered": 1, "hpa.blind": 1, "hpa.sighted": 1,
     "hpa.relieved": 1, "hpa.scaled.down": None, "workload.restarted": 1, "hpa.removed": 1,
 }
 
@@ -66,9 +70,9 @@ class Collector:
         config = directory / "klaxon.yaml"
         config.write_text(
             f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\nclusters:\n'
-            f"  - name: {CLUSTER}\n    kubeconfig: {world.api.kubeconfig}\n    sources: {{ events: {{}}, hpa: {{}}, pods: {{}} }}\n"
+            f"  - name: {CLUSTER}\n    kubeconfig: {world.api.kubeconfig}\n    sources: {{ events: {{}}, hpa: {{}}, pods: {{}}, podmetrics: {{ every: 5s }} }}\n"
             f"    detectors: {{ autoscaling: {{ at_max_after: {HOLD_SECONDS}s, blind_after: {HOLD_SECONDS}s, "
-            f"recovered_after: {HOLD_SECONDS}s }} }}\n")
+            f"recovered_after: {HOLD_SECONDS}s, memory_near_after: {HOLD_SECONDS // 2}s }} }}\n")
         self.command = [Path(os.environ["KLAXON_BIN"]) / "klaxon-collector", "--config", config]
         self.start()
 
@@ -91,6 +95,12 @@ def wait_until_watching(kafka: Kafka) -> None:
         assert time.monotonic() < deadline, "the collector does not begin to watch"
 
 
+def climb(world: HpaWorld, name: str) -> None:
+    for memory in CLIMB:
+        world.claim_one(name, memory)
+        time.sleep(5)
+
+
 def play(world: HpaWorld, reader: Reader, collector: Collector) -> None:
     print("bounds by hand, load: scale up, at the maximum", flush=True)
     world.set_bounds(2, 4)
@@ -101,9 +111,17 @@ def play(world: HpaWorld, reader: Reader, collector: Collector) -> None:
     world.wait_replicas(4)
     world.claim("7Gi")
     world.wait("TooManyReplicas", lambda hpa: condition(hpa, "ScalingLimited") == ("True", "TooManyReplicas"))
+    print("the memory of one climbs, until it is OOM-killed", flush=True)
+    victim = world.pods()[0]["metadata"]["name"]
+    climbing = threading.Thread(target=climb, args=(world, victim), daemon=True)
+    climbing.start()
     reader.wait("hpa.atmax")
-    print("a container is OOM-killed", flush=True)
-    world.exit_container(world.pods()[0]["metadata"]["name"], 137, "OOMKilled")
+    reader.wait("pod.memory.predicted", 180)
+    collector.restart()
+    reader.wait("pod.memory.near", 180)
+    climbing.join()
+    world.exit_container(victim, 137, "OOMKilled")
+    world.claim_one(victim, "7Gi")
     reader.wait("pod.oomkilled")
     collector.restart()
     reader.wait("pod.recovered")
@@ -131,16 +149,30 @@ def verdict(events: list) -> int:
     wrong = [f"{kind} {counts[kind]} times" for kind, n in EXPECTED.items() if counts[kind] != n and (n is not None or counts[kind] == 0)]
     wrong += [f"unexpected {kind}" for kind in counts if kind not in EXPECTED]
     repeated = sum(n - 1 for n in ids.values())
+    story = [(kind, headers) for kind, _, headers in events if kind in STORY]
+    if [kind for kind, _ in story] != STORY or len({headers["ce_incident"] for _, headers in story}) != 1:
+        wrong.append("the climb, the kill and the recovery are not one incident")
+    if not any(kind == "pod.oomkilled" and headers["data"].get("memory", {}).get("rising") for kind, headers in story):
+        wrong.append("the OOM kill does not carry the trend")
     # What is held back on purpose (a wave) says nothing of klaxon's speed. The cluster's times have seconds: up to one is rounding.
-    slowest = max(late for kind, late, _ in events if kind != "workload.restarted")
+    # A sample is as old as metrics-server and the poll make it.
+    slowest = max(late for kind, late, _ in events if kind != "workload.restarted" and "memory" not in kind)
     print(f"{len(events)} events: " + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items())))
-    print(f"repeated {repeated}, wrong: {', '.join(wrong) or 'none'}; slowest {slowest:.2f} s after the cluster's own time, 3 kills")
+    print(f"repeated {repeated}, wrong: {', '.join(wrong) or 'none'}; slowest {slowest:.2f} s after the cluster's own time, 4 kills")
     return 1 if wrong or repeated else 0
+
+
+def samples_verdict(kafka: Kafka) -> int:
+    """Each sample of each pod once, polled twice a window and across the kills."""
+    samples = Counter((record.key, json.loads(record.value)["sample"]["time"]) for record in read_committed(kafka.bootstrap, "klaxon.metrics"))
+    repeated = sum(n - 1 for n in samples.values())
+    print(f"{len(samples)} samples, repeated {repeated}")
+    return 1 if repeated or not samples else 0
 
 
 def run(directory: Path) -> int:
     with Kafka(directory / "kafka") as kafka, HpaWorld(directory / "api") as world:
-        for topic in ("kubernetes", "scaling"):
+        for topic in ("kubernetes", "scaling", "metrics"):
             kafka.create_topic(f"klaxon.{topic}", 4)
         kafka.create_topic("klaxon.state", 1, {"cleanup.policy": "compact"})
         world.start()
@@ -155,7 +187,7 @@ def run(directory: Path) -> int:
             reader.ending.set()
             reader.join()
         assert all(f"/{NAMESPACE}/" in "/" + headers["data"]["object"]["namespace"] + "/" for _, _, headers in reader.events)
-        return verdict(reader.events)
+        return verdict(reader.events) | samples_verdict(kafka)
 
 
 def main() -> int:
