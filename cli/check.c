@@ -159,12 +159,23 @@ static void warn_of_lost_node_events(struct check *c, const struct klx_cluster_s
     }
 }
 
+/* Limits are the Pods'; what uses them is not held against anything without. */
+static void warn_of_no_limits(struct check *c, const struct klx_cluster_settings *cluster) {
+    const struct klx_config_node *sources = klx_config_get(cluster->at, "sources");
+    const struct klx_config_node *metrics = klx_config_get(sources, klx_source_podmetrics.name);
+    if (metrics != NULL && klx_config_get(sources, klx_source_pods.name) == NULL) {
+        warn(c, metrics,
+             "without the source `pods` no limit is known: memory near its limit is not told");
+    }
+}
+
 static void check_collector(struct check *c, struct klx_collector_settings *ret) {
     klx_collector_settings_bind(&c->settings, ret, report, c);
     check_address(c, c->settings.collector);
     for (size_t i = 0; i < ret->clusters_n; i++) {
         if (ret->clusters[i].sources_n > 0) {
             warn_of_lost_node_events(c, &ret->clusters[i]);
+            warn_of_no_limits(c, &ret->clusters[i]);
         }
     }
     for (size_t i = 0; i < ret->clusters_n; i++) {

@@ -532,6 +532,15 @@ def test_a_selection_that_loses_the_nodes_events_is_a_warning(checked: Klaxon) -
     assert checked.run("check", "--strict").returncode == 0
 
 
+def test_metrics_without_limits_are_a_warning(checked: Klaxon) -> None:
+    good = checked.config.read_text()
+    for sources, warned in [("podmetrics: {}", True), ("podmetrics: {}, pods: {}", False)]:
+        checked.config.write_text(good.replace("events: {}", f"events: {{}}, {sources}"))
+        done = checked.run("check")
+        assert done.returncode == 0
+        assert ("sources.podmetrics: without the source `pods` no limit is known" in done.stdout) is warned, done.stdout
+
+
 def test_a_canary_that_cannot_be_seen_is_a_warning(checked: Klaxon) -> None:
     good = checked.config.read_text()
     for canary, selection, why in [
