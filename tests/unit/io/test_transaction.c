@@ -20,7 +20,7 @@ enum {
     ID_NOT_ALLOWED = 53,
     OUT_OF_ORDER = 45
 };
-enum { MESSAGE_TOO_LARGE = 10 };
+enum { MESSAGE_TOO_LARGE = 10, INVALID_TXN_STATE = 48 };
 
 struct world {
     struct mock_kafka *kafka;
@@ -314,6 +314,37 @@ static void without_a_fatal_error_ends_it(void **state) {
     close_world(&w);
 }
 
+/* A commit was never asked for: nothing of the batch is committed, and a new client may have it. */
+static void a_transaction_that_is_over_is_begun_anew(void **state) {
+    (void)state;
+    struct world w = { 0 };
+    open_world(&w);
+    start(&w, KLX_TXN_ON);
+    const struct klx_record batch[] = { record("events", "a"), record("state", "s") };
+    mock_kafka_fail(w.kafka, MOCK_PRODUCE, MESSAGE_TOO_LARGE, 1);
+    mock_kafka_fail(w.kafka, MOCK_END_TXN, INVALID_TXN_STATE, 1);
+    commit(&w, batch, 2);
+    assert_int_equal(w.fatal, 0);
+    assert_int_equal(w.committed, 1);
+    assert_non_null(strstr(w.said, "a record of 1 bytes is too large for "));
+    close_world(&w);
+}
+
+/* All is acknowledged and a commit was asked for: whether there is one is not known. */
+static void a_commit_that_is_not_known_is_fatal(void **state) {
+    (void)state;
+    struct world w = { 0 };
+    open_world(&w);
+    start(&w, KLX_TXN_ON);
+    const struct klx_record batch[] = { record("events", "a"), record("state", "s") };
+    mock_kafka_fail(w.kafka, MOCK_END_TXN, INVALID_TXN_STATE, 1);
+    commit(&w, batch, 2);
+    assert_int_equal(w.fatal, 1);
+    assert_int_equal(w.committed, 0);
+    assert_non_null(strstr(w.why, "is not what this client takes it for"));
+    close_world(&w);
+}
+
 /* The words of Event Hubs Standard, as other clients have met them. */
 static void event_hubs_is_heard(void **state) {
     (void)state;
@@ -351,6 +382,8 @@ int main(void) {
         cmocka_unit_test(a_refused_id_says_what_to_allow),
         cmocka_unit_test(without_the_state_comes_last),
         cmocka_unit_test(without_a_fatal_error_ends_it),
+        cmocka_unit_test(a_transaction_that_is_over_is_begun_anew),
+        cmocka_unit_test(a_commit_that_is_not_known_is_fatal),
         cmocka_unit_test(event_hubs_is_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
