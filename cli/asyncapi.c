@@ -70,9 +70,15 @@ static void write_topic_binding(struct klx_jw *w, enum klx_topic topic, const ch
     klx_jw_end_object(w);
 }
 
+/* Heartbeats come on all topics that sources write to. */
+static bool is_on(enum klx_kind kind, enum klx_topic topic) {
+    bool everywhere = kind == KLX_KIND_HEARTBEAT && topic <= KLX_TOPIC_METRICS;
+    return everywhere || klx_kind_specs[kind].topic == topic;
+}
+
 static bool has_messages(enum klx_topic topic) {
     size_t k = 0;
-    while (k < KLX_KINDS_N && klx_kind_specs[k].topic != topic) {
+    while (k < KLX_KINDS_N && !is_on((enum klx_kind)k, topic)) {
         k++;
     }
     return k < KLX_KINDS_N;
@@ -87,7 +93,7 @@ static void write_channel(struct klx_jw *w, enum klx_topic topic, const char *na
     klx_jw_member_str(w, "description", about);
     begin(w, "messages");
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
-        if (klx_kind_specs[k].topic == topic) {
+        if (is_on((enum klx_kind)k, topic)) {
             const char *kind = klx_kind_short_name((enum klx_kind)k);
             klx_jw_key(w, kind);
             write_ref(w, "components/messages", kind);

@@ -69,7 +69,8 @@ class Supervisor:
         self.log = (directory / "collector.log").open("ab")
         config = directory / "klaxon.yaml"
         config.write_text(f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\nclusters:\n'
-                          f"  - {{ name: {CLUSTER}, kubeconfig: {api.kubeconfig}, sources: {{ events: {{}}, nodes: {{}} }} }}\n")
+                          f"  - {{ name: {CLUSTER}, kubeconfig: {api.kubeconfig}, canary: {{ every: 1s }}, heartbeat: 1s,\n"
+                          f"      sources: {{ events: {{}}, nodes: {{}} }} }}\n")
         self.command = [Path(os.environ["KLAXON_BIN"]) / "klaxon-collector", "--config", config]
         self.process = self._start()
         self.own_ends = 0
@@ -155,7 +156,8 @@ def run(args: argparse.Namespace, directory: Path) -> int:
             supervisor.look()
             pairs = published(kafka)
         supervisor.stop()
-        ids = Counter(r.header("ce_id") for r in read_committed(kafka.bootstrap, ["klaxon.kubernetes", "klaxon.nodes"], timeout=60))
+        ids = Counter(r.header("ce_id") for r in read_committed(kafka.bootstrap, ["klaxon.kubernetes", "klaxon.nodes"], timeout=60,
+                                                                heartbeats=True))
         gaps = sum(1 for r in read_committed(kafka.bootstrap, "klaxon.kubernetes") if r.header("ce_type") == "io.klaxon.watch.gap")
     lost = len(accepted - set(pairs))
     repeated = sum(n - 1 for n in pairs.values()) + sum(n - 1 for n in ids.values())

@@ -22,6 +22,7 @@ from cluster import ApiServer, Kafka
 from cluster.objects import involved, legacy_event
 
 from .machine import Effort, Span, Usage, memory_mb, tell
+from .records import is_heartbeat
 from .world import PARTITIONS, Topics, collector
 
 CONNECTIONS = 8
@@ -74,7 +75,7 @@ def read(bootstrap: str, topic: str, count: int, out: Connection) -> None:
     silent_since = time.monotonic()
     while len(seen) < count and time.monotonic() - silent_since < 20:
         message = consumer.poll(1)
-        if message is not None and message.error() is None:
+        if message is not None and message.error() is None and not is_heartbeat(message):
             silent_since = time.monotonic()
             seen.append((silent_since, message.value()))
     consumer.close()

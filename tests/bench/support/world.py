@@ -84,7 +84,7 @@ def collector(directory: Path, kafka: Kafka, prefix: str, kubeconfig: Path, sett
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "klaxon.yaml"
     config.write_text(f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}"{settings} }}\ntopics: {{ prefix: {prefix}. }}\n'
-                      f"clusters:\n  - {{ name: {prefix}, kubeconfig: {kubeconfig}, sources: {{ events: {{}} }} }}\n")
+                      f"clusters:\n  - {{ name: {prefix}, kubeconfig: {kubeconfig}, canary: false, heartbeat: 1h, sources: {{ events: {{}} }} }}\n")
     return Child("klaxon-collector", [binary("klaxon-collector"), "--config", config], directory / "log")
 
 
