@@ -53,7 +53,7 @@ def test_sets_and_analyses(collector: Collector, kafka: Kafka, api: ApiServer) -
     client = api.new_client()
     ns = Pods(client).namespace()
     kafka.create_topic(collector.topic("gitops"), 1)
-    collector.config.write_text(collector.config.read_text().replace(" sources:", " detectors: { applicationsets: { error_after: 1s } }, sources:"))
+    collector.config.write_text(collector.config.read_text().replace("detectors: {", "detectors: { applicationsets: { error_after: 1s },"))
     with ExitStack() as stack:
         stack.enter_context(installed(client, "applicationsets", "ApplicationSet"))
         stack.enter_context(installed(client, "analysisruns", "AnalysisRun"))
