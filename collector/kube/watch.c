@@ -64,15 +64,21 @@ struct klx_watch {
     bool waits;       /* the next step begins when resumed */
     bool failed;      /* this stream is over for us: what still comes of it is ignored */
     const char *said; /* the trouble that was said last */
+    char said_detail[DETAIL_BYTES];
     char detail
         [DETAIL_BYTES]; /* of the trouble under way: libcurl's words, or those of the server's Status */
 };
 
 static void start_step(struct klx_watch *w);
 
+static const char no_credentials[] = "there are no credentials for the API server";
+
+/* The same trouble is said once; of missing credentials each reason is: who has repaired the first must hear of the next. */
 static void say(struct klx_watch *w, const char *what, int64_t retry_ms) {
-    if (what != w->said) { /* literals: the same kind of trouble is the same pointer */
+    bool another = what == no_credentials && strcmp(w->detail, w->said_detail) != 0;
+    if (what != w->said || another) { /* literals: the same kind of trouble is the same pointer */
         w->said = what;
+        memcpy(w->said_detail, w->detail, sizeof(w->said_detail));
         if (what != NULL) {
             w->cb.on_trouble(w->cb.arg, what, w->detail, retry_ms);
         }
@@ -311,7 +317,7 @@ static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_requ
     if (try_get(w, query, r, &w->call, &e) != 0) {
         w->call = NULL;
         set_detail(w, klx_sv(e.text));
-        broken(w, "there are no credentials for the API server");
+        broken(w, no_credentials);
     }
     w->sent_with = klx_kube_client_credential(w->client);
 }
