@@ -356,6 +356,7 @@ int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
     p->cluster = klx_strdup(o->cluster);
     make_metrics(p);
     klx_gauge_set(p->metrics.transactional, o->transactions != KLX_TXN_OFF);
+    klx_gauge_set(p->metrics.trouble, 0); /* of the run before */
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
     p->gather = klx_timer_new(l, on_gathered, p);

@@ -103,6 +103,7 @@ def test_a_transaction_that_is_open_too_long(world: KafkaWorld) -> None:
     os.kill(world.collector.process.pid, signal.SIGCONT)
     world.wait_anew("a transaction was open for more than 15 s and Kafka ended it")
     world.check()
+    assert world.metric("klaxon_publisher_trouble") == 0
 
 
 def test_a_broker_of_three_dies_during_commits(binaries: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
