@@ -39,6 +39,13 @@ static void add_column(const struct klx_terminal *t, struct klx_buf *out, struct
     klx_buf_add_str(out, "  ");
 }
 
+/* What has no namespace is "-/Node/x" in an event that is about it and "Node/x" in one of a detector. */
+static struct klx_sv object_of(const struct klx_event *e) {
+    struct klx_sv none = KLX_SV("-/"), subject = e->subject;
+    return klx_sv_starts(subject, none) ? klx_sv_n(subject.p + none.n, subject.n - none.n)
+                                        : subject;
+}
+
 void klx_format_line(const struct klx_terminal *t, const struct klx_shown *s, int64_t now_us,
                      struct klx_buf *out) {
     const struct klx_event *e = s->event;
@@ -53,7 +60,7 @@ void klx_format_line(const struct klx_terminal *t, const struct klx_shown *s, in
     klx_buf_printf(out, " %s%s%s ", klx_terminal_color(t, e->severity),
                    klx_terminal_glyph(t, e->severity), klx_terminal_plain(t));
     add_column(t, out, e->cluster, CLUSTER_WIDTH);
-    add_column(t, out, e->subject, SUBJECT_WIDTH);
+    add_column(t, out, object_of(e), SUBJECT_WIDTH);
     struct klx_sv summary = klx_json_str(s->data, "summary");
     klx_buf_add_str(out, klx_terminal_color(t, e->severity));
     klx_terminal_text(t, out, summary.n > 0 ? summary : e->type);

@@ -75,6 +75,9 @@ static void lines_are_as_they_were(void **state) {
     e.data = KLX_SV("{\"summary\":\"\\u001b[2J\\nnext line \\u009b\\u202e\"}");
     e.subject = KLX_SV("Node/\033]0;x\007");
     add_event(&plain, &e, &out);
+    e = sample("{\"summary\":\"of no namespace\"}");
+    e.subject = KLX_SV("-/Node/aks-1");
+    add_event(&plain, &e, &out);
     const struct klx_shown broken = { .record = &record,
                                       .problem =
                                           "not a CloudEvent: the attribute \033id is missing" };
