@@ -144,7 +144,7 @@ static void on_waiting(struct klx_news_call *c, struct klx_app_state *h,
     bool is_long = klx_sv_eq(klx_sv(reason), KLX_SV("RunsLong"));
     klx_app_trouble_clear(t);
     snprintf(t->reason, sizeof(t->reason), "%s", reason);
-    t->since_us = is_long ? time_of(c, v->op.started_us) : c->now_us;
+    t->since_us = is_long ? klx_news_begun(v->op.started_us, c->now_us) : c->now_us;
     t->due_us = t->since_us + (is_long ? KLX_APP_LONG_US : KLX_APP_WAIT_US);
     klx_news_copy(t->detail, sizeof(t->detail),
                   klx_redact(c->out->arena, v->op.message, sizeof(t->detail) - 1));

@@ -24,8 +24,9 @@ static bool is_reason(const struct klx_app_trouble *t, const char *reason) {
     return strcmp(t->reason, reason) == 0;
 }
 
-static void begin(struct klx_app_trouble *t, const char *reason, int64_t since_us,
-                  int64_t hold_us) {
+static void begin(const struct klx_news_call *c, struct klx_app_trouble *t, const char *reason,
+                  int64_t given_us, int64_t hold_us) {
+    int64_t since_us = klx_news_begun(given_us, c->now_us);
     t->since_us = t->since_us != KLX_TIME_NONE ? t->since_us : since_us;
     t->due_us = since_us + hold_us;
     t->told = false;
@@ -153,7 +154,7 @@ static void on_out(struct klx_news_call *c, struct klx_app_state *h, const struc
     }
     bool changed = !t->told && !is_reason(t, why);
     if (t->since_us == KLX_TIME_NONE || changed) {
-        begin(t, why, c->now_us, hold_us);
+        begin(c, t, why, c->now_us, hold_us);
     }
     if (!t->told) {
         take_out_resources(c, h, klx_json_get(v->object, "status.resources"),
@@ -227,7 +228,7 @@ void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struc
         return;
     }
     if (t->since_us == KLX_TIME_NONE) {
-        begin(t, DRIFTED, at_us, KLX_APP_HOLD(c, drift, DRIFT));
+        begin(c, t, DRIFTED, at_us, KLX_APP_HOLD(c, drift, DRIFT));
     }
     take_out_resources(c, h, v->op.resources, KLX_APP_ALL);
     klx_news_copy(h->revision, sizeof(h->revision), v->revision);
@@ -238,7 +239,8 @@ void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struc
         tell_out(c, h, v, at_us);
     }
     h->loop_us = loop || looping ? at_us : KLX_TIME_NONE;
-    t->due_us = h->loop_us != KLX_TIME_NONE ? at_us + KLX_APP_LOOP_US : t->due_us;
+    t->due_us = h->loop_us != KLX_TIME_NONE ? klx_news_begun(at_us, c->now_us) + KLX_APP_LOOP_US
+                                            : t->due_us;
 }
 
 static void on_out_due(struct klx_news_call *c, struct klx_app_state *h,
@@ -313,7 +315,7 @@ static void on_bad_health(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_trouble *t = &h->troubles[KLX_APP_HEALTH];
     const char *reason = klx_app_health_name(v->health);
     if (t->since_us == KLX_TIME_NONE || !is_reason(t, reason)) {
-        begin(t, reason, since_us, hold_of(c, v->health));
+        begin(c, t, reason, since_us, hold_of(c, v->health));
     }
     if (!t->told) {
         klx_news_copy(t->detail, sizeof(t->detail),
@@ -325,7 +327,7 @@ static void on_health(struct klx_news_call *c, struct klx_app_state *h,
                       const struct klx_app_view *v, bool first) {
     struct klx_app_trouble *t = &h->troubles[KLX_APP_HEALTH];
     enum klx_app_health before = h->health;
-    int64_t since_us = v->health_since_us != KLX_TIME_NONE ? v->health_since_us : c->now_us;
+    int64_t since_us = klx_news_begun(v->health_since_us, c->now_us);
     h->health = v->health;
     if (v->health == KLX_APP_HEALTHY && before != v->health && h->settling) {
         h->settles_us = c->now_us + KLX_APP_HOLD(c, settled, SETTLE);
@@ -415,7 +417,7 @@ static void on_error(struct klx_news_call *c, struct klx_app_state *h,
         return;
     }
     if (t->since_us == KLX_TIME_NONE || !is_reason(t, e.type)) {
-        begin(t, e.type, t->since_us == KLX_TIME_NONE ? e.since_us : c->now_us,
+        begin(c, t, e.type, t->since_us == KLX_TIME_NONE ? e.since_us : c->now_us,
               strcmp(e.type, "InvalidSpecError") == 0 ? KLX_APP_INVALID_US
                                                       : KLX_APP_HOLD(c, error, ERROR));
     }
@@ -449,7 +451,7 @@ static void on_gave_up(struct klx_news_call *c, struct klx_app_state *h,
     at_us = at_us != KLX_TIME_NONE ? at_us : c->now_us;
     klx_news_copy(t->detail, sizeof(t->detail),
                   klx_redact(a, klx_json_str(condition, "message"), sizeof(t->detail) - 1));
-    begin(t, "SyncError", at_us, 0);
+    begin(c, t, "SyncError", at_us, 0);
     t->due_us = KLX_TIME_NONE;
     h->gave_up = true;
     struct klx_app_news n = news_of(h, v, KLX_APP_SYNC);
@@ -551,7 +553,7 @@ static void on_deleting(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_trouble *t = &h->troubles[KLX_APP_DELETION];
     const struct klx_json *error = klx_app_condition(v->object, KLX_SV("DeletionError"));
     if (t->since_us == KLX_TIME_NONE) {
-        begin(t, "Deleting", v->deleting_us, KLX_APP_HOLD(c, deletion_stuck, DELETION));
+        begin(c, t, "Deleting", v->deleting_us, KLX_APP_HOLD(c, deletion_stuck, DELETION));
         const struct klx_app_news n = KLX_APP_NEWS(h, v);
         if (!first) {
             klx_app_tell(c, &n,
@@ -565,7 +567,7 @@ static void on_deleting(struct klx_news_call *c, struct klx_app_state *h,
         }
     }
     if (error != NULL && !is_reason(t, "DeletionError")) {
-        begin(t, "DeletionError", c->now_us, 0);
+        begin(c, t, "DeletionError", c->now_us, 0);
         klx_news_copy(
             t->detail, sizeof(t->detail),
             klx_redact(c->out->arena, klx_json_str(error, "message"), sizeof(t->detail) - 1));

@@ -185,8 +185,8 @@ static void weigh_blind(const struct work *w) {
     const struct klx_hpa_condition *why = no_metrics ? &v->active : &v->able;
     bool blind = no_metrics || unable;
     if (blind && w->t->since_us == KLX_TIME_NONE) {
-        begin(w, why->since_us != KLX_TIME_NONE ? why->since_us : w->c->now_us,
-              klx_scaling_of(w->c)->blind_after_us, why->reason);
+        begin(w, klx_news_begun(why->since_us, w->c->now_us), klx_scaling_of(w->c)->blind_after_us,
+              why->reason);
         klx_news_copy(w->t->detail, sizeof(w->t->detail), why->message);
     } else if (!blind && w->t->since_us != KLX_TIME_NONE) {
         end(w, w->c->now_us);

@@ -27,6 +27,10 @@ int64_t klx_news_earlier(int64_t a, int64_t b) {
     return a == KLX_TIME_NONE || (b != KLX_TIME_NONE && b < a) ? b : a;
 }
 
+int64_t klx_news_begun(int64_t given_us, int64_t now_us) {
+    return given_us == KLX_TIME_NONE || given_us > now_us ? now_us : given_us;
+}
+
 const char *klx_news_words(struct klx_news_call *c, int64_t from_us, int64_t to_us) {
     char words[KLX_TIME_TEXT_BYTES];
     if (from_us == KLX_TIME_NONE || to_us == KLX_TIME_NONE || to_us - from_us < KLX_US_PER_S) {

@@ -67,3 +67,6 @@ struct klx_sv klx_news_cut(struct klx_sv text, size_t bytes_max);
 void klx_news_copy(char *to, size_t n, struct klx_sv text);
 /* The earlier of two times of which either may be KLX_TIME_NONE. */
 int64_t klx_news_earlier(int64_t a, int64_t b);
+/* A time that the cluster gave, for a hold-down to count from: now when it is in the future, or none. A cluster's clock may be ahead of
+   ours, and an alarm is not late by that. */
+int64_t klx_news_begun(int64_t given_us, int64_t now_us);

@@ -120,7 +120,7 @@ static void on_action(struct klx_node_call *c, struct klx_node_entry *e,
     } else {
         a->failed_us = at_us;
     }
-    n->repair.stuck_at_us = at_us + KLX_NODE_STUCK_US;
+    n->repair.stuck_at_us = klx_news_begun(at_us, c->now_us) + KLX_NODE_STUCK_US;
     if (stage != STAGE_END ||
         a->failed_us == KLX_TIME_NONE) { /* the failure has been told: its End adds nothing */
         tell_action(c, n, action, stage, phase);

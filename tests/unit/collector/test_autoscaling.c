@@ -233,14 +233,13 @@ static void a_broken_state_is_refused(void **state) {
 }
 
 static const char *const names[] = {
-    "scale",        "scale-by-another", "at-max",        "at-min",
-    "blind",        "bounds",           "flapping",      "hpa-removed",
-    "hpa-baseline", "hpa-relist",       "hpa-idle",      "oom-once",
-    "oom-loop",     "oom-hpa",          "oom-shapes",    "killed",
-    "wave",         "crash-loop",       "pod-gone",      "pod-baseline",
-    "pod-relist",   "pod-idle",         "recorded-loop", "memory-near",
-    "memory-leak",  "memory-oom",       "memory-gone",   "memory-shapes",
-    "memory-idle",  "memory-parts",
+    "scale",        "scale-by-another", "at-max",      "at-min",        "blind",
+    "clock-ahead",  "bounds",           "flapping",    "hpa-removed",   "hpa-baseline",
+    "hpa-relist",   "hpa-idle",         "oom-once",    "oom-loop",      "oom-hpa",
+    "oom-shapes",   "killed",           "wave",        "crash-loop",    "pod-gone",
+    "pod-baseline", "pod-relist",       "pod-idle",    "recorded-loop", "memory-near",
+    "memory-leak",  "memory-oom",       "memory-gone", "memory-shapes", "memory-idle",
+    "memory-parts",
 };
 
 int main(void) {

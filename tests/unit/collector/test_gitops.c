@@ -217,6 +217,7 @@ static const char *const names[] = {
     "deleted",
     "deletion-stuck",
     "degraded",
+    "clock-ahead",
     "missing",
     "vanishing",
     "relist",
