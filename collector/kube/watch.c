@@ -1,75 +1,23 @@
 /*
  * The transport of a watch: it does what watch_state.h decides.
  */
-#include "collector/kube/watch.h"
+#include "collector/kube/watch_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/kube/frame.h"
-#include "collector/kube/pulse.h"
-#include "collector/kube/watch_state.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 
-#define QUERY_BYTES_MAX 32768 /* selectors and a continuation */
-#define PAGE_OBJECTS 500
-#define PAGE_BYTES_MAX (64u << 20)
-#define PAGE_TREE_BYTES_MAX (512u << 20)
 #define SHORT_REQUEST_MS 60000 /* a list's page, and the head of a stream */
-#define PROBE_MS 15000         /* asks for one object */
 #define LATE_MS 1000   /* a timer that fires so late: the process did not run, and has not read */
 #define GRACE_MS 15000 /* for the server's own end of a stream to arrive */
 #define MARK_BEFORE_END_MS 1000 /* at least: what was written before the mark has arrived by then */
-#define DETAIL_BYTES 300
-#define STATUS_BYTES_MAX 16384 /* of an answer that is not 200 */
+#define STATUS_BYTES_MAX 16384  /* of an answer that is not 200 */
 #define DEAD_AFTER_MS 315000
 #define DEAD_AFTER_WITH_BOOKMARKS_MS 615000
-
-struct klx_watch {
-    struct klx_kube_client *client;
-    struct klx_clock *clock;
-    struct klx_watch_options o;
-    struct klx_watch_callbacks cb;
-    char *path, *selectors;
-    struct klx_list_place resume_list;
-    struct klx_watch_state state;
-    enum klx_watch_phase next; /* what the timer starts */
-    struct klx_timer *timer;   /* the wait before the next step, or the stream's deadline */
-    struct klx_http_call *call;
-    struct klx_credential_waiter credentials; /* the next step begins when they are there */
-    uint64_t sent_with;                       /* the credentials of `call` */
-    struct klx_pulse pulse;
-    struct klx_timer *pulse_timer;
-    struct klx_timer *mark_timer;
-    struct klx_http_call *mark_call; /* asks for the server's version while a stream is quiet */
-    struct klx_credential_waiter mark_credentials;
-    struct klx_rv mark; /* and the answer; see ask_for_mark */
-    struct klx_framer framer;
-    struct klx_buf held; /* bytes of the stream that came before a pause took effect */
-    struct klx_arena frame_arena;
-    struct klx_arena page_arena;
-    char continue_token[4096];
-    char last_key[KLX_LIST_KEY_BYTES]; /* of this pass of the list */
-    bool unordered;        /* the list is not in the order of its keys: it has no place */
-    bool place_stored;     /* on_list_place was told one */
-    unsigned page_objects; /* an eighth when a page is too large */
-    int status;            /* of the stream */
-    int64_t retry_after_ms;
-    int64_t whole_since_us; /* wall time the connection was last known to be whole */
-    int64_t timeout_ms;     /* when the server is to end the stream */
-    int64_t stream_ms;      /* how long it may take in all */
-    bool paused;
-    bool waits;       /* the next step begins when resumed */
-    bool failed;      /* this stream is over for us: what still comes of it is ignored */
-    const char *said; /* the trouble that was said last */
-    char said_detail[DETAIL_BYTES];
-    char detail
-        [DETAIL_BYTES]; /* of the trouble under way: libcurl's words, or those of the server's Status */
-};
-
-static void start_step(struct klx_watch *w);
 
 static const char no_credentials[] = "there are no credentials for the API server";
 
@@ -85,18 +33,18 @@ static void say(struct klx_watch *w, const char *what, int64_t retry_ms) {
     }
 }
 
-static void set_detail(struct klx_watch *w, struct klx_sv text) {
+void klx_watch_detail(struct klx_watch *w, struct klx_sv text) {
     struct klx_sv cut = klx_sv_utf8_prefix(text, sizeof(w->detail) - 1);
     snprintf(w->detail, sizeof(w->detail), "%.*s", KLX_SV_FMT(cut));
 }
 
 /* What the server says of its refusal: the message of a Status, or the line of its limiter. */
-static void set_detail_from_body(struct klx_watch *w, struct klx_sv body) {
+void klx_watch_detail_of(struct klx_watch *w, struct klx_sv body) {
     const struct klx_json *status = NULL;
     const struct klx_json_limits limits = { .bytes_max = STATUS_BYTES_MAX, .depth_max = 16 };
     klx_arena_reset(&w->frame_arena);
     bool read = klx_frame_parse(&w->frame_arena, body, &limits, &status) == 0;
-    set_detail(w, klx_json_str(read ? status : NULL, "message"));
+    klx_watch_detail(w, klx_json_str(read ? status : NULL, "message"));
 }
 
 static void cancel(struct klx_http_call **call) {
@@ -106,7 +54,7 @@ static void cancel(struct klx_http_call **call) {
     }
 }
 
-static void store_place(struct klx_watch *w) {
+void klx_watch_store_place(struct klx_watch *w) {
     w->place_stored = true;
     w->cb.on_list_place(w->cb.arg, &w->state.list);
 }
@@ -133,14 +81,15 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
         klx_kube_client_refresh(w->client, w->sent_with);
     }
     if (a.gap != NULL) {
+        int64_t now_us = w->clock->wall_us(w->clock); /* which may have been set back */
         const struct klx_watch_gap gap = {
             .after = klx_rv_sv(&w->state.rv),
-            .since_us = w->whole_since_us,
-            .until_us = w->clock->wall_us(w->clock),
+            .since_us = w->whole_since_us < now_us ? w->whole_since_us : now_us,
+            .until_us = now_us,
             .why = a.gap,
         };
         w->cb.on_gap(w->cb.arg, &gap);
-        store_place(w);
+        klx_watch_store_place(w);
     }
     if (a.trouble != NULL) {
         say(w, a.trouble, a.wait_ms);
@@ -153,15 +102,15 @@ static void perform(struct klx_watch *w, struct klx_watch_action a) {
     klx_timer_start(w->timer, a.wait_ms);
 }
 
-static void input(struct klx_watch *w, struct klx_watch_input in) {
+void klx_watch_input(struct klx_watch *w, struct klx_watch_input in) {
     perform(w, klx_watch_step(&w->state, &in, w->clock->mono_us(w->clock), w->clock));
 }
 
-static void broken(struct klx_watch *w, const char *what) {
-    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_BROKEN, .what = what });
+void klx_watch_broken(struct klx_watch *w, const char *what) {
+    klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_BROKEN, .what = what });
 }
 
-static const char *words_of(enum klx_http_failure f) {
+const char *klx_watch_words_of(enum klx_http_failure f) {
     switch (f) {
     case KLX_HTTP_CONNECT:
         return "cannot connect to the API server";
@@ -179,114 +128,7 @@ static const char *words_of(enum klx_http_failure f) {
     return "the connection to the API server broke";
 }
 
-static void hand_up_listed(struct klx_watch *w, const struct klx_json *item) {
-    char key[KLX_LIST_KEY_BYTES];
-    klx_list_key(item, key);
-    w->unordered = w->unordered || strcmp(key, w->last_key) <= 0;
-    memcpy(w->last_key, key, sizeof(key));
-    if (w->cb.on_listed != NULL) {
-        w->cb.on_listed(w->cb.arg, item);
-    }
-    struct klx_sv rv = klx_json_str(item, "metadata.resourceVersion");
-    if (klx_list_place_is_news(&w->state.list, key, rv)) {
-        w->cb.on_object(w->cb.arg, KLX_CHANGE_ADDED, klx_list_place_origin(&w->state.list, rv),
-                        item);
-    }
-}
-
-/* More pages follow: what has come so far may be committed, and is not repeated whatever happens. */
-static void on_page_of_more(struct klx_watch *w, struct klx_sv rv, struct klx_sv more) {
-    snprintf(w->continue_token, sizeof(w->continue_token), "%.*s", KLX_SV_FMT(more));
-    if (w->unordered) {
-        w->state.list.steps_n = 0;
-    } else if (w->last_key[0] != '\0') {
-        klx_list_place_advance(&w->state.list, w->last_key, rv);
-    }
-    store_place(w);
-    klx_timer_start(w->timer, 0);
-}
-
-static void on_whole_list(struct klx_watch *w, struct klx_sv rv) {
-    struct klx_rv list_rv;
-    klx_rv_set(&list_rv, rv);
-    w->cb.on_list(w->cb.arg, false, w->state.list.origin);
-    if (w->place_stored) {
-        w->place_stored = false;
-        w->cb.on_list_place(w->cb.arg, NULL);
-    }
-    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_LISTED, .rv = klx_rv_sv(&list_rv) });
-    w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&list_rv), false);
-}
-
-/* "DeploymentList" is a list of Deployments. */
-static void say_object_kind(struct klx_watch *w, struct klx_sv kind) {
-    struct klx_sv end = KLX_SV("List");
-    if (w->cb.on_object_kind != NULL && klx_sv_ends(kind, end) && kind.n > end.n) {
-        w->cb.on_object_kind(w->cb.arg, klx_sv_n(kind.p, kind.n - end.n));
-    }
-}
-
-static void on_page(struct klx_watch *w, const struct klx_json *list) {
-    struct klx_sv rv = klx_json_str(list, "metadata.resourceVersion");
-    struct klx_sv more = klx_json_str(list, "metadata.continue");
-    say_object_kind(w, klx_json_str(list, "kind"));
-    if (w->next == KLX_WATCH_PROBE) {
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROBED, .rv = rv });
-        return;
-    }
-    if (w->continue_token[0] == '\0') {
-        klx_list_place_begin(&w->state.list, rv);
-    }
-    for (const struct klx_json *i = klx_json_first(klx_json_get(list, "items")); i != NULL;
-         i = klx_json_next(i)) {
-        hand_up_listed(w, i);
-    }
-    if (more.n > 0 && more.n < sizeof(w->continue_token)) {
-        on_page_of_more(w, rv, more);
-    } else {
-        on_whole_list(w, rv);
-    }
-}
-
-/* NULL: it cannot be read. */
-static const struct klx_json *parse_list(struct klx_watch *w, struct klx_sv body) {
-    const struct klx_json_limits limits = { .bytes_max = PAGE_BYTES_MAX, .depth_max = 64 };
-    const struct klx_json *list = NULL;
-    bool read = klx_frame_parse(&w->page_arena, body, &limits, &list) == 0;
-    return read && klx_rv_valid(klx_json_str(list, "metadata.resourceVersion")) ? list : NULL;
-}
-
-static void on_short_done(void *arg, const struct klx_http_result *r) {
-    struct klx_watch *w = arg;
-    const struct klx_json *list = NULL;
-    w->call = NULL;
-    if (r->failure == KLX_HTTP_TOO_LARGE && w->page_objects > 1) {
-        w->page_objects = w->page_objects / 8 > 0 ? w->page_objects / 8 : 1;
-    }
-    if (r->failure != KLX_HTTP_OK) {
-        set_detail(w, klx_sv(r->error));
-        broken(w, words_of(r->failure));
-        return;
-    }
-    if (r->status != 200) {
-        set_detail_from_body(w, r->body);
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
-                                           .code = r->status,
-                                           .retry_after_ms = r->retry_after_ms });
-        return;
-    }
-    list = parse_list(w, r->body);
-    if (list == NULL) {
-        broken(w, "the API server's list cannot be read");
-    } else {
-        w->whole_since_us = w->clock->wall_us(w->clock);
-        on_page(w, list);
-    }
-    klx_arena_release(&w->page_arena); /* a page may be large, and the next list is far away */
-}
-
-/* Adds "key=value" with the value percent-encoded. */
-static void add_query(struct klx_buf *q, const char *key, struct klx_sv value) {
+void klx_watch_add_query(struct klx_buf *q, const char *key, struct klx_sv value) {
     klx_buf_printf(q, "%s%s=", q->len > 0 ? "&" : "", key);
     for (size_t i = 0; i < value.n; i++) {
         unsigned char c = (unsigned char)value.p[i];
@@ -312,12 +154,12 @@ static int try_get(struct klx_watch *w, struct klx_buf *query, struct klx_http_r
     return rc;
 }
 
-static void get(struct klx_watch *w, struct klx_buf *query, struct klx_http_request *r) {
+void klx_watch_get(struct klx_watch *w, struct klx_buf *query, struct klx_http_request *r) {
     struct klx_error e = { 0 };
     if (try_get(w, query, r, &w->call, &e) != 0) {
         w->call = NULL;
-        set_detail(w, klx_sv(e.text));
-        broken(w, no_credentials);
+        klx_watch_detail(w, klx_sv(e.text));
+        klx_watch_broken(w, no_credentials);
     }
     w->sent_with = klx_kube_client_credential(w->client);
 }
@@ -328,60 +170,37 @@ static int64_t dead_after_ms(const struct klx_watch *w) {
                                   : DEAD_AFTER_MS;
 }
 
-static int64_t short_ms(const struct klx_watch *w) {
+int64_t klx_watch_short_ms(const struct klx_watch *w) {
     int64_t dead_ms = dead_after_ms(w);
     return dead_ms < SHORT_REQUEST_MS ? dead_ms : SHORT_REQUEST_MS;
-}
-
-/* A probe is sent when a connection is in doubt, and another one that stood idle meanwhile is too: it takes a new one. */
-static void ask_for_list(struct klx_watch *w) {
-    struct klx_buf query;
-    bool probe = w->next == KLX_WATCH_PROBE;
-    klx_buf_init(&query, QUERY_BYTES_MAX);
-    klx_buf_printf(&query, "limit=%u", probe ? 1 : w->page_objects);
-    if (w->continue_token[0] != '\0') {
-        add_query(&query, "continue", klx_sv(w->continue_token));
-    } else if (!probe) {
-        w->last_key[0] = '\0';
-        w->unordered = false;
-        w->cb.on_list(w->cb.arg, true, w->state.list.origin);
-    }
-    int64_t deadline_ms = short_ms(w);
-    struct klx_http_request r = {
-        .on_done = on_short_done,
-        .deadline_ms = probe && deadline_ms > PROBE_MS ? PROBE_MS : deadline_ms,
-        .body_bytes_max = PAGE_BYTES_MAX,
-        .own_connection = probe,
-    };
-    get(w, &query, &r);
 }
 
 static void on_mark_done(void *arg, const struct klx_http_result *r) {
     struct klx_watch *w = arg;
     w->mark_call = NULL;
     if (r->failure == KLX_HTTP_OK && r->status == 200) {
-        const struct klx_json *list = parse_list(w, r->body);
+        const struct klx_json *list = klx_watch_parse_list(w, r->body);
         klx_rv_set(&w->mark, klx_json_str(list, "metadata.resourceVersion"));
         klx_arena_release(&w->page_arena);
     }
 }
 
-/* Without bookmarks and without news a resourceVersion grows old, until a compaction makes a gap of a quiet hour. So the server's version
+/* Without bookmarks (Events have none, nor has a server without a watch cache) and without news a resourceVersion grows old, until a compaction makes a gap of a quiet hour. So the server's version
    is noted when three quarters of a quiet stream have passed: when the stream then ends as it should, and has brought nothing since,
    everything up to the mark has been seen. A stream that has died in silence never ends as it should. */
 static void ask_for_mark(void *arg) {
     struct klx_watch *w = arg;
     struct klx_error e = { 0 };
     struct klx_buf query;
-    if (w->paused || w->mark_call != NULL ||
+    if (w->paused || w->mark_call != NULL || w->pulse.measured ||
         !klx_kube_client_ready(w->client, &w->mark_credentials)) {
         return;
     }
-    klx_buf_init(&query, QUERY_BYTES_MAX);
+    klx_buf_init(&query, KLX_WATCH_QUERY_BYTES_MAX);
     klx_buf_add_str(&query, "limit=1");
     struct klx_http_request r = { .on_done = on_mark_done,
-                                  .deadline_ms = short_ms(w),
-                                  .body_bytes_max = PAGE_BYTES_MAX };
+                                  .deadline_ms = klx_watch_short_ms(w),
+                                  .body_bytes_max = KLX_WATCH_PAGE_BYTES_MAX };
     if (try_get(w, &query, &r, &w->mark_call, &e) != 0) {
         w->mark_call = NULL;
     }
@@ -396,22 +215,24 @@ static void on_mark_credentials(void *arg) {
 static void take_mark(struct klx_watch *w) {
     struct klx_rv mark = w->mark;
     if (mark.text[0] != '\0' && klx_rv_cmp(klx_rv_sv(&mark), klx_rv_sv(&w->state.rv)) > 0) {
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = klx_rv_sv(&mark) });
+        klx_watch_input(
+            w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = klx_rv_sv(&mark) });
         w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&mark), true);
     }
 }
 
 static void on_error_frame(struct klx_watch *w, const struct klx_json *status) {
-    set_detail(w, klx_json_str(status, "message"));
+    klx_watch_detail(w, klx_json_str(status, "message"));
     int64_t seconds = klx_json_int(status, "details.retryAfterSeconds", -1);
     int code = (int)klx_json_int(status, "code", 500);
     struct klx_sv reason = klx_json_str(status, "reason");
     if (klx_sv_eq(reason, KLX_SV("Expired")) || klx_sv_eq(reason, KLX_SV("Gone"))) {
         code = 410;
     }
-    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ERROR,
-                                       .code = code,
-                                       .retry_after_ms = seconds >= 0 ? seconds * 1000 : -1 });
+    klx_watch_input(
+        w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ERROR,
+                                     .code = code,
+                                     .retry_after_ms = seconds >= 0 ? seconds * 1000 : -1 });
 }
 
 /* Frames do not touch the timer: it looks for itself, when it fires, whether something has come. */
@@ -429,7 +250,7 @@ static void on_pulse_timer(void *arg) {
         klx_pulse_excuse(&w->pulse, now_us);
     } else if (now_us >= due_us) {
         klx_pulse_lost(&w->pulse);
-        broken(w, "the watch went silent: three bookmarks are missing");
+        klx_watch_broken(w, "the watch went silent: three bookmarks are missing");
         return;
     }
     watch_pulse(w);
@@ -443,7 +264,7 @@ static void progress(struct klx_watch *w, struct klx_sv rv, bool bookmark) {
     }
     w->mark.text[0] = '\0';
     say(w, NULL, 0);
-    input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = rv });
+    klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = rv });
     w->cb.on_checkpoint(w->cb.arg, rv, bookmark);
 }
 
@@ -469,7 +290,7 @@ static void on_frame(struct klx_watch *w, struct klx_sv text) {
     int change = change_of(type);
     bool bookmark = klx_sv_eq(type, KLX_SV("BOOKMARK"));
     if (!read || !klx_rv_valid(rv) || (change < 0 && !bookmark)) {
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_UNREADABLE });
+        klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_UNREADABLE });
         return;
     }
     if (!bookmark) {
@@ -487,7 +308,7 @@ static void drain(struct klx_watch *w) {
             return;
         }
         if (rc < 0) {
-            input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_OVERSIZE });
+            klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_OVERSIZE });
             return;
         }
         on_frame(w, frame);
@@ -503,7 +324,7 @@ static void on_stream_status(void *arg, int status, int64_t retry_after_ms) {
         klx_timer_start(w->timer, w->stream_ms);
         klx_pulse_begin(&w->pulse, w->clock->mono_us(w->clock));
         watch_pulse(w);
-        if (!w->o.bookmarks && w->timeout_ms >= 4 * MARK_BEFORE_END_MS) {
+        if (w->timeout_ms >= 4 * MARK_BEFORE_END_MS) {
             klx_timer_start(w->mark_timer, w->timeout_ms * 3 / 4);
         }
     }
@@ -539,17 +360,17 @@ static void on_stream_done(void *arg, const struct klx_http_result *r) {
         return;
     }
     if (r->failure == KLX_HTTP_OK && r->status != 200) {
-        set_detail_from_body(w, klx_buf_sv(&w->held));
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
-                                           .code = r->status,
-                                           .retry_after_ms = r->retry_after_ms });
+        klx_watch_detail_of(w, klx_buf_sv(&w->held));
+        klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_STATUS,
+                                                     .code = r->status,
+                                                     .retry_after_ms = r->retry_after_ms });
     } else if (r->failure == KLX_HTTP_OK && w->framer.partial.len == 0) {
         w->whole_since_us = w->clock->wall_us(w->clock);
         take_mark(w);
-        input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ENDED });
+        klx_watch_input(w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_ENDED });
     } else {
-        set_detail(w, klx_sv(r->error));
-        broken(w, words_of(r->failure));
+        klx_watch_detail(w, klx_sv(r->error));
+        klx_watch_broken(w, klx_watch_words_of(r->failure));
     }
 }
 
@@ -560,7 +381,7 @@ static void ask_for_stream(struct klx_watch *w) {
     int64_t most_s = (dead_ms - grace_ms) / 1000 > 0 ? (dead_ms - grace_ms) / 1000 : 1;
     /* Not all watches of a fleet at the same time. */
     int64_t timeout_s = most_s - (int64_t)(w->clock->random(w->clock) % ((uint64_t)most_s / 4 + 1));
-    klx_buf_init(&query, QUERY_BYTES_MAX);
+    klx_buf_init(&query, KLX_WATCH_QUERY_BYTES_MAX);
     klx_buf_printf(&query, "watch=1&timeoutSeconds=%lld&resourceVersion=%s", (long long)timeout_s,
                    w->state.rv.text);
     if (w->o.bookmarks) {
@@ -573,12 +394,12 @@ static void ask_for_stream(struct klx_watch *w) {
                                   .on_body = on_stream_body,
                                   .on_done = on_stream_done,
                                   .own_connection = true };
-    get(w, &query, &r);
+    klx_watch_get(w, &query, &r);
     /* A peer that is gone without a word is found by its silence: by then the server would have answered, or ended the stream itself. */
     w->timeout_ms = timeout_s * 1000;
     w->stream_ms = w->timeout_ms + grace_ms;
     if (w->call != NULL) {
-        klx_timer_start(w->timer, short_ms(w));
+        klx_timer_start(w->timer, klx_watch_short_ms(w));
     }
 }
 
@@ -593,7 +414,7 @@ static void start_step(struct klx_watch *w) {
     if (w->next == KLX_WATCH_STREAM) {
         ask_for_stream(w);
     } else {
-        ask_for_list(w);
+        klx_watch_ask_for_list(w);
     }
 }
 
@@ -611,7 +432,7 @@ static void on_timer(void *arg) {
     } else if (w->paused) {
         klx_timer_start(w->timer, GRACE_MS); /* it is we who do not read */
     } else {
-        broken(w, "the watch went silent");
+        klx_watch_broken(w, "the watch went silent");
     }
 }
 
@@ -628,7 +449,7 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
     w->path = klx_strdup(o->path);
     w->selectors = o->selectors != NULL ? klx_strdup(o->selectors) : NULL;
     w->whole_since_us = o->checkpoint_us;
-    w->page_objects = PAGE_OBJECTS;
+    w->page_objects = KLX_WATCH_PAGE_OBJECTS;
     w->place_stored = o->list != NULL;
     if (o->list != NULL) {
         w->resume_list = *o->list;
@@ -639,7 +460,7 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
     klx_framer_init(&w->framer);
     klx_buf_init(&w->held, KLX_FRAME_BYTES_MAX + (1u << 20));
     klx_arena_init(&w->frame_arena, 65536, 8 * KLX_FRAME_BYTES_MAX);
-    klx_arena_init(&w->page_arena, 1u << 20, PAGE_TREE_BYTES_MAX);
+    klx_arena_init(&w->page_arena, 1u << 20, KLX_WATCH_PAGE_TREE_BYTES_MAX);
     return w;
 }
 
@@ -679,7 +500,7 @@ void klx_watch_resume(struct klx_watch *w) {
 
 void klx_watch_give_up(struct klx_watch *w, const char *why) {
     if (w->call != NULL && !w->paused && w->next == KLX_WATCH_STREAM && w->status == 200) {
-        broken(w, why);
+        klx_watch_broken(w, why);
     }
 }
 
