@@ -302,7 +302,10 @@ static void on_watch_trouble(void *arg, const char *what, const char *detail, in
     struct klx_source_watch *w = arg;
     w->troubled = true;
     klx_log_warn(what, KLX_F_STR("cluster", w->env.cluster), KLX_F_STR("source", w->name),
-                 KLX_F_STR("detail", detail), KLX_F_INT("retry_ms", retry_ms));
+                 KLX_F_STR("detail", detail),
+                 KLX_F_STR("server", klx_kube_client_server(w->env.client)),
+                 KLX_F_STR("kubeconfig", klx_kube_client_from(w->env.client)),
+                 KLX_F_INT("retry_ms", retry_ms));
 }
 
 void klx_source_watch_start(struct klx_source_watch *w) {

@@ -59,6 +59,7 @@ void klx_kube_access_free(struct klx_kube_access *a) {
     free(a->proxy);
     free(a->tls_server_name);
     free(a->context);
+    free(a->from);
     free(a->namespace);
     free(a);
 }

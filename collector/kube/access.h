@@ -40,6 +40,7 @@ struct klx_kube_access {
     struct klx_kube_exec *exec;             /* NULL: none */
     const struct klx_oauth_settings *oauth; /* NULL: none. Borrowed */
     char *context;                          /* the name that was used */
+    char *from; /* what says all this, for the log: the kubeconfig's path, "the pod", "Azure" */
     char
         *namespace; /* where klaxon's own objects are: the context's, or the pod's; else "default" */
 };

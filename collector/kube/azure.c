@@ -86,6 +86,7 @@ static int load_server(const struct klx_azure_settings *s, struct klx_kube_acces
     }
     a->server = klx_sv_dup(server);
     a->context = klx_strdup("azure");
+    a->from = klx_strdup("azure");
     a->namespace = klx_strdup("default");
     if (s->ca == NULL) {
         return 0;

@@ -46,6 +46,15 @@ const char *klx_kube_client_namespace(const struct klx_kube_client *c) {
     return c->access->namespace;
 }
 
+const char *klx_kube_client_server(const struct klx_kube_client *c) {
+    const char *behind = strrchr(c->access->server, '@'); /* user:password@host */
+    return behind != NULL ? behind + 1 : c->access->server;
+}
+
+const char *klx_kube_client_from(const struct klx_kube_client *c) {
+    return c->access->from;
+}
+
 bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w) {
     return klx_credential_ready(c->credential, w);
 }

@@ -30,6 +30,9 @@ struct klx_http *klx_kube_client_http(struct klx_kube_client *c);
 const char *klx_kube_client_namespace(const struct klx_kube_client *c);
 /* klx_credential_ready of its credentials: false while a plugin runs. Whoever waits calls klx_credential_forget before it is gone. */
 bool klx_kube_client_ready(struct klx_kube_client *c, struct klx_credential_waiter *w);
+/* Whom the requests go to, and what says so (klx_kube_access.from): for the log. */
+const char *klx_kube_client_server(const struct klx_kube_client *c);
+const char *klx_kube_client_from(const struct klx_kube_client *c);
 /* A request to path?query with the client's TLS and credentials; `r` brings the method (NULL: GET), a body of JSON (PATCH: a merge patch),
    callbacks, deadlines and limits; url, headers, tls, proxy are filled here. -EAGAIN while a plugin runs; other errors when there are no credentials (the text says which file or plugin). */
 int klx_kube_client_send(struct klx_kube_client *c, const char *path, const char *query,

@@ -42,6 +42,7 @@ int klx_in_cluster_load(struct klx_kube_access **ret, struct klx_error *e) {
     bool v6 = strchr(host, ':') != NULL && host[0] != '[';
     a->server = klx_asprintf(v6 ? "https://[%s]:%s" : "https://%s:%s", host, port);
     a->context = klx_strdup("in-cluster");
+    a->from = klx_strdup("in-cluster");
     a->namespace = own_namespace();
     a->ca.file = account_file("ca.crt");
     a->token = account_file("token");

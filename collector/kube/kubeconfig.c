@@ -304,6 +304,7 @@ static int take_all(const struct klx_config_node *root, const char *file, const 
     }
     struct klx_sv namespace = text_of(klx_config_get(context, "context"), "namespace");
     a->context = klx_sv_dup(name);
+    a->from = klx_strdup(file);
     a->namespace = klx_sv_dup(namespace.n > 0 ? namespace : KLX_SV("default"));
     int rc = referred(root, context, "cluster", "clusters", &cluster, e);
     rc = rc == 0 ? take_cluster(cluster, file, a, e) : rc;

@@ -257,6 +257,20 @@ def test_a_quiet_watch_does_not_fall_behind_a_compaction(world: World) -> None:
     world.check()
 
 
+def test_a_quiet_watch_without_bookmarks_does_not_either(world: World) -> None:
+    """Of nodes, of a server without a watch cache."""
+    world.kube.bookmark_every = None
+    world.kube.store.tick(1000)
+    world.begin("dead_after: 8s,")
+    world.kube.store.tick(1000)
+    world.kube.wait_asked("list", "nodes", 2)
+    world.kube.store.tick(10)
+    world.kube.compact(3000)
+    assert int(world.kube.wait_asked("watch", "nodes", 2)[1].query["resourceVersion"]) >= 3000
+    world.check()
+    assert not world.gaps("nodes")
+
+
 def test_a_silent_watch_is_not_taken_for_a_quiet_one(world: World) -> None:
     world.begin("dead_after: 5s,")
     world.kube.stream("silent", "events")
@@ -492,7 +506,8 @@ def test_a_token_that_is_rotated_is_read_again(world: World) -> None:
 def test_a_wrong_token_is_said_without_showing_it(world: World) -> None:
     world.kube.token = "s3cret-right"
     world.begin(kubeconfig=world.kube.write_kubeconfig(world.dir / "kubeconfig", token="s3cret-wrong"), watching=False)
-    world.wait_log("401: the API server does not accept the credentials")
+    said = world.wait_log("401: the API server does not accept the credentials")
+    assert (said["server"], said["kubeconfig"]) == (world.kube.url, str(world.dir / "kubeconfig"))
     world.kube.token = "s3cret-wrong"
     world.kube.wait_watching("events", "nodes")
     world.check()

@@ -90,7 +90,7 @@ class _Asked:
 
 
 class Kube:
-    def __init__(self, keys: Keys | None = None, token: str | None = None, revision: int = 1000, bookmark_every: float = 60, port: int = 0):
+    def __init__(self, keys: Keys | None = None, token: str | None = None, revision: int = 1000, bookmark_every: float | None = 60, port: int = 0):
         self.store = Store(revision)
         self.token = token
         self.ca = keys.ca if keys else None

@@ -48,7 +48,7 @@ class WatchRequest:
 
 
 class Stream:
-    def __init__(self, store: Store, exchange: Exchange, request: WatchRequest, encode_object: Encode, bookmark_every: float):
+    def __init__(self, store: Store, exchange: Exchange, request: WatchRequest, encode_object: Encode, bookmark_every: float | None):
         self.store, self.exchange, self.request = store, exchange, request
         self.commands: deque[Command] = deque()
         self.alive = True  # False as soon as it is told to end or to fall silent
@@ -94,7 +94,7 @@ class Stream:
 
     def _bookmark_times(self, ends: float) -> list[float]:
         """Every `bookmark_every` seconds, and two seconds before the end."""
-        if not self.request.bookmarks:
+        if not self.request.bookmarks or self._bookmark_every is None:
             return []
         times, at = [], time.monotonic() + self._bookmark_every
         while at < ends and len(times) < 100:
