@@ -124,6 +124,12 @@ static struct klx_sv canary_namespace(const struct klx_rbac *r) {
     return klx_sv(none ? NULL : name);
 }
 
+static struct klx_sv lease_namespace(const struct klx_rbac *r) {
+    const struct klx_lease_settings *l = &r->cluster->lease;
+    const char *name = l->namespace != NULL ? l->namespace : r->own_namespace;
+    return klx_sv(l->wanted ? name : NULL);
+}
+
 struct rule {
     struct klx_sv namespace, group, resources;
     struct klx_sv name; /* of the only object; empty: all */
@@ -154,6 +160,24 @@ static void each_endpoint_rule(const struct klx_source_settings *s, struct klx_s
     }
 }
 
+/* For what klaxon writes. To create something cannot be granted by its name. */
+static void each_own_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn fn,
+                          void *arg) {
+    struct klx_sv group = KLX_SV("coordination.k8s.io"), leases = KLX_SV("leases");
+    if (namespace.n > 0 && klx_sv_eq(canary_namespace(r), namespace)) {
+        fn(arg, &(struct rule){ .namespace = namespace,
+                                .resources = KLX_SV("events"),
+                                .verbs = "create, patch" });
+    }
+    if (namespace.n > 0 && klx_sv_eq(lease_namespace(r), namespace)) {
+        char *name = klx_lease_name(r->cluster);
+        fn(arg, &(struct rule){ namespace, group, leases, .verbs = "create" });
+        fn(arg, &(struct rule){ namespace, group, leases, .name = klx_sv(name),
+                                .verbs = "get, update" });
+        free(name);
+    }
+}
+
 static void each_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn fn, void *arg) {
     const struct klx_cluster_settings *c = r->cluster;
     for (size_t i = 0; i < c->sources_n; i++) {
@@ -171,11 +195,7 @@ static void each_rule(const struct klx_rbac *r, struct klx_sv namespace, rule_fn
                                     .verbs = s->ops->poll != NULL ? "list" : "list, watch" });
         }
     }
-    if (namespace.n > 0 && klx_sv_eq(canary_namespace(r), namespace)) {
-        fn(arg, &(struct rule){ .namespace = namespace,
-                                .resources = KLX_SV("events"),
-                                .verbs = "create, patch" });
-    }
+    each_own_rule(r, namespace, fn, arg);
 }
 
 typedef void (*scope_fn)(void *arg, struct klx_sv namespace);
@@ -204,7 +224,7 @@ static bool is_named_before(const struct klx_cluster_settings *c, size_t i, size
 /* The whole cluster, where a source needs it, then each namespace once. */
 static void each_scope(const struct klx_rbac *r, scope_fn fn, void *arg) {
     const struct klx_cluster_settings *c = r->cluster;
-    struct klx_sv canary = canary_namespace(r);
+    struct klx_sv canary = canary_namespace(r), lease = lease_namespace(r);
     if (any_is_in(c, c->sources_n, klx_sv(NULL))) {
         fn(arg, klx_sv(NULL));
     }
@@ -218,6 +238,9 @@ static void each_scope(const struct klx_rbac *r, scope_fn fn, void *arg) {
     }
     if (canary.n > 0 && !any_is_in(c, c->sources_n, canary)) {
         fn(arg, canary);
+    }
+    if (lease.n > 0 && !klx_sv_eq(lease, canary) && !any_is_in(c, c->sources_n, lease)) {
+        fn(arg, lease);
     }
 }
 

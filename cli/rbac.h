@@ -1,6 +1,6 @@
 /*
  * The rights that the collector needs in a cluster: list and watch on what its sources read, create and patch on events where its canary is,
- * and nothing else. In the whole cluster where a source looks everywhere or what it reads is in no namespace; else in its namespaces.
+ * its Lease where it has one, and nothing else. In the whole cluster where a source looks everywhere or what it reads is in no namespace; else in its namespaces.
  */
 #pragma once
 

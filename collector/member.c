@@ -191,8 +191,7 @@ static char *identity(const struct klx_member *m) {
 static void open_lease(struct klx_member *m) {
     const struct klx_lease_settings *s = &m->settings->lease;
     const struct klx_lease_callbacks cb = { on_leading, on_holder, on_lease_trouble, m };
-    char *name = s->name != NULL ? klx_strdup(s->name)
-                                 : klx_asprintf("klaxon-collector-%s", m->settings->name);
+    char *name = klx_lease_name(m->settings);
     char *me = identity(m);
     m->lease =
         klx_lease_new(m->client, m->env.clock,

@@ -140,6 +140,11 @@ const struct klx_config_field klx_collector_fields[] = {
     { .key = NULL },
 };
 
+char *klx_lease_name(const struct klx_cluster_settings *c) {
+    return c->lease.name != NULL ? klx_strdup(c->lease.name)
+                                 : klx_asprintf("klaxon-collector-%s", c->name);
+}
+
 static bool is_name(struct klx_sv s) {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];

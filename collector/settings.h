@@ -60,6 +60,9 @@ struct klx_cluster_settings {
     const struct klx_config_node *at; /* where it stands, for messages */
 };
 
+/* The name of its Lease; the caller frees it. */
+char *klx_lease_name(const struct klx_cluster_settings *c);
+
 struct klx_collector_settings {
     struct klx_kafka_config *kafka;
     struct klx_cluster_settings *clusters;

@@ -67,7 +67,7 @@ suite_integration() {
 suite_prove() {
     install_servers
     step "build release" build release programs || { count 0 1 0; return; }
-    prove "exactly-once" --kills 15 --seed 2 --broker pause # why: its --help
+    prove "exactly-once" --kills 40 --seed 2
     prove "repair" --nodes 3
 }
 

@@ -1,4 +1,4 @@
-"""Argo CD's Application as a custom resource of a real API server, and the writes of its controller."""
+"""Argo CD's Application and Argo Rollouts' Rollout as custom resources of a real API server, and the writes of their controllers."""
 
 from __future__ import annotations
 
@@ -10,38 +10,48 @@ from .client import KubeClient, Object
 from .objects import now
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-CRD = "applications.argoproj.io"
-APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
+APPLICATION, ROLLOUT = "Application", "Rollout"
+ARGO = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
+APPLICATIONS = f"{ARGO}/applications"
+ROLLOUTS = f"{ARGO}/rollouts"
 MERGE = "application/merge-patch+json"
 CRD_SECONDS = 30
 
 
-def definition() -> Object:
-    """As Argo CD's: namespaced, without a status subresource."""
+def definition(kind: str = APPLICATION) -> Object:
+    """As Argo's: namespaced; Application without a status subresource, Rollout with one."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    if kind == ROLLOUT:
+        version |= {"subresources": {"status": {}}}
+    one = kind.lower()
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": CRD},
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{one}s.argoproj.io"},
         "spec": {"group": "argoproj.io", "scope": "Namespaced", "versions": [version],
-                 "names": {"plural": "applications", "singular": "application", "kind": "Application", "listKind": "ApplicationList"}},
+                 "names": {"plural": f"{one}s", "singular": one, "kind": kind, "listKind": f"{kind}List"}},
     }
+
+
+def install(client: KubeClient, kind: str = APPLICATION) -> None:
+    """The CRD and the namespace argocd; returns when it is served."""
+    names = [n["metadata"]["name"] for n in client.list("/api/v1/namespaces")["items"]]
+    if "argocd" not in names:
+        client.request("POST", "/api/v1/namespaces", {"metadata": {"name": "argocd"}})
+    client.request("POST", CRDS, definition(kind))
+    deadline = time.monotonic() + CRD_SECONDS
+    while client.session.get(f"{client.url}{ARGO}/{kind.lower()}s", timeout=5).status_code != 200:
+        assert time.monotonic() < deadline, "the API server does not serve the CRD"
+        time.sleep(0.05)
 
 
 @contextmanager
 def installed(client: KubeClient) -> Iterator[None]:
-    """The Application CRD and the namespace argocd; the CRD, and every Application with it, goes at the end."""
-    names = [n["metadata"]["name"] for n in client.list("/api/v1/namespaces")["items"]]
-    if "argocd" not in names:
-        client.request("POST", "/api/v1/namespaces", {"metadata": {"name": "argocd"}})
-    client.request("POST", CRDS, definition())
+    """Application; the CRD, and every Application with it, goes at the end."""
+    install(client)
     try:
-        deadline = time.monotonic() + CRD_SECONDS
-        while client.session.get(client.url + APPLICATIONS, timeout=5).status_code != 200:
-            assert time.monotonic() < deadline, "the API server does not serve the CRD"
-            time.sleep(0.05)
         yield
     finally:
-        client.request("DELETE", f"{CRDS}/{CRD}")
+        client.request("DELETE", f"{CRDS}/applications.argoproj.io")
 
 
 class Application:
@@ -79,3 +89,33 @@ class Application:
         """What an idle Application looks like every two minutes."""
         self.patch({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}})
         self.patch({"metadata": {"annotations": {"argocd.argoproj.io/refresh": None}}, "status": {"reconciledAt": now(micro=True)}})
+
+
+class Rollout:
+    """A canary of one step, Healthy at first, and what Argo Rollouts writes of it."""
+
+    def __init__(self, client: KubeClient, name: str):
+        self.client, self.name, self.revision, self.generation = client, name, 1, 1
+        steps = [{"setWeight": 25}, {"pause": {}}]
+        client.request("POST", ROLLOUTS, {
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": name, "namespace": "argocd", "annotations": {"rollout.argoproj.io/revision": "1"}},
+            "spec": {"replicas": 4, "strategy": {"canary": {"steps": steps}}}})
+        self.report(phase="Healthy", stableRS="hash1", currentPodHash="hash1", currentStepIndex=2)
+
+    def report(self, **status: object) -> None:
+        self.client.request("PATCH", f"{ROLLOUTS}/{self.name}/status", 
+                            {"status": status | {"observedGeneration": str(self.generation)}}, MERGE)
+
+    def deploy(self) -> None:
+        """Another version: its step, its pause, its promotion."""
+        self.revision += 1
+        changed = self.client.request("PATCH", f"{ROLLOUTS}/{self.name}", {
+            "metadata": {"annotations": {"rollout.argoproj.io/revision": str(self.revision)}},
+            "spec": {"template": {"metadata": {"labels": {"version": str(self.revision)}}}}}, MERGE)
+        self.generation = changed["metadata"]["generation"]
+        self.report(phase="Progressing", currentPodHash=f"hash{self.revision}", currentStepIndex=0)
+        pause = [{"reason": "CanaryPauseStep", "startTime": now()}]
+        self.report(phase="Paused", message="CanaryPauseStep", currentStepIndex=1, controllerPause=True, pauseConditions=pause)
+        self.report(phase="Progressing", message=None, controllerPause=None, pauseConditions=None, currentStepIndex=2)
+        self.report(phase="Healthy", stableRS=f"hash{self.revision}")

@@ -38,7 +38,7 @@ def test_what_is_printed_is_enough_and_not_more(collector: Collector, kafka: Kaf
     keys = ["events@default", f"events@{a}", "nodes", f"hpa@{a}", f"hpa@{b}", f"pods@{a}"]
     kubeconfig = tmp_path / "account.kubeconfig"
     text = collector.config.read_text().replace(str(api.kubeconfig), str(kubeconfig))
-    collector.config.write_text(text.replace("events: {}, nodes: {}", sources))
+    collector.config.write_text(text.replace("events: {}, nodes: {}", sources).replace(" sources:", " lease: {}, sources:"))
     manifest = tmp_path / "rbac.yaml"
     manifest.write_text(rbac(binaries, collector, "-o", "yaml", "--namespace", home))
     kubectl(api, "apply", "-f", str(manifest))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cluster import ApiServer, Kafka, read_committed
-from cluster.client import MERGE, KubeClient
 from cluster.objects import now
+from cluster.scaling import Workload
 from conftest import Collector
 from event_schema import assert_as_described
 
@@ -48,51 +48,8 @@ def wait_until_watching(kafka: Kafka, collector: Collector) -> None:
         assert time.monotonic() < deadline
 
 
-class Things:
-    """An HPA and pods of a namespace of their own, and what their controllers write of them."""
-
-    def __init__(self, client: KubeClient):
-        self.client = client
-        self.namespace = f"ns-{uuid.uuid4().hex[:8]}"
-        client.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
-        self.pods = f"/api/v1/namespaces/{self.namespace}/pods"
-        self.hpas = f"/apis/autoscaling/v2/namespaces/{self.namespace}/horizontalpodautoscalers"
-
-    def create_hpa(self, name: str) -> None:
-        metric = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "5Gi"}}}
-        self.client.request("POST", self.hpas, {"metadata": {"name": name}, "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5,
-            "metrics": [metric]}})
-
-    def report_hpa(self, name: str, current: int, desired: int, memory: str, scaled: str | None = None) -> None:
-        status = {"currentReplicas": current, "desiredReplicas": desired,
-                  "currentMetrics": [{"type": "Resource", "resource": {"name": "memory", "current": {"averageValue": memory}}}],
-                  "conditions": [{"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "",
-                                  "lastTransitionTime": now()}]}
-        self.client.request("PATCH", f"{self.hpas}/{name}/status", {"status": status | ({"lastScaleTime": scaled} if scaled else {})}, MERGE)
-
-    def create_pod(self, name: str) -> None:
-        container = {"name": "app", "image": "none", "resources": {"limits": {"memory": "64Mi"}}}
-        self.client.request("POST", self.pods, {"metadata": {"name": name}, "spec": {"nodeName": "nowhere", "containers": [container]}})
-        self.report_pod(name, 0, {"running": {"startedAt": now()}}, {})
-
-    def report_pod(self, name: str, restarts: int, state: dict, last: dict) -> None:
-        container = {"name": "app", "image": "none", "imageID": "", "ready": True, "restartCount": restarts, "state": state, "lastState": last}
-        self.client.request("PATCH", f"{self.pods}/{name}/status", {"status": {"phase": "Running", "containerStatuses": [container]}}, MERGE)
-
-    def oom(self, name: str, restarts: int) -> None:
-        """In the three shapes that kubelet reports."""
-        ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": now(), "containerID": f"containerd://{uuid.uuid4().hex}"}}
-        self.report_pod(name, restarts, ended, {})
-        self.report_pod(name, restarts, {"waiting": {"reason": "CrashLoopBackOff"}}, ended)
-        self.report_pod(name, restarts + 1, {"running": {"startedAt": now()}}, ended)
-
-    def delete(self, path: str, name: str) -> None:
-        self.client.request("DELETE", f"{path}/{name}", gracePeriodSeconds=0)
-
-
 def test_each_change_once_across_kills(scaling: Collector, kafka: Kafka, api: ApiServer) -> None:
-    things = Things(api.new_client())
+    things = Workload(api.new_client())
     things.create_hpa("web")
     things.report_hpa("web", 2, 2, "3Gi")
     things.create_pod("web-0")
@@ -129,7 +86,7 @@ def test_each_change_once_across_kills(scaling: Collector, kafka: Kafka, api: Ap
 
 
 def test_what_vanished_in_a_gap_is_told(scaling: Collector, kafka: Kafka, api: ApiServer) -> None:
-    here, there = Things(api.new_client()), Things(api.new_client())
+    here, there = Workload(api.new_client()), Workload(api.new_client())
     for things in (here, there):
         things.create_pod("same-name")
         things.create_hpa("same-name")

@@ -1,183 +1,131 @@
-"""Proof: every change that the API server accepted is on its topic exactly once, whatever is killed meanwhile.
+"""Proof: every change that the API server accepted is on its topic exactly once, whatever goes wrong meanwhile.
 
-A generator writes Events and node changes to a real kube-apiserver; the collector is killed with -9 at random instants, and now and
-then the broker or the API server, which are started again. At the end every (uid, resourceVersion) that the API server accepted is
-compared with what an independent read_committed reader finds.
+Writers change Events, Nodes, Pods, HPAs, Applications, Rollouts and ConfigMaps of a real kube-apiserver; two collectors with
+a Lease stream them to a real Kafka. At random instants a collector is killed, frozen or stopped, a broker too, the API server, etcd; and
+etcd is compacted while no collector is there. At the end etcd's own history is compared with what an independent read_committed reader
+finds: each revision of an Event once, each id once, each incident numbered without a hole, and nothing missing but what a
+recorded gap covers.
 """
 import argparse
-import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 from cluster import ApiServer, Kafka, read_committed
-from cluster.objects import involved, legacy_event, new_event
+from cluster.argocd import APPLICATION, ROLLOUT, install
+from support.disturbances import Collectors, Disturbances
+from support.truth import Told, Truth, broken_incidents, lost, not_ready, repeated, told, undue_gaps
+from support.writers import Writers
 
 CLUSTER = "proof"
-
-
-class Generator(threading.Thread):
-    """Creates and patches Events, and flips a node, at a rate, until told to stop; remembers what was accepted."""
-
-    def __init__(self, api: ApiServer, rate: float, rng: random.Random):
-        super().__init__(daemon=True)
-        self.api, self.rate, self.rng = api, rate, rng
-        self.accepted: list[tuple[str, str]] = []
-        self.unknown: set[str] = set()  # names of Events whose answer was lost: they may exist or not
-        self.flips = 0
-        self.failures = 0
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        client = self.api.new_client()
-        last = None
-        while not self.ending.is_set():
-            self.ending.wait(1 / self.rate)
-            try:
-                if last is not None and self.rng.random() < 0.3:
-                    last = client.patch_event(last, {"count": last.get("count", 1) + 1})
-                elif self.rng.random() < 0.02:
-                    client.set_ready("aks-proof", self.rng.choice(["True", "Unknown", "False"]))
-                    self.flips += 1
-                    continue
-                else:
-                    last = client.create_event(self._event())
-                self.accepted.append((last["metadata"]["uid"], last["metadata"]["resourceVersion"]))
-            except Exception:  # the API server is down: what it did not answer is not counted, but may be there
-                self.failures += 1
-                last = None
-                client = self.api.new_client()
-                self.ending.wait(0.2)
-
-    def _event(self):
-        about = involved("Pod", f"pod-{self.rng.randrange(50)}", "default")
-        if self.rng.random() < 0.5:
-            return legacy_event(about, "Pulled", "x" * self.rng.randrange(10, 600), "kubelet")
-        return new_event(about, "Scheduled", "y" * self.rng.randrange(10, 600), "scheduler", "Binding")
-
-
-class Supervisor:
-    """Starts the collector again whenever it has ended, as Kubernetes would."""
-
-    def __init__(self, directory: Path, kafka: Kafka, api: ApiServer):
-        self.log = (directory / "collector.log").open("ab")
-        config = directory / "klaxon.yaml"
-        config.write_text(f'kafka: {{ bootstrap.servers: "{kafka.bootstrap}" }}\nclusters:\n'
-                          f"  - {{ name: {CLUSTER}, kubeconfig: {api.kubeconfig}, canary: {{ every: 1s }}, heartbeat: 1s,\n"
-                          f"      sources: {{ events: {{}}, nodes: {{}} }} }}\n")
-        self.command = [Path(os.environ["KLAXON_BIN"]) / "klaxon-collector", "--config", config]
-        self.process = self._start()
-        self.own_ends = 0
-
-    def _start(self) -> subprocess.Popen:
-        return subprocess.Popen(self.command, stderr=self.log, stdin=subprocess.DEVNULL)
-
-    def look(self) -> None:
-        if self.process.poll() is not None:
-            self.own_ends += 1
-            self.process = self._start()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process = self._start()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def published(kafka: Kafka) -> Counter:
-    pairs: Counter = Counter()
-    for record in read_committed(kafka.bootstrap, "klaxon.kubernetes", timeout=60):
-        event = json.loads(record.value).get("event")
-        if event:
-            pairs[event["uid"], event["resourceVersion"]] += 1
-    return pairs
+SOURCES = ["events", "nodes", "pods", "hpa", "applications", "rollouts"]
+GENERIC = "{ version: v1, resource: configmaps, namespaces: [default], fields: [data.n] }"
+CONFIG = """\
+kafka: {{ bootstrap.servers: "{kafka}" }}
+clusters:
+  - name: {cluster}
+    kubeconfig: {kubeconfig}
+    canary: {{ every: 5s }}
+    heartbeat: 5s
+    lease: {{ duration: 3s, renew_deadline: 2s, retry: 500ms }}
+    sources: {{ {sources} }}
+"""
+SETTLE_SECONDS = 120
 
 
 def wait_until_watching(kafka: Kafka) -> None:
+    """History begins with the first list: only what comes after it is counted."""
     deadline = time.monotonic() + 60
-    wanted = {f"{CLUSTER}/events".encode(), f"{CLUSTER}/nodes".encode()}
+    wanted = {f"{CLUSTER}/{watch}".encode() for watch in [*SOURCES, "generic:configmaps@default"]}
     while not wanted <= {record.key for record in read_committed(kafka.bootstrap, "klaxon.state")}:
         assert time.monotonic() < deadline, "the collector does not begin to watch"
 
 
-def disturb(supervisor: Supervisor, kafka: Kafka, api: ApiServer, number: int, broker: str) -> str:
-    """The collector at random instants; every seventh time the broker, every ninth the API server."""
-    if number % 7 == 6 and broker == "pause":
-        kafka.pause()
-        time.sleep(3)
-        kafka.resume()
-        return "broker (paused)"
-    if number % 7 == 6:
-        node = number // 7 % len(kafka.nodes) + 1
-        kafka.kill(node)
-        kafka.start(node)
-        return f"broker {node}"
-    if number % 9 == 8:
-        api.kill()
-        api.restart()
-        return "API server"
-    supervisor.kill()
-    return "collector"
+def make_topics(kafka: Kafka) -> None:
+    for topic in ("kubernetes", "nodes", "scaling", "gitops"):
+        kafka.create_topic(f"klaxon.{topic}", 4)
+    kafka.create_topic("klaxon.state", 1, {"cleanup.policy": "compact"})
+
+
+def disturb(args: argparse.Namespace, disturbances: Disturbances, writers: Writers) -> None:
+    began = time.monotonic()
+    for number in range(1, args.kills + 1):
+        time.sleep(disturbances.rng.uniform(0.2, 3.0))  # the random instant is the point
+        what = disturbances.next()
+        print(f"{time.monotonic() - began:6.1f} s  {number}/{args.kills}: {what}; {writers.written} changes", flush=True)
+
+
+def settle(kafka: Kafka, collectors: Collectors, truth: Truth) -> Told:
+    """Until everything is there that is to come."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        collectors.look()
+        found = told(kafka)
+        if (not any(lost(truth, found).values()) and not not_ready(found)) or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
+
+
+def verdict(args: argparse.Namespace, writers: Writers, collectors: Collectors, truth: Truth, found: Told) -> int:
+    missing, again, broken, undue = lost(truth, found), repeated(found), broken_incidents(found), undue_gaps(truth, found)
+    changes = sum(len(revisions) for revisions in truth.revisions.values())
+    print(f"{sum(found.kinds.values())} records: " + ", ".join(f"{n} {kind}" for kind, n in sorted(found.kinds.items())))
+    print(f"{len(found.incidents)} incidents, {len(found.gaps)} gaps, {len(truth.compactions)} compactions, "
+          f"{writers.failures} requests failed, collectors ended by themselves {collectors.own_ends} times")
+    for words, wrong in (("repeated", again), ("incident with a hole", broken), ("gap without a compaction", undue),
+                         ("said to be not Ready", not_ready(found))):
+        for one in wrong:
+            print(f"{words}: {one}")
+    n_lost, n_repeated = sum(len(m) for m in missing.values()), len(again)
+    print(f"lost {n_lost}, repeated {n_repeated} of {changes} changes, {args.kills} disturbances (seed {args.seed})")
+    good = n_lost == n_repeated == 0 and not broken and not undue and not not_ready(found) and changes > 0
+    return 0 if good else 1
 
 
 def run(args: argparse.Namespace, directory: Path) -> int:
     rng = random.Random(args.seed)
     with Kafka(directory / "kafka", args.brokers) as kafka, ApiServer(directory / "api") as api:
-        for topic in ("kubernetes", "nodes"):
-            kafka.create_topic(f"klaxon.{topic}", 4)
-        kafka.create_topic("klaxon.state", 1, {"cleanup.policy": "compact"})
-        api.new_client().create_node("aks-proof")
-        supervisor = Supervisor(directory, kafka, api)
-        wait_until_watching(kafka)  # history begins with the first list: only what comes after it is counted
-        generator = Generator(api, args.rate, rng)
-        generator.start()
-        began = time.monotonic()
-        for number in range(args.kills):
-            time.sleep(rng.uniform(0.2, 3.0))  # the random instant is the point
-            supervisor.look()
-            what = disturb(supervisor, kafka, api, number, args.broker)
-            print(f"{time.monotonic() - began:6.1f} s  kill {number + 1}/{args.kills}: {what}; {len(generator.accepted)} accepted",
-                  flush=True)
-        generator.ending.set()
-        generator.join()
-        accepted = set(generator.accepted)
-        deadline = time.monotonic() + 90
-        pairs = published(kafka)
-        while accepted - set(pairs) and time.monotonic() < deadline:
-            supervisor.look()
-            pairs = published(kafka)
-        supervisor.stop()
-        ids = Counter(r.header("ce_id") for r in read_committed(kafka.bootstrap, ["klaxon.kubernetes", "klaxon.nodes"], timeout=60,
-                                                                heartbeats=True))
-        gaps = sum(1 for r in read_committed(kafka.bootstrap, "klaxon.kubernetes") if r.header("ce_type") == "io.klaxon.watch.gap")
-    lost = len(accepted - set(pairs))
-    repeated = sum(n - 1 for n in pairs.values()) + sum(n - 1 for n in ids.values())
-    print(f"{generator.flips} node changes, {generator.failures} requests failed, {gaps} gaps, collector ended by itself {supervisor.own_ends} times")
-    print(f"lost {lost}, repeated {repeated} of {len(accepted)} events, {args.kills} kills (seed {args.seed})")
-    return 0 if lost == 0 and repeated == 0 and accepted else 1
+        make_topics(kafka)
+        client = api.new_client()
+        install(client, APPLICATION)
+        install(client, ROLLOUT)
+        writers = Writers(api, args.rate, rng)
+        config = CONFIG.format(kafka=kafka.bootstrap, cluster=CLUSTER, kubeconfig=api.kubeconfig,
+                               sources=", ".join([f"{source}: {{}}" for source in SOURCES] + [f"generic: [ {GENERIC} ]"]))
+        collectors = Collectors(Path(os.environ["KLAXON_BIN"]) / "klaxon-collector", directory, config, args.collectors)
+        try:
+            wait_until_watching(kafka)
+            truth = Truth(api)
+            truth.start()
+            writers.start()
+            disturb(args, Disturbances(collectors, kafka, api, truth, rng, args.broker), writers)
+            writers.stop()
+            writers.settle()
+            truth.collect()
+            found = settle(kafka, collectors, truth)
+            truth.ending.set()
+        finally:
+            collectors.kill()
+        return verdict(args, writers, collectors, truth, found)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev prove exactly-once", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=15)
+    parser.add_argument("--kills", type=int, default=40, help="disturbances (default 40)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200, help="changes a second (default 200)")
+    parser.add_argument("--collectors", type=int, default=2, help="(default 2)")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=3,
+                        help="three: each topic on all of them, two must have a record (default 3)")
     parser.add_argument("--broker", choices=("kill", "pause"), default="kill",
-                        help="what happens to the broker. A single broker (Kafka 4.3.1) that dies between preparing a commit and writing its "
+                        help="what happens to a broker. A single one (Kafka 4.3.1) that dies between preparing a commit and writing its "
                              "markers may, after its restart, take the transaction for complete without them; what it held is then seen with "
-                             "the next commit, twice: --brokers 3 (default kill)")
-    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1,
-                        help="three: each topic on all of them, two must have a record, and they are killed in turn (default 1)")
+                             "the next commit, twice: pause it then (default kill)")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     args = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="klaxon-proof-"))
