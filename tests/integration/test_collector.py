@@ -167,7 +167,7 @@ def run_collector(binaries: Path, config: Path) -> subprocess.CompletedProcess:
     ("kafka: { bootstrap.servers: x }\nclustres: []\n", 'klaxon.yaml:2:1: unknown key "clustres", did you mean "clusters"?'),
     ("kafka: { bootstrap.servers: x }\n", "no clusters are configured"),
     ("kafka: { bootstrap.servers: x }\ncollector: { transactions: maybe }\nclusters: []\n",
-     'klaxon.yaml:2:14: collector.transactions: expected auto, on or off, found "maybe"'),
+     'klaxon.yaml:2:28: collector.transactions: expected auto, on or off, found "maybe"'),
     ("kafka: { bootstrap.servers: x, transactions: off }\nclusters: []\n", "transactions cannot be set: it stands under `collector:`"),
     ("kafka: { bootstrap.servers: x }\nclusters:\n  - { name: a, sources: { evnts: {} } }\n",
      'klaxon.yaml:3:27: clusters[0].sources: there is no source "evnts", did you mean "events"?'),
