@@ -14,7 +14,7 @@
 #define WINDOW_BYTES_MAX 32
 
 static int64_t percent_of(double bytes, double limit) {
-    return limit > 0 ? (int64_t)(100 * bytes / limit) : 0;
+    return limit > 0 ? klx_trend_whole(100 * bytes / limit) : 0;
 }
 
 static const char *bytes_words(struct klx_arena *a, double bytes) {
@@ -35,15 +35,16 @@ void klx_memory_write_trend(struct klx_jw *w, const struct klx_trend *t, double 
     klx_trend_fit(t, &line);
     klx_jw_key(w, "memory");
     klx_jw_begin_object(w);
-    klx_jw_member_int(w, "bytes", (int64_t)last_of(t)->bytes);
-    klx_jw_member_int(w, "limitBytes", (int64_t)limit);
+    klx_jw_member_int(w, "bytes", klx_trend_whole(last_of(t)->bytes));
+    klx_jw_member_int(w, "limitBytes", klx_trend_whole(limit));
     klx_jw_member_int(w, "percent", percent_of(last_of(t)->bytes, limit));
     klx_jw_member_time(w, "time", last_of(t)->at_us);
     klx_jw_member_time(w, "trendSince", t->samples[0].at_us);
     klx_jw_member_int(w, "trendSamples", (int64_t)t->n);
     klx_jw_member_bool(w, "rising", line.rising);
     if (t->n >= KLX_TREND_SAMPLES_MIN) {
-        klx_jw_member_int(w, "bytesPerMinute", (int64_t)(line.bytes_per_s * SECONDS_A_MINUTE));
+        klx_jw_member_int(w, "bytesPerMinute",
+                          klx_trend_whole(line.bytes_per_s * SECONDS_A_MINUTE));
     }
     klx_jw_end_object(w);
 }
@@ -218,7 +219,7 @@ static void write_usage(struct klx_jw *w, const struct klx_json *usage,
         klx_jw_double(w, cpu);
     }
     if (has_memory) {
-        klx_jw_member_int(w, "memoryBytes", (int64_t)memory);
+        klx_jw_member_int(w, "memoryBytes", klx_trend_whole(memory));
     }
     if (known != NULL) {
         klx_jw_member_sv_opt(w, "memoryLimit", klx_sv(known->limit_text));

@@ -224,7 +224,7 @@ static void weigh(struct sight *s) {
                        (open && c->predicted_told ? HORIZON_OVER : 1);
     s->predicted = seconds <= horizon_s;
     if (s->predicted) {
-        n->eta_us = (int64_t)(seconds * (double)KLX_US_PER_S);
+        n->eta_us = klx_trend_whole(seconds * (double)KLX_US_PER_S);
         s->urgent = s->near && n->eta_us <= KLX_MEMORY_URGENT_US;
     }
 }

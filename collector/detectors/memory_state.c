@@ -58,7 +58,7 @@ static void write_trend(const struct klx_trend *t, struct klx_jw *w) {
     for (size_t i = 0; i < t->n; i++) {
         klx_jw_begin_array(w);
         klx_jw_int(w, t->samples[i].at_us);
-        klx_jw_int(w, (int64_t)t->samples[i].bytes);
+        klx_jw_int(w, klx_trend_whole(t->samples[i].bytes));
         klx_jw_end_array(w);
     }
     klx_jw_end_array(w);

@@ -10,6 +10,13 @@
 #define SPAN_MIN_US (60 * (int64_t)KLX_US_PER_S)
 #define RISING_SHARE 0.85 /* of the pairs; one step in a flat line makes half of them rise */
 
+#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
+
+int64_t klx_trend_whole(double value) {
+    double up = value > -WHOLE_MAX ? value : -WHOLE_MAX; /* NaN too */
+    return (int64_t)(up < WHOLE_MAX ? up : WHOLE_MAX);
+}
+
 static bool begins_anew(const struct klx_trend *t, int64_t at_us, double bytes) {
     const struct klx_trend_sample *last = &t->samples[t->n - 1];
     return at_us - last->at_us > SILENCE_US || bytes < last->bytes / 2;

@@ -28,6 +28,8 @@ struct klx_trend_line {
     int64_t span_us;
 };
 
+/* What a cluster says may be any number: the nearest that JSON carries exactly. */
+int64_t klx_trend_whole(double value);
 /* A sample that is not newer is left out. Half of what was there before, or a long silence, is a new beginning: the container was started
    again. */
 void klx_trend_add(struct klx_trend *t, int64_t at_us, double bytes);
