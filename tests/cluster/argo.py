@@ -139,7 +139,7 @@ class Argo:
 
     def server_request(self, method: str, path: str, body: Object | None = None) -> Object:
         """What the web page and the CLI call, of an Application: `/checkout/sync`, `/checkout/rollback`."""
-        answer = self._session.request(method, f"{self.server_url}/api/v1/applications{path}", json=body, timeout=30)
+        answer = self._session.request(method, f"{self.server_url}/api/v1/applications{path}", json=body or {}, timeout=30)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json()

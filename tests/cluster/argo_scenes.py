@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .argo import PROJECTS
-from .argo_world import (AUTOMATED, Application, ArgoWorld, Rollout, analysis, config_map, deployment, rollout, service,
+from .argo_world import (AUTOMATED, Application, ArgoWorld, Rollout, analysis, config_map, deployment, hook, rollout, service,
                          web_metric)
 from .client import MERGE
 from .process import wait_until
@@ -45,13 +45,12 @@ class Scene:
         """The next event of the Application."""
         return self._next(("Application", "argocd", self.name), kind, seconds, wanted)
 
-    def sees_both(self, *kinds: str) -> None:
+    def sees_both(self, wanted: dict[str, dict]) -> None:
         """The next ones, in any order."""
-        left = list(kinds)
+        left = dict(wanted)
         while left:
-            kind = self._peek(("Application", "argocd", self.name), left)
-            left.remove(kind)
-            self.sees(kind)
+            kind = self._peek(("Application", "argocd", self.name), list(left))
+            self.sees(kind, **left.pop(kind))
 
     def sees_rollout(self, name: str, kind: str, seconds: float = 90, **wanted: Any) -> dict:
         return self._next(("Rollout", self.name, name), kind, seconds, wanted)
@@ -104,10 +103,10 @@ class Scene:
         self.sees("app.settled", to=first)
         return first
 
-    def deploy(self, by: str = "auto-sync", **manifests: Any) -> str:
+    def deploy(self, **manifests: Any) -> str:
         """Another commit is there; returns it."""
         commit = self.app.commit(**manifests)
-        self.app.refresh()
+        self.app.refresh_until_seen(commit)
         return commit
 
 
@@ -130,9 +129,8 @@ def deploy(s: Scene) -> None:
     s.sees("app.sync.started", by="auto-sync", to=second)
     s.sees("app.deployed", by="auto-sync", to=second, came_from=first)
     s.sees("app.settled", to=second)
-    s.app.repository.commit({"elsewhere/readme.md": "the commit of another application"})
-    s.app.refresh()
-    s.app.wait("compared", lambda app: app["status"]["sync"]["revision"] != second)
+    other = s.app.repository.commit({"elsewhere/readme.md": "the commit of another application"})
+    s.app.refresh_until_seen(other)
 
 
 def drift_healed(s: Scene) -> None:
@@ -173,13 +171,45 @@ def sync_failed(s: Scene) -> None:
     s.sees("app.settled", to=good)
 
 
+def terminated(s: Scene) -> None:
+    """A hook that never ends, until somebody ends the operation."""
+    first = s.begin()
+    stuck = s.deploy(migrate=hook("migrate"), deployment=deployment(tag="2"))
+    s.sees("app.sync.started", by="auto-sync", to=stuck)
+    s.app.wait("its hook runs", lambda app: "waiting for completion of hook" in app["status"]["operationState"]["message"])
+    s.app.terminate()
+    s.sees("app.sync.failed", to=stuck, phase="open", reason="SyncTerminated")
+    s.sees("app.sync.gaveup", to=stuck, detail="Failed last sync attempt")
+    good = s.deploy(migrate=None)
+    s.sees("app.sync.started", to=good)
+    s.sees("app.deployed", to=good, came_from=first)
+    s.sees("app.sync.succeeded", to=good, phase="resolved")
+    s.sees("app.settled", to=good)
+
+
+def partial(s: Scene) -> None:
+    """One of two resources is synced by hand, then all."""
+    first = s.begin(policy={}, deployment=deployment(), config=config_map("config", color="red"))
+    second = s.deploy(deployment=deployment(tag="2"), config=config_map("config", color="blue"))
+    s.sees("app.change.waits", to=second, resources={"Deployment/checkout", "ConfigMap/config"})
+    s.app.sync(resources=[{"group": "", "kind": "ConfigMap", "name": "config"}])
+    s.sees("app.sync.started", by="admin", to=second, resources={"ConfigMap/config"})
+    s.sees("app.sync.succeeded", by="admin", to=second, reason="SyncSucceeded", phase=None)
+    s.app.wait("no operation", lambda app: "operation" not in app)
+    s.app.sync()
+    s.sees("app.sync.started", by="admin", to=second)
+    s.sees("app.deployed", by="admin", to=second, came_from=first)
+    s.sees("app.insync", by="admin")
+    s.sees("app.settled", to=second)
+
+
 def bad_manifest(s: Scene) -> None:
     first = s.begin()
     s.deploy(service="apiVersion: v1\nkind: Service\nmetadata: {name: [")
     s.sees("app.error", reason="ComparisonError", phase="open", detail="Failed to load target state")
     good = s.deploy(service=service(), deployment=deployment(tag="2"))
     # Argo CD calls this one a self-heal, and may wait with it as long as with one: then the comparison is written first.
-    s.sees_both("app.sync.started", "app.error.cleared")
+    s.sees_both({"app.sync.started": {"by": "auto-sync", "to": good}, "app.error.cleared": {"phase": "resolved"}})
     s.sees("app.deployed", by="auto-sync", to=good, came_from=first)
     s.sees("app.settled", to=good)
 
@@ -196,8 +226,8 @@ def roll_back(s: Scene) -> None:
     s.app.roll_back(0)
     s.sees("app.sync.started", by="admin", to=first)
     s.sees("app.rolledback", by="admin", to=first, came_from=second)
-    s.sees("app.settled", to=first)
-    s.sees("app.change.waits", reason="CommitWaits", to=second, resources={"Deployment/checkout"})
+    waits = {"reason": "CommitWaits", "to": second, "resources": {"Deployment/checkout"}}
+    s.sees_both({"app.settled": {"to": first}, "app.change.waits": waits})
     s.app.patch({"spec": {"syncPolicy": {"automated": {}}}})
     s.sees("app.autosync.on", by="kubectl-edit")
     s.sees("app.sync.started", by="auto-sync", to=second)
@@ -439,6 +469,6 @@ def blue_green(s: Scene) -> None:
 
 SCENES: dict[str, Callable[[Scene], None]] = {
     one.__name__.replace("_", "-"): one for one in (
-        deploy, drift_healed, drift_by_hand, sync_failed, bad_manifest, roll_back, pruning, project, project_forbids, repository, auto_sync,
-        degraded, deleted, canary, canary_aborted, analysis_failed, analysis_inconclusive, blue_green)
+        deploy, drift_healed, drift_by_hand, sync_failed, terminated, partial, bad_manifest, roll_back, pruning, project, project_forbids,
+        repository, auto_sync, degraded, deleted, canary, canary_aborted, analysis_failed, analysis_inconclusive, blue_green)
 }

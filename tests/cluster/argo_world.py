@@ -6,6 +6,7 @@ A person acts through argocd-server, as admin, or by the patches that kubectl an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -134,6 +135,14 @@ class Application:
         """Git is looked at now, not within three minutes."""
         self.client.request("PATCH", self.path, {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}, MERGE)
 
+    def refresh_until_seen(self, commit: str) -> None:
+        """A refresh that is asked for while another one ends is lost, so it is asked for again. What cannot be loaded is never seen."""
+        for _ in range(3):
+            self.refresh()
+            with contextlib.suppress(TimeoutError):
+                self.wait("the commit", lambda app: commit in json.dumps(app["status"]), 5)
+                return
+
     def wait(self, what: str, wanted: Callable[[Object], bool], seconds: float = 90) -> None:
         def look() -> bool:
             try:
@@ -239,6 +248,13 @@ def service(name: str = "checkout", app: str = "checkout") -> Object:
 
 def config_map(name: str, annotations: dict[str, str] | None = None, **data: str) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations or {}}, "data": data}
+
+
+def hook(name: str) -> Object:
+    """A Job before the sync. Nobody runs Jobs here: it never ends."""
+    template = {"spec": {"containers": [container("1")], "restartPolicy": "Never"}}
+    return {"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "annotations": {"argocd.argoproj.io/hook": "PreSync"}}, "spec": {"template": template}}
 
 
 def rollout(name: str, strategy: Object, tag: str = "1", replicas: int = 4, **spec: Any) -> Object:
