@@ -51,6 +51,8 @@ class Reader(threading.Thread):
             if message is None or message.error():
                 continue
             headers = {name: value.decode() for name, value in message.headers()}
+            if headers["ce_type"] == "io.klaxon.heartbeat":  # of the collector itself, on every partition
+                continue
             happened = datetime.fromisoformat(headers["ce_time"].replace("Z", "+00:00")).timestamp()
             kind = headers["ce_type"].removeprefix("io.klaxon.")
             self.events.append((kind, time.time() - happened, headers | {"data": json.loads(message.value())}))
