@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+
+import requests
 
 from .argo import APPLICATIONS
 from .argo_world import ArgoWorld, Repository, config_map
@@ -62,6 +65,7 @@ class Frames(threading.Thread):
 
     def run(self) -> None:
         url, query = self.client.url + APPLICATIONS, {"watch": "1", "resourceVersion": self.version, "timeoutSeconds": "7200"}
-        with self.client.session.get(url, params=query, stream=True, timeout=7200) as answer:
-            for _ in answer.iter_lines(chunk_size=65536):
-                self.n += 1
+        with contextlib.suppress(requests.RequestException):  # the server goes before the thread does
+            with self.client.session.get(url, params=query, stream=True, timeout=7200) as answer:
+                for _ in answer.iter_lines(chunk_size=65536):
+                    self.n += 1

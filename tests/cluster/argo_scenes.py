@@ -330,7 +330,7 @@ def deleted(s: Scene) -> None:
 
 
 def canary(s: Scene) -> None:
-    """By Argo CD: 25 %, a pause that a person ends, 75 %, a pause with an end; and one that is aborted."""
+    """By Argo CD: 25 %, a pause that a person ends, 75 %, a pause with an end."""
     steps = {"canary": {"steps": [{"setWeight": 25}, PAUSE, {"setWeight": 75}, {"pause": {"duration": 5}}]}}
     web = Rollout(s.app.client, s.name, "web")
     s.begin(rollout=rollout("web", steps))
