@@ -112,7 +112,7 @@ static void an_event_links_to_its_application(void **state) {
     (void)state;
     struct fake_apps apps = { 0 };
     struct transcript t = { .version = 1 };
-    struct klx_outbox out = { .event = keep_link, .state = on_state, .arena = &t.arena };
+    struct listener l = { .out = { .event = keep_link, .state = on_state, .arena = &t.arena } };
     struct klx_app_settings settings = { .argocd_url = klx_strdup("https://cd.example.com/ui/") };
     void *d = klx_detector_gitops.create(KLX_SV("prod"), &settings);
     free(settings.argocd_url);
@@ -122,11 +122,11 @@ static void an_event_links_to_its_application(void **state) {
     o.kind = klx_source_applications.observed;
     o.change = KLX_CHANGE_ADDED;
     assert_int_equal(klx_source_applications.observe(o.object, &o), 0);
-    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &out);
+    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &l.out);
     assert_true(klx_sv_eq(link_of_last,
                           KLX_SV("https://cd.example.com/ui/applications/argocd/a%3Fb%2F..%2Fc")));
     o.change = KLX_CHANGE_DELETED;
-    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &out);
+    klx_detector_gitops.observe(d, &o, TRANSCRIPT_BASE_US, &l.out);
     assert_true(link_of_last.n == 0);
     klx_detector_gitops.destroy(d);
     klx_arena_release(&t.arena);
@@ -234,10 +234,14 @@ static const char *const names[] = {
     "out-of-sync-long",
     "spec-edited",
     "suspended",
+    "healed-at-once",
+    "fix-called-heal",
     "recorded-deploy",
     "recorded-drift-healed",
     "recorded-drift-by-hand",
     "recorded-sync-failed",
+    "recorded-terminated",
+    "recorded-partial",
     "recorded-bad-manifest",
     "recorded-roll-back",
     "recorded-pruning",
