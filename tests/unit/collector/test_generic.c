@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/detectors/object_values.h"
+#include "collector/detectors/generic/object_values.h"
 #include "lib/base/cleanup.h"
 #include "tests/unit/support/object_lines.h"
 

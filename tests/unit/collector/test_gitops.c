@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/detectors/app_rules.h"
+#include "collector/detectors/gitops/app_rules.h"
 #include "collector/redact.h"
 #include "collector/sources/source.h"
 #include "lib/base/cleanup.h"

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "collector/detectors/memory_trend.h"
+#include "collector/detectors/scaling/memory_trend.h"
 #include "lib/base/time.h"
 
 #define EVERY_US (30 * (int64_t)KLX_US_PER_S)
