@@ -38,13 +38,15 @@ void klx_watch_detail(struct klx_watch *w, struct klx_sv text) {
     snprintf(w->detail, sizeof(w->detail), "%.*s", KLX_SV_FMT(cut));
 }
 
-/* What the server says of its refusal: the message of a Status, or the line of its limiter. */
+/* What the server says of its refusal: the message of a Status, or the line of its limiter, its aggregator or a proxy. */
 void klx_watch_detail_of(struct klx_watch *w, struct klx_sv body) {
     const struct klx_json *status = NULL;
     const struct klx_json_limits limits = { .bytes_max = STATUS_BYTES_MAX, .depth_max = 16 };
     klx_arena_reset(&w->frame_arena);
     bool read = klx_frame_parse(&w->frame_arena, body, &limits, &status) == 0;
-    klx_watch_detail(w, klx_json_str(read ? status : NULL, "message"));
+    struct klx_sv line = body;
+    line = klx_sv_cut(&line, '\n');
+    klx_watch_detail(w, read ? klx_json_str(status, "message") : line);
 }
 
 static void cancel(struct klx_http_call **call) {
@@ -467,6 +469,7 @@ struct klx_watch *klx_watch_new(struct klx_kube_client *client, struct klx_clock
 void klx_watch_start(struct klx_watch *w) {
     w->next =
         klx_watch_begin(&w->state, &w->o.resume, w->place_stored ? &w->resume_list : NULL).next;
+    w->state.cached = w->o.bookmarks;
     klx_timer_start(w->timer, 0);
 }
 

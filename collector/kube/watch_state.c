@@ -6,6 +6,8 @@
 #define INTERNAL_US (60 * KLX_US_PER_S)
 #define REFUSED_WAIT_MS 60000
 #define ABSENT_WAIT_MS 30000
+#define EXPIRED_TRIES 3 /* of a watch that is served from memory */
+#define EXPIRED_WAIT_MS 100
 
 static const struct klx_watch_action go_on = { .none = true };
 
@@ -68,6 +70,7 @@ static struct klx_watch_action relist(struct klx_watch_state *s, const char *why
         s->list.filter = s->rv;
     }
     s->unreadable = false;
+    s->expired_n = 0;
     s->internal_since_us = KLX_TIME_NONE;
     s->relisted_us = now_us;
     struct klx_watch_action a = go(s, KLX_WATCH_LIST);
@@ -75,6 +78,16 @@ static struct klx_watch_action relist(struct klx_watch_state *s, const char *why
     a.gap = why;
     a.from_start = true;
     return a;
+}
+
+/* An API server that has just started has an empty watch cache and says 410 of everything before, though etcd still has it; another one
+   behind the same balancer serves it from its own. So somebody else is asked before history is given up. */
+static struct klx_watch_action expired(struct klx_watch_state *s, int64_t now_us,
+                                       struct klx_clock *clock) {
+    if (s->cached && ++s->expired_n < EXPIRED_TRIES) {
+        return again(s, EXPIRED_WAIT_MS + (int64_t)(clock->random(clock) % EXPIRED_WAIT_MS), NULL);
+    }
+    return relist(s, "expired", now_us, clock);
 }
 
 /* A list's continuation has expired: the list begins again. Not at once, or an answer that is always 410 would make a storm. */
@@ -110,7 +123,7 @@ static struct klx_watch_action on_status(struct klx_watch_state *s,
         return a;
     }
     case 410:
-        return s->phase == KLX_WATCH_STREAM ? relist(s, "expired", now_us, clock)
+        return s->phase == KLX_WATCH_STREAM ? expired(s, now_us, clock)
                                             : list_again(s, now_us, clock);
     case 429:
         return back_off(s, in->retry_after_ms, now_us, clock, "429: the API server is overloaded");
@@ -126,7 +139,7 @@ static struct klx_watch_action on_status(struct klx_watch_state *s,
 static struct klx_watch_action on_error(struct klx_watch_state *s, const struct klx_watch_input *in,
                                         int64_t now_us, struct klx_clock *clock) {
     if (in->code == 410) {
-        return relist(s, "expired", now_us, clock);
+        return expired(s, now_us, clock);
     }
     if (in->code == 504) {
         return relist(s, "ahead", now_us, clock);
@@ -168,6 +181,7 @@ struct klx_watch_action klx_watch_step(struct klx_watch_state *s, const struct k
     case KLX_WATCH_IN_PROGRESS:
         klx_rv_set(&s->rv, in->rv);
         s->any_frame = true;
+        s->expired_n = 0;
         s->unreadable = false;
         s->internal_since_us = KLX_TIME_NONE;
         return go_on;

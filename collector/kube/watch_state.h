@@ -10,6 +10,8 @@
  *                               │ └───── 410, unreadable twice, oversize: gap ──┘ │
  *                               └──────── broken, silent, 5xx, nothing heard ─────┘
  *
+ * A 410 of a watch that is served from a server's memory (`cached`) is believed the third time: a server that has just started says it too.
+ *
  * A watch whose RV is ahead of the server hears nothing for ever, and no error says so: after every doubt (the connection broke, an
  * internal error, a whole stream without a frame) the server's RV is asked for first.
  *
@@ -39,7 +41,10 @@ struct klx_watch_state {
     bool unauthorized;         /* the last answer was 401: one immediate retry was given */
     int64_t internal_since_us; /* the first of a row of 500 frames; KLX_TIME_NONE: none */
     int64_t relisted_us;       /* the last gap: a second one soon after it waits */
-    bool unreadable;           /* a frame after `rv` could not be read once already */
+    bool
+        cached; /* set by the owner after the begin: bookmarks were asked for, so a server's memory answers, not etcd */
+    unsigned expired_n; /* answers of 410 in a row */
+    bool unreadable;    /* a frame after `rv` could not be read once already */
 };
 
 enum klx_watch_input_kind {
