@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -18,6 +20,36 @@ from .process import Child, free_port, wait_until
 READY_SECONDS = 60
 APISERVER = "kube-apiserver"
 ETCD = "etcd"
+
+
+@dataclass
+class Twin:
+    """A kube-apiserver beside an ApiServer: see ApiServer.another."""
+
+    url: str
+    child: Child
+    client: KubeClient
+
+    def __enter__(self) -> "Twin":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.kill()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def start(self) -> None:
+        self.child.start()
+        wait_until(f"{self.child.name} ready", self.ready, READY_SECONDS, self.child)
+
+    def ready(self) -> bool:
+        try:
+            return self.client.session.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
 
 
 class ApiServer:
@@ -59,15 +91,15 @@ class ApiServer:
             "--unsafe-no-fsync=true", "--log-level=warn",
         ]
 
-    def _apiserver_command(self, flags: Sequence[str], tokens: Sequence[str]) -> list[str | Path]:
-        pki = self.pki
+    def _apiserver_command(self, flags: Sequence[str], tokens: Sequence[str], url: str = "") -> list[str | Path]:
+        pki, url = self.pki, url or self.url
         token_flags = []
         if tokens:
             (pki / "tokens.csv").write_text("".join(f"{line}\n" for line in tokens))
             token_flags = [f"--token-auth-file={pki}/tokens.csv"]
         return [
             self.binaries / APISERVER, f"--etcd-servers={self.etcd.url}", f"--cert-dir={pki}", "--bind-address=127.0.0.1",
-            f"--secure-port={self.url.rsplit(':', 1)[1]}", "--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true",
+            f"--secure-port={url.rsplit(':', 1)[1]}", "--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true",
             "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
             f"--service-account-issuer={self.url}/", f"--service-account-key-file={pki}/sa.pub",
             f"--service-account-signing-key-file={pki}/sa.key", f"--client-ca-file={self.ca}",
@@ -153,6 +185,27 @@ class ApiServer:
         else:
             user = {"client-certificate": str(self.admin[0]), "client-key": str(self.admin[1])}
         return write_kubeconfig(path, server or self.url, user, str(self.ca))
+
+    def set_flags(self, *flags: str) -> None:
+        """Instead of those that were added; from the next start on."""
+        self.children[APISERVER].argv = [os.fspath(arg) for arg in self._apiserver_command(flags, ())]
+
+    def another(self, name: str, *flags: str) -> "Twin":
+        """One more kube-apiserver on the same etcd and with the same keys; a flag that is repeated is the later one."""
+        url = f"https://127.0.0.1:{free_port()}"
+        return Twin(url, Child(name, self._apiserver_command(flags, (), url), self.dir / f"{name}.log"),
+                    KubeClient(url, str(self.ca), (str(self.admin[0]), str(self.admin[1]))))
+
+    def save_data(self) -> None:
+        """A backup of etcd. Both processes are ended for it, and started again."""
+        self.stop(None)
+        shutil.copytree(self.dir / "etcd", self.dir / "etcd-backup")
+        self.start()
+
+    def restore_data(self) -> None:
+        """What save_data has saved, and nothing after it. Both processes have ended."""
+        shutil.rmtree(self.dir / "etcd")
+        shutil.move(self.dir / "etcd-backup", self.dir / "etcd")
 
     def revision(self) -> int:
         return self.etcd.revision()

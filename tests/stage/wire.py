@@ -24,15 +24,15 @@ class _Pipe:
 
 
 class Wire:
-    """Between clients at `port` and a server on loopback.
+    """Between clients at `port` and a server on loopback, or several: a connection goes to the next one that takes it.
 
     `stall(new=…)`: connections of now (and, with new, all later ones) accept and acknowledge, and forward nothing; `heal()` lets new ones
     through again, those that are stalled stay so. `half_close()`: the client sees the end, its own side stays open. `reset()`: RST.
     `cut(n)`: the end comes in n bytes. `delay`: seconds that each piece takes to the client.
     """
 
-    def __init__(self, target: int):
-        self.target = target
+    def __init__(self, *targets: int):
+        self.targets = list(targets)
         self.delay = 0.0
         self._stall_new = self._deaf = False
         self._pipes: list[_Pipe] = []
@@ -73,6 +73,7 @@ class Wire:
 
     def reset(self) -> None:
         for pipe in self._all():
+            pipe.stalled.clear()
             with contextlib.suppress(OSError):
                 pipe.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._close(pipe)
@@ -91,12 +92,22 @@ class Wire:
             with contextlib.suppress(OSError):
                 one.close()
 
+    def _connect(self) -> socket.socket:
+        for _ in self.targets:
+            self.targets.append(self.targets.pop(0))
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("127.0.0.1", self.targets[-1]), timeout=10)
+        raise OSError("no server takes connections")
+
     def _accept(self) -> None:
         while not self._ending.is_set():
+            client = None
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target), timeout=10)
+                server = self._connect()
             except OSError:
+                if client is not None:
+                    client.close()
                 continue
             server.settimeout(None)
             pipe = _Pipe(client, server, deaf=self._deaf)
