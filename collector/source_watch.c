@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "collector/kube/watch.h"
+#include "collector/listed_names.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -16,12 +16,6 @@
 #define LIST_PLACE_BYTES_MAX 8192
 #define REQUEST_BYTES_MAX 16384
 #define OBJECT_KIND_BYTES 128
-
-/* A name that a list has shown, "namespace/name" where there is a namespace. */
-struct listed {
-    char *name;
-    UT_hash_handle hh;
-};
 
 struct klx_source_watch {
     struct klx_source_watch_env env;
@@ -33,7 +27,8 @@ struct klx_source_watch {
     size_t slot;
     struct klx_watch_place at; /* where it begins */
     struct klx_watch *watch;
-    struct listed *listed;
+    struct klx_listed_names listed; /* of the relist under way, when what vanishes matters */
+    bool keeps_names;
     struct klx_canary *canary; /* NULL: it shows none */
     bool quiet;         /* nothing but a live object was handed up since the last checkpoint */
     bool showed_canary; /* and that was a canary */
@@ -146,38 +141,17 @@ static void on_list_place(void *arg, const struct klx_list_place *place) {
     }
 }
 
-static void forget_listed(struct klx_source_watch *w) {
-    struct listed *l = NULL, *next = NULL;
-    HASH_ITER(hh, w->listed, l, next) {
-        HASH_DEL(w->listed, l);
-        free(l->name);
-        free(l);
-    }
-}
-
 static void on_listed(void *arg, const struct klx_json *object) {
     struct klx_source_watch *w = arg;
-    struct klx_sv name = klx_json_str(object, "metadata.name");
-    struct klx_sv ns = klx_json_str(object, "metadata.namespace");
-    if (!w->ops->stateful || name.n == 0) {
-        return;
+    if (w->keeps_names) {
+        klx_listed_names_add(&w->listed, klx_json_str(object, "metadata.namespace"),
+                             klx_json_str(object, "metadata.name"));
     }
-    char *key = klx_asprintf("%.*s%s%.*s", KLX_SV_FMT(ns), ns.n > 0 ? "/" : "", KLX_SV_FMT(name));
-    struct listed *l = NULL;
-    HASH_FIND_STR(w->listed, key, l);
-    if (l != NULL) {
-        free(key);
-        return;
-    }
-    l = klx_alloc(struct listed);
-    l->name = key;
-    HASH_ADD_KEYPTR(hh, w->listed, l->name, strlen(key), l);
 }
 
 /* Of another namespace, or another resource, this list knows nothing. */
 static bool is_listed(void *arg, struct klx_sv name) {
-    const struct klx_source_watch *w = arg;
-    struct listed *l = NULL;
+    struct klx_source_watch *w = arg;
     struct klx_sv own = name, rest = name;
     if (!klx_source_cut_item(w->source, &own)) {
         return true;
@@ -186,18 +160,22 @@ static bool is_listed(void *arg, struct klx_sv name) {
     if (w->namespace.n > 0 && !klx_sv_eq(klx_sv_cut(&rest, '/'), w->namespace)) {
         return true;
     }
-    HASH_FIND(hh, w->listed, own.p, own.n, l);
-    return l != NULL;
+    return klx_listed_names_has(&w->listed, own);
 }
 
 static void on_list(void *arg, bool begins, enum klx_origin origin) {
     struct klx_source_watch *w = arg;
     klx_counter_add(w->metrics.relists, begins);
     w->quiet = w->showed_canary = false; /* the end of a list is worth a transaction */
-    if (!begins && w->ops->stateful && origin == KLX_ORIGIN_RESYNC) {
+    w->keeps_names = w->ops->stateful && origin == KLX_ORIGIN_RESYNC;
+    if (begins) {
+        klx_listed_names_begin(&w->listed, w->env.clock->random(w->env.clock));
+    } else if (w->keeps_names) {
         klx_detection_relisted(w->env.detection, w->ops->observed, is_listed, w);
     }
-    forget_listed(w);
+    if (!begins) {
+        klx_listed_names_forget(&w->listed);
+    }
 }
 
 static void write_gap(struct klx_jw *w, const struct klx_source_watch *s,
@@ -422,7 +400,7 @@ void klx_source_watch_stop(struct klx_source_watch *w) {
     w->watch = NULL;
     w->connected = false;
     klx_gauge_set(w->metrics.connected, 0);
-    forget_listed(w);
+    klx_listed_names_forget(&w->listed);
 }
 
 void klx_source_watch_free(struct klx_source_watch *w) {

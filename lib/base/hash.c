@@ -29,3 +29,7 @@ void klx_hash_parts(const struct klx_sv *parts, size_t n, char out[static KLX_HA
     write_hex(h.low64, out + 16);
     out[32] = '\0';
 }
+
+uint64_t klx_hash_seeded(struct klx_sv text, uint64_t seed) {
+    return XXH3_64bits_withSeed(text.p, text.n, seed);
+}
