@@ -169,7 +169,9 @@ static void on_synced(struct klx_news_call *c, struct klx_app_state *h,
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
     bool ours = klx_sv_eq(v->revision, v->op.revision) ||
                 klx_sv_eq(v->revision, klx_sv(h->deployed_revision));
-    h->was_synced = h->was_synced || ours;
+    /* Or at a commit that came since, when it was compared after the operation. */
+    bool since = !klx_app_operates(h) && !klx_app_is_stale(c, h, v);
+    h->was_synced = h->was_synced || ours || since;
     if (compared) {
         klx_news_copy(h->synced_revision, sizeof(h->synced_revision), v->revision);
         klx_news_copy(h->synced_to, sizeof(h->synced_to), klx_sv(v->compared_to));
