@@ -7,6 +7,8 @@
 #include "lib/base/utf8.h"
 
 #define BLANK "***"
+#define WORD(text)                                                                                 \
+    { "" text "", sizeof(text) - 1 }
 
 static bool ends_a_value(char c) {
     return isspace((unsigned char)c) || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' ||
@@ -51,18 +53,20 @@ static size_t separators(struct klx_sv s) {
 
 /* "password: " at the beginning of s, with what separates it from its value; 0: none. */
 static size_t secret_word(struct klx_sv s) {
-    static const char *const words[] = { "password",   "passwd",      "token",        "secret",
-                                         "apikey",     "api-key",     "api_key",      "access-key",
-                                         "access_key", "private_key", "authorization" };
+    static const struct klx_sv words[] = {
+        WORD("password"),   WORD("passwd"),      WORD("token"),        WORD("secret"),
+        WORD("apikey"),     WORD("api-key"),     WORD("api_key"),      WORD("access-key"),
+        WORD("access_key"), WORD("private_key"), WORD("authorization")
+    };
     for (size_t i = 0; i < KLX_COUNT(words); i++) {
-        struct klx_sv word = klx_sv(words[i]);
+        struct klx_sv word = words[i];
         if (s.n > word.n && (s.p[0] | 0x20) == word.p[0] &&
             klx_sv_eq_nocase(klx_sv_n(s.p, word.n), word)) {
             size_t gap = separators(skip(s, word.n));
             return gap > 0 ? word.n + gap : 0;
         }
     }
-    struct klx_sv schemes[] = { KLX_SV("bearer "), KLX_SV("basic ") };
+    static const struct klx_sv schemes[] = { WORD("bearer "), WORD("basic ") };
     for (size_t i = 0; i < KLX_COUNT(schemes); i++) {
         if (s.n > schemes[i].n && klx_sv_eq_nocase(klx_sv_n(s.p, schemes[i].n), schemes[i])) {
             return schemes[i].n;
@@ -93,10 +97,28 @@ static size_t take(struct klx_buf *out, struct klx_sv s) {
     return n;
 }
 
+/* No word above begins so, and no "://": most of a text, which is copied as it is. */
+static size_t harmless(struct klx_sv s) {
+    static const bool may_begin[256] = {
+        [':'] = true, ['p'] = true, ['P'] = true, ['t'] = true, ['T'] = true, ['s'] = true,
+        ['S'] = true, ['a'] = true, ['A'] = true, ['b'] = true, ['B'] = true
+    };
+    size_t n = 0;
+    while (n < s.n && !may_begin[(unsigned char)s.p[n]]) {
+        n++;
+    }
+    return n;
+}
+
 static void redact(struct klx_buf *out, struct klx_sv text) {
     struct klx_sv rest = text;
     while (rest.n > 0) {
-        rest = skip(rest, take(out, rest));
+        size_t n = harmless(rest);
+        klx_buf_add(out, rest.p, n);
+        rest = skip(rest, n);
+        if (rest.n > 0) {
+            rest = skip(rest, take(out, rest));
+        }
     }
 }
 

@@ -76,6 +76,13 @@ def verdict(args: argparse.Namespace, writers: Writers, collectors: Collectors, 
     print(f"{sum(found.kinds.values())} records: " + ", ".join(f"{n} {kind}" for kind, n in sorted(found.kinds.items())))
     print(f"{len(found.incidents)} incidents, {len(found.gaps)} gaps, {len(truth.compactions)} compactions, "
           f"{writers.failures} requests failed, collectors ended by themselves {collectors.own_ends} times")
+    for resource, revisions in missing.items():
+        if revisions:
+            print(f"lost of {resource}: {sorted(revisions)[:20]}{' …' if len(revisions) > 20 else ''}")
+    if any(missing.values()):
+        for gap in found.gaps:
+            print(f"gap of {gap['object']['name']} after {gap['after']} ({gap['why']}), {gap['since']} to {gap['until']}")
+        print(f"compactions: {truth.compactions}")
     for words, wrong in (("repeated", again), ("incident with a hole", broken), ("gap without a compaction", undue),
                          ("said to be not Ready", not_ready(found))):
         for one in wrong:

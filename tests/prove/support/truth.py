@@ -4,38 +4,32 @@ import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from cluster import ApiServer, Kafka, read_committed
+from cluster.reader import Record
 
 GAP, READY, NOT_READY = "io.klaxon.watch.gap", "io.klaxon.node.ready", "io.klaxon.node.notready"
-SOON = timedelta(seconds=5)  # from a gap to the end of the list that follows it
 WATCHES = {"events": "events", "configmaps": "generic:configmaps"}
 EVENTS = ["klaxon.kubernetes", "klaxon.nodes", "klaxon.scaling", "klaxon.gitops"]
 
 
 class Truth(threading.Thread):
-    """Collects etcd's revisions before they are compacted, and which revision it was when."""
+    """Collects etcd's revisions before they are compacted."""
 
     def __init__(self, api: ApiServer):
         super().__init__(daemon=True)
         self.api = api
         self.begin = self.upto = api.revision()
-        self.revisions: dict[str, set[int]] = {resource: set() for resource in WATCHES}
+        self.revisions: dict[str, dict[int, str]] = {resource: {} for resource in WATCHES}  # and of which object
+        self.objects: dict[str, list[int]] = defaultdict(list)
         self.compactions: list[int] = []
-        self.clock: list[tuple[datetime, int]] = []
         self.ending = threading.Event()
         self.lock = threading.Lock()
 
     def run(self) -> None:
         """The API server compacts by itself, five minutes behind."""
-        while not self.ending.wait(0.2):
-            try:
-                self.clock.append((datetime.now().astimezone(), self.api.revision()))
-                if len(self.clock) % 100 == 0:
-                    self.collect()
-            except Exception:  # etcd is being killed
-                continue
+        while not self.ending.wait(20):
+            self.collect()
 
     def collect(self) -> None:
         """What was written since the last call. etcd may have been killed a moment ago."""
@@ -54,11 +48,9 @@ class Truth(threading.Thread):
         for change in changes:
             resource, _, name = change.key.removeprefix("/registry/").partition("/")
             if resource in self.revisions and not change.deleted and "klaxon-canary" not in name and is_counted(resource, name):
-                self.revisions[resource].add(change.revision)
+                self.revisions[resource][change.revision] = change.key
+                self.objects[change.key].append(change.revision)
             self.upto = max(self.upto, change.revision)
-
-    def revision_at(self, instant: datetime) -> int:
-        return next((revision for when, revision in self.clock if when >= instant), self.upto)
 
 
 def is_counted(resource: str, name: str) -> bool:
@@ -70,6 +62,7 @@ class Told:
     """What an independent read_committed reader finds."""
 
     revisions: dict[str, Counter] = field(default_factory=lambda: {resource: Counter() for resource in WATCHES})
+    resync: set[int] = field(default_factory=set)
     ids: Counter = field(default_factory=Counter)
     words: dict[str, str] = field(default_factory=dict)  # of each id
     nodes: dict[bytes, str] = field(default_factory=dict)  # the last that was said of each
@@ -77,6 +70,13 @@ class Told:
     incidents: dict[str, list[tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(list))
     gaps: list[dict] = field(default_factory=list)
     kinds: Counter = field(default_factory=Counter)
+
+
+def take(found: Told, resource: str, record: Record, versioned: dict) -> None:
+    revision = int(versioned["resourceVersion"])
+    found.revisions[resource][revision] += 1
+    if record.header("ce_resync") == "true":
+        found.resync.add(revision)
 
 
 def told(kafka: Kafka) -> Told:
@@ -91,9 +91,9 @@ def told(kafka: Kafka) -> Told:
         if kind == GAP:
             ret.gaps.append(data)
         elif data.get("event"):
-            ret.revisions["events"][int(data["event"]["resourceVersion"])] += 1
+            take(ret, "events", record, data["event"])
         elif kind.startswith("io.klaxon.object."):
-            ret.revisions["configmaps"][int(data["object"]["resourceVersion"])] += 1
+            take(ret, "configmaps", record, data["object"])
         if record.header("ce_incident"):
             ret.incidents[record.header("ce_incident")].append(
                 (int(record.header("ce_incidentseq")), record.header("ce_phase"), record.topic))
@@ -101,16 +101,17 @@ def told(kafka: Kafka) -> Told:
 
 
 def lost(truth: Truth, found: Told) -> dict[str, set[int]]:
-    """Revisions that are nowhere, and in no gap that was recorded."""
-    ret = {}
-    for resource, revisions in truth.revisions.items():
-        missing = revisions - set(found.revisions[resource])
-        for gap in found.gaps:
-            if gap["object"]["name"].startswith(WATCHES[resource]):
-                upto = truth.revision_at(datetime.fromisoformat(gap["until"]) + SOON)
-                missing -= {revision for revision in missing if int(gap["after"]) < revision <= upto}
-        ret[resource] = missing
-    return ret
+    """Revisions that are nowhere, and in no gap that was recorded: what a gap hides is what the list after it has overtaken, so the next that
+    is told of the object is marked `resync`."""
+    return {resource: {revision for revision, key in revisions.items()
+                       if revision not in found.revisions[resource] and not is_in_gap(truth, found, resource, revision, key)}
+            for resource, revisions in truth.revisions.items()}
+
+
+def is_in_gap(truth: Truth, found: Told, resource: str, revision: int, key: str) -> bool:
+    recorded = any(gap["object"]["name"].startswith(WATCHES[resource]) and int(gap["after"]) < revision for gap in found.gaps)
+    later = (r for r in truth.objects[key] if r > revision and r in found.revisions[resource])
+    return recorded and min(later, default=0) in found.resync
 
 
 def repeated(found: Told) -> list[str]:
