@@ -6,6 +6,9 @@ throughput  N Event frames of 1 KB from one watch. A server of a few lines sends
 ceiling     the records of the last run written again by a bare transactional producer (ceiling.c): what client and broker can do.
 latency     Events created on a real kube-apiserver at a rate; from the create's answer to a read_committed reader that has it.
 stall       the broker is stopped (SIGSTOP) for a while at full rate: how much memory the collector takes, and that nothing is lost.
+clusters    one cluster and fifty, four idle watches each: memory, and CPU a minute.
+relist      10,000 and 100,000 objects after a 410: peak memory must not grow with their number.
+nodes       10 nodes and 10,000 in the state of a detector: memory, CPU of a heartbeat, start from klaxon.state.
 """
 import argparse
 import subprocess
@@ -15,14 +18,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.support import latency
+from bench.support import latency, scale
 from bench.support.frames import FrameServer, frames
-from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell
+from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell, wait_quiet
 from bench.support.records import bytes_of, check_exactly_once, keep, read_all
 from bench.support.world import PARTITIONS, Topics, binary, collector, kubeconfig_of
 from cluster import Kafka
 
-PARTS = ("throughput", "ceiling", "latency", "stall")
+PARTS = ("throughput", "ceiling", "latency", "stall", "clusters", "relist", "nodes")
 COMMITS_OF = (1000, 5000)
 
 
@@ -127,6 +130,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
     parser.add_argument("--rate", type=int, default=500, help="Events a second for latency (500)")
     parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall (20)")
+    parser.add_argument("--idle", type=int, default=60, help="seconds that idle clusters are looked at (60)")
+    parser.add_argument("--clusters", type=int, default=50, help="of clusters (50)")
+    parser.add_argument("--objects", type=int, default=100_000, help="of relist; a tenth of them first (100000)")
+    parser.add_argument("--nodes", type=int, default=10_000, help="of nodes (10000)")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait before each run until the machine is quiet (0)")
     args = parser.parse_args()
     parts = args.parts or list(PARTS)
@@ -146,6 +153,12 @@ def main() -> int:
                     stall(kafka, server, directory, args.seconds)
         if "latency" in parts:
             latency.measure(kafka, directory, args.rate, args.seconds, effort)
+        for part, measure in (("clusters", lambda: scale.clusters(kafka, directory, args.clusters, args.idle)),
+                              ("relist", lambda: scale.relist(kafka, directory, args.objects)),
+                              ("nodes", lambda: scale.nodes(kafka, directory, args.nodes))):
+            if part in parts:
+                wait_quiet(args.patience)
+                measure()
     return 0
 
 

@@ -20,7 +20,7 @@ class Topics:
 
     def __init__(self, kafka: Kafka, prefix: str):
         self.kafka, self.prefix = kafka, prefix
-        for name in ("kubernetes", "nodes"):  # retention goes by the records' time, and the frames are old
+        for name in ("kubernetes", "nodes", "scaling"):  # retention goes by the records' time, and the frames are old
             kafka.create_topic(f"{prefix}.{name}", PARTITIONS, {"retention.ms": "-1"})
         kafka.create_topic(f"{prefix}.state", 1, {"cleanup.policy": "compact"})
         self.events = f"{prefix}.kubernetes"
@@ -33,7 +33,7 @@ class Topics:
 
     def delete(self) -> None:
         admin = self.kafka.admin()  # held: its futures fail when the client goes
-        for future in admin.delete_topics([f"{self.prefix}.{name}" for name in ("kubernetes", "nodes", "state")]).values():
+        for future in admin.delete_topics([f"{self.prefix}.{name}" for name in ("kubernetes", "nodes", "scaling", "state")]).values():
             future.result(timeout=20)
 
     def committed(self) -> int:
