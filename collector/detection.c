@@ -85,6 +85,16 @@ void klx_detection_relisted(struct klx_detection *d, enum klx_observation_kind k
     }
 }
 
+void klx_detection_caught_up(struct klx_detection *d, enum klx_observation_kind kind,
+                             struct klx_sv namespace) {
+    for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
+        if (klx_detectors[i]->caught_up != NULL) {
+            klx_detectors[i]->caught_up(d->detectors[i], kind, namespace, now_us(d),
+                                        klx_publisher_outbox(d->publisher));
+        }
+    }
+}
+
 void klx_detection_look_soon(struct klx_detection *d) {
     if (!d->soon) {
         d->soon = true;

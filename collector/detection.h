@@ -25,6 +25,9 @@ void klx_detection_observe(struct klx_detection *d, const struct klx_observation
 /* What of a kind is still there (klx_detector_ops.relisted). */
 void klx_detection_relisted(struct klx_detection *d, enum klx_observation_kind kind,
                             bool (*listed)(void *arg, struct klx_sv name), void *arg);
+/* A bookmark of a watch of a kind (klx_detector_ops.caught_up). */
+void klx_detection_caught_up(struct klx_detection *d, enum klx_observation_kind kind,
+                             struct klx_sv namespace);
 /* What was observed may have set a timer: they are looked at in a moment. */
 void klx_detection_look_soon(struct klx_detection *d);
 /* No timer fires any more. */

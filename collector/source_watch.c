@@ -115,6 +115,9 @@ static void on_checkpoint(void *arg, struct klx_sv resource_version, bool bookma
     if (w->canary != NULL) {
         klx_canary_heard(w->canary);
     }
+    if (bookmark) {
+        klx_detection_caught_up(w->env.detection, w->ops->observed, w->namespace);
+    }
     klx_publisher_checkpoint(w->env.publisher, w->slot, w->key, resource_version, lazy);
     klx_publisher_end_turn(w->env.publisher);
     if (is_news) {

@@ -36,6 +36,10 @@ struct klx_detector_ops {
     void (*relisted)(void *detector, enum klx_observation_kind kind,
                      bool (*listed)(void *arg, struct klx_sv name), void *arg, int64_t now_us,
                      struct klx_outbox *out);
+    /* MAY: a bookmark of the watch of such objects in a namespace (empty: everywhere): it has shown all that there was until now. What is
+       wrong because nothing comes is known only then, and not while a connection is dead. */
+    void (*caught_up)(void *detector, enum klx_observation_kind kind, struct klx_sv namespace,
+                      int64_t now_us, struct klx_outbox *out);
     /* Fires what is due; returns when the next is (wall time in us), KLX_TIME_NONE when none. */
     int64_t (*tick)(void *detector, int64_t now_us, struct klx_outbox *out);
 };

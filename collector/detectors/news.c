@@ -58,8 +58,8 @@ static void write_object(struct klx_jw *w, const struct klx_news_object *about) 
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "kind", about->kind);
     klx_jw_member_str(w, "name", about->name);
-    klx_jw_member_str(w, "namespace", about->namespace);
-    klx_jw_member_str(w, "apiVersion", about->api_version);
+    klx_jw_member_sv_opt(w, "namespace", klx_sv(about->namespace));
+    klx_jw_member_sv_opt(w, "apiVersion", klx_sv(about->api_version));
     klx_jw_member_sv_opt(w, "uid", klx_sv(about->uid));
     klx_jw_end_object(w);
 }
@@ -126,6 +126,7 @@ void klx_news_tell(struct klx_news_call *c, const struct klx_news_object *about,
                    const struct klx_news *m) {
     struct klx_arena *a = c->out->arena;
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
+    bool spaced = about->namespace[0] != '\0';
     if (m->episode != NULL) {
         klx_episode_count(m->episode, m->severity);
     }
@@ -135,8 +136,10 @@ void klx_news_tell(struct klx_news_call *c, const struct klx_news_object *about,
         .kind = m->kind,
         .id = id_of(c, about, m),
         .source = klx_arena_printf(a, "/clusters/%s/%s", c->cluster, about->source),
-        .subject = klx_arena_printf(a, "%s/%s/%s", about->namespace, about->kind, about->name),
-        .key = klx_arena_printf(a, "%s/%s/%s", c->cluster, about->namespace, about->name),
+        .subject = klx_arena_printf(a, "%s%s%s/%s", about->namespace, spaced ? "/" : "",
+                                    about->kind, about->name),
+        .key = klx_arena_printf(a, "%s/%s/%s", c->cluster, spaced ? about->namespace : "-",
+                                about->name),
         .cluster = klx_sv(c->cluster),
         .severity = m->severity,
         .incident = klx_sv(m->episode != NULL ? m->episode->id : NULL),

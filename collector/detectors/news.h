@@ -28,9 +28,9 @@ struct klx_news_call {
 /* What an event is about. */
 struct klx_news_object {
     const char *kind, *api_version,
-        *source; /* "Application", "argoproj.io/v1alpha1", "applications" */
-    const char *namespace, *name, *uid;
-    const char *labels; /* JSON object */
+        *source;                        /* "Application", "argoproj.io/v1alpha1", "applications" */
+    const char *namespace, *name, *uid; /* namespace, api_version and uid may be empty */
+    const char *labels;                 /* JSON object */
 };
 
 struct klx_news {

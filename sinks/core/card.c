@@ -406,6 +406,23 @@ static void add_application_set_facts(struct maker *m) {
     }
 }
 
+/* "41 of 412: argocd/shop, argocd/web …" */
+static void add_refresh_facts(struct maker *m) {
+    const struct klx_json *r = klx_json_get(m->data, "refresh");
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&b, 4096);
+    if (klx_json_int(r, "stalled", 0) == 0) {
+        return;
+    }
+    klx_buf_printf(&b, "%lld of %lld", (long long)klx_json_int(r, "stalled", 0),
+                   (long long)klx_json_int(r, "known", 0));
+    const struct klx_json *name = klx_json_first(klx_json_get(r, "names"));
+    for (const char *before = ": "; name != NULL; name = klx_json_next(name), before = ", ") {
+        klx_buf_printf(&b, "%s%.*s", before, KLX_SV_FMT(klx_json_str(name, "")));
+    }
+    add_fact(m, "Not refreshed", klx_buf_sv(&b));
+}
+
 static void add_facts(struct maker *m) {
     struct klx_sv name = object_name(m);
     add_fact(m, "Cluster", m->event->cluster);
@@ -427,6 +444,7 @@ static void add_facts(struct maker *m) {
     add_rollout_facts(m);
     add_measured(m);
     add_application_set_facts(m);
+    add_refresh_facts(m);
     add_changes(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, m->event->kind == KLX_KIND_WATCH_GAP ? "From" : "Since", "since");
@@ -467,7 +485,10 @@ static struct klx_sv make_code(struct maker *m) {
         m->event->kind == KLX_KIND_APP_DELETED || m->event->kind == KLX_KIND_ROLLOUT_REMOVED ||
         m->event->kind == KLX_KIND_APPSET_REMOVED || m->event->kind == KLX_KIND_OBJECT_VANISHED;
     if (is_cluster(m)) {
-        return KLX_SV("kubectl get nodes");
+        return klx_json_get(m->data, "refresh") != NULL
+                   ? KLX_SV("kubectl get pods -A -l "
+                            "app.kubernetes.io/name=argocd-application-controller")
+                   : KLX_SV("kubectl get nodes");
     }
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");

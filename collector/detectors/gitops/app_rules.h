@@ -24,6 +24,7 @@
  *   degraded …       Degraded, Missing (once something was deployed) or Unknown (for no error's sake) for a hold-down; recovered when Healthy.
  *   error            InvalidSpecError, ComparisonError, UnknownError, a failed hydration, or sync status Unknown, for a hold-down.
  *   warning          a condition …Warning appeared.
+ *   stalled          not refreshed any more: app_stall.h.
  *   auto-sync        spec.syncPolicy.automated came or went.
  *   created, deleting, deleted; deletion stuck after KLX_APP_DELETION_US, or with DeletionError at once.
  *
@@ -55,6 +56,7 @@
 struct klx_app_settings {
     int64_t drift_after_ms, change_waits_after_ms, out_of_sync_after_ms;
     int64_t degraded_after_ms, error_after_ms, deletion_stuck_after_ms, settled_after_ms;
+    int64_t stalled_after_ms;
     char *argocd_url; /* of Argo CD's web page, for links; NULL: no links */
 };
 

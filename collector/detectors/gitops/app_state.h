@@ -67,6 +67,10 @@ struct klx_app_state {
     int64_t warned;               /* a bit for each warning that is there */
     char out_resources[1536];     /* JSON array of what is out of sync */
     int64_t out_resources_n;
+    /* app_stall.h. The times are in no record: they move when an idle one is refreshed. */
+    int64_t reconciled_us; /* as it was seen last */
+    int64_t refreshed_us;  /* when that moved; KLX_TIME_NONE: not known */
+    bool left_alone, stalled;
     struct klx_app_trouble troubles[KLX_APP_TROUBLES_N];
 };
 

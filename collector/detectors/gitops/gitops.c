@@ -7,6 +7,7 @@
 
 #include "collector/detectors/detector.h"
 #include "collector/detectors/gitops/app_rules.h"
+#include "collector/detectors/gitops/app_stall.h"
 #include "collector/detectors/object_table.h"
 #include "lib/base/mem.h"
 #include "lib/base/url.h"
@@ -59,6 +60,13 @@ static const struct klx_config_field fields[] = {
       .min = SETTING_MIN_MS,
       .max = SETTING_MAX_MS,
       .help = "one that was deployed and is Healthy for so long runs well; default 1m" },
+    { .key = "stalled_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_app_settings, stalled_after_ms),
+      .min = SETTING_MIN_MS,
+      .max = SETTING_MAX_MS,
+      .help = "Applications that Argo CD has not refreshed for so long are told; default 15m: more "
+              "than three times its timeout.reconciliation" },
     { .key = "argocd_url",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct klx_app_settings, argocd_url),
@@ -85,6 +93,7 @@ struct detector {
     char *cluster;
     struct klx_app_settings settings;
     struct klx_object_table *apps;
+    struct klx_app_stall stall;
     int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
     bool restored;   /* timers may be set that next_us does not know of */
 };
@@ -129,6 +138,7 @@ static void *create(struct klx_sv cluster, const void *settings) {
     }
     d->cluster = klx_sv_dup(cluster);
     d->apps = klx_object_table_new(&states);
+    klx_app_stall_init(&d->stall);
     d->next_us = KLX_TIME_NONE;
     return d;
 }
@@ -144,6 +154,9 @@ static void destroy(void *detector) {
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     struct detector *d = detector;
     d->restored = true;
+    if (klx_sv_eq(object, KLX_SV(KLX_APP_STALL_RECORD))) {
+        return klx_app_stall_restore(&d->stall, value);
+    }
     return klx_object_table_restore(d->apps, object, value);
 }
 
@@ -242,6 +255,7 @@ static void observe(void *detector, const struct klx_observation *o, int64_t now
     klx_app_operation(&x.c, h, &v, first);
     klx_app_troubles(&x.c, h, &v, first);
     klx_app_due(&x.c, h, &v);
+    klx_app_stall_observe(&x.c, h, &v);
     save(&x, h);
 }
 
@@ -255,6 +269,14 @@ static void relisted(void *detector, enum klx_observation_kind kind,
         if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
             on_removed(&x, h, "GoneWhileAway");
         }
+    }
+}
+
+static void caught_up(void *detector, enum klx_observation_kind kind, struct klx_sv namespace,
+                      int64_t now_us, struct klx_outbox *out) {
+    struct context x = context_of(detector, NULL, now_us, out);
+    if (kind == KLX_OBSERVED_APPLICATION) {
+        klx_app_stall_check(&x.c, &x.d->stall, x.d->apps, namespace);
     }
 }
 
@@ -289,5 +311,6 @@ const struct klx_detector_ops klx_detector_gitops = {
     .restore = restore,
     .observe = observe,
     .relisted = relisted,
+    .caught_up = caught_up,
     .tick = tick,
 };

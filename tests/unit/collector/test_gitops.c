@@ -45,6 +45,12 @@ static void transcript_with_restarts(void **state) {
     run(*state, true);
 }
 
+/* When an Application was refreshed last is in no record, so with a restart after every line it is told later. */
+static void stalled(void **state) {
+    (void)state;
+    run("stalled", false);
+}
+
 static void a_broken_state_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = { "",
@@ -236,6 +242,7 @@ static const char *const names[] = {
     "suspended",
     "healed-at-once",
     "fix-called-heal",
+    "stalled-skipped",
     "recorded-deploy",
     "recorded-drift-healed",
     "recorded-drift-by-hand",
@@ -254,7 +261,7 @@ static const char *const names[] = {
     "recorded-canary",
 };
 
-#define FIXED 5
+#define FIXED 6
 
 int main(void) {
     struct CMUnitTest tests[2 * KLX_COUNT(names) + FIXED] = {
@@ -263,6 +270,7 @@ int main(void) {
         cmocka_unit_test(no_secret_leaves),
         cmocka_unit_test(an_event_links_to_its_application),
         cmocka_unit_test(text_is_redacted),
+        cmocka_unit_test(stalled),
     };
     for (size_t i = 0; i < KLX_COUNT(names); i++) {
         void *name = (void *)(uintptr_t)names[i];

@@ -146,6 +146,17 @@ void fake_apps_run_line(struct transcript *t, const char *line, struct klx_sv ve
                          (void *)(uintptr_t)line, t->now_us, &t->out);
         return;
     }
+    if (klx_sv_eq(verb, KLX_SV("restart"))) {
+        bool before = t->restarting;
+        t->restarting = true;
+        transcript_end_step(t);
+        t->restarting = before;
+        return;
+    }
+    if (klx_sv_eq(verb, KLX_SV("bookmark"))) {
+        t->ops->caught_up(t->detector, all->source->observed, name, t->now_us, &t->out);
+        return;
+    }
     for (size_t i = 0; i < KLX_COUNT(verbs); i++) {
         if (klx_sv_eq(verb, klx_sv(verbs[i].verb))) {
             const struct klx_json *object =

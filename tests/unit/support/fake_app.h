@@ -10,6 +10,8 @@
  *     > 00:00 relisted NAME {patch}      in a list after a gap
  *     > 00:00 add NAME {patch}           ADDED: another one of that name
  *     > 00:00 delete NAME                DELETED
+ *     > 00:00 bookmark [NAMESPACE]       of the watch of that namespace, or of all
+ *     > 00:00 restart                    of the detector, where the transcript is run without one after every line
  *     > 00:00 relist NAMESPACE/NAME…     the list's end: what there is
  */
 #pragma once
