@@ -327,6 +327,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     struct entry *e = NULL, *next = NULL;
     HASH_ITER(hh, d->told, e, next) {
         if (kind == KLX_OBSERVED_ANALYSIS_RUN && !listed(arg, klx_sv(e->key))) {
+            klx_outbox_next_object(out);
             put_state(&c, e, klx_sv(NULL));
             forget(d, e);
         }

@@ -414,6 +414,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     for (; kind == KLX_OBSERVED_APPLICATION_SET && h != NULL; h = next) {
         next = klx_object_table_next(h);
         if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            klx_outbox_next_object(out);
             on_removed(&x, h, "GoneWhileAway");
         }
     }
@@ -427,6 +428,7 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     for (struct klx_appset_state *h = klx_object_table_first(d->sets); h != NULL;
          h = klx_object_table_next(h)) {
         const struct work x = { .d = d, .c = &c, .h = h, .was_n = -1 };
+        klx_outbox_next_object(out);
         due(&x);
         klx_object_table_save(d->sets, &c, h);
         if (h->error_since_us != KLX_TIME_NONE && !klx_episode_is_open(&h->error)) {

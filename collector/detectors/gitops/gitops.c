@@ -267,6 +267,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     for (; kind == KLX_OBSERVED_APPLICATION && h != NULL; h = next) {
         next = klx_object_table_next(h);
         if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            klx_outbox_next_object(out);
             on_removed(&x, h, "GoneWhileAway");
         }
     }
@@ -292,6 +293,7 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
          h = klx_object_table_next(h)) {
         int64_t due_us = klx_app_next(h);
         if (due_us != KLX_TIME_NONE && due_us <= now_us) {
+            klx_outbox_next_object(out);
             klx_app_due(&x.c, h, NULL);
             save(&x, h);
         } else {

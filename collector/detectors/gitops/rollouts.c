@@ -510,6 +510,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     for (; kind == KLX_OBSERVED_ROLLOUT && h != NULL; h = next) {
         next = klx_object_table_next(h);
         if (!listed(arg, klx_sv(klx_object_table_key(h)))) {
+            klx_outbox_next_object(out);
             on_removed(&c, d, h);
         }
     }

@@ -218,6 +218,7 @@ static void relisted(void *detector, enum klx_observation_kind kind,
     klx_node_table_settle(c.d);
     HASH_ITER(hh, c.d->nodes, e, next) {
         if (e->n.known && !listed(arg, klx_sv(e->n.name))) {
+            klx_outbox_next_object(out);
             klx_node_removed(&c, e);
         }
     }
@@ -262,7 +263,7 @@ static void on_due(struct klx_node_call *c, struct klx_node_entry *e) {
     }
 }
 
-/* At most so many nodes in one turn: a batch, and the scratch memory, are bounded. */
+/* At most so many nodes in one turn: a batch is bounded. */
 static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     struct klx_node_call c = { .d = detector, .out = out, .now_us = now_us };
     struct klx_node_entry *e = NULL, *following = NULL;
@@ -278,6 +279,7 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
         bool due = due_us != KLX_TIME_NONE && due_us <= now_us;
         if (due && told < KLX_NODE_AT_ONCE_MAX) {
             told++;
+            klx_outbox_next_object(out);
             on_due(&c, e);
         } else {
             c.d->next_us = klx_news_earlier(c.d->next_us, due_us);

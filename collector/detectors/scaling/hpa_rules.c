@@ -312,6 +312,7 @@ void klx_hpa_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct 
     struct klx_hpa_entry *e = NULL, *next = NULL;
     HASH_ITER(hh, klx_scaling_of(c)->hpas, e, next) {
         if (!listed(arg, klx_sv(e->key))) {
+            klx_outbox_next_object(c->out);
             on_removed(c, e);
         }
     }
@@ -322,6 +323,7 @@ void klx_hpa_tick(struct klx_news_call *c) {
     HASH_ITER(hh, klx_scaling_of(c)->hpas, e, following) {
         int64_t due_us = klx_hpa_next(&e->h);
         if (due_us != KLX_TIME_NONE && due_us <= c->now_us) {
+            klx_outbox_next_object(c->out);
             klx_hpa_due(c, &e->h, NULL);
             save(c, e);
         } else {

@@ -104,6 +104,7 @@ void klx_memory_relisted(struct klx_news_call *c, bool (*listed)(void *arg, stru
     struct klx_memory_entry *e = NULL, *next = NULL;
     HASH_ITER(hh, klx_scaling_of(c)->memories, e, next) {
         if (!listed(arg, klx_sv(e->key))) {
+            klx_outbox_next_object(c->out);
             on_gone(c, e, "was deleted");
         }
     }

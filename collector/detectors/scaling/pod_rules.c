@@ -248,6 +248,7 @@ void klx_pod_relisted(struct klx_news_call *c, bool (*listed)(void *arg, struct 
     struct klx_pod_entry *e = NULL, *next = NULL;
     HASH_ITER(hh, klx_scaling_of(c)->pods, e, next) {
         if (!listed(arg, klx_sv(e->key))) {
+            klx_outbox_next_object(c->out);
             on_removed(c, e);
         }
     }
@@ -308,6 +309,7 @@ void klx_pod_tick(struct klx_news_call *call) {
     HASH_ITER(hh, klx_scaling_of(call)->pods, e, following) {
         int64_t due_us = klx_pod_table_next(e);
         if (is_due(due_us, call->now_us)) {
+            klx_outbox_next_object(call->out);
             fire(call, e);
             klx_pod_table_save(call, e);
         } else {

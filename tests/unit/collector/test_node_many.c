@@ -1,4 +1,4 @@
-/* Ten thousand nodes: a heartbeat writes nothing, and when all are lost at once it is one alarm, told in turns that fit a batch. */
+/* Twenty thousand nodes: a heartbeat writes nothing, and when all are lost at once it is one alarm, told in turns that fit a batch. */
 #include "tests/unit/support/support.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "lib/base/json.h"
 #include "lib/base/time.h"
 
-#define NODES 10000
+#define NODES 20000
 #define BASE_US INT64_C(1773212400000000)
 #define SCRATCH_BYTES_MAX (4u << 20) /* as the publisher's */
 #define RECORDS_OF_A_TURN_MAX 1500   /* as the publisher's batch */
@@ -18,7 +18,7 @@ struct world {
     struct klx_arena arena;
     void *detector;
     int64_t now_us;
-    size_t events, alarms, states, of_turn, of_turn_max;
+    size_t events, alarms, states, removed, of_turn, of_turn_max;
 };
 
 static void count(struct world *w) {
@@ -28,7 +28,7 @@ static void count(struct world *w) {
 
 static void on_event(struct klx_outbox *o, const struct klx_event *e) {
     struct world *w = (struct world *)o;
-    assert_true(e->key.n > 0 && e->data.n > 0);
+    assert_true(e->key.n > 0 && e->data.n > 0 && e->id.n > 0 && e->subject.n > 0);
     w->events++;
     w->alarms += e->severity != KLX_SEVERITY_INFO;
     count(w);
@@ -36,8 +36,9 @@ static void on_event(struct klx_outbox *o, const struct klx_event *e) {
 
 static void on_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv value) {
     struct world *w = (struct world *)o;
-    assert_true(key.n > 0 && value.n > 0);
-    w->states++;
+    assert_true(key.n > 0);
+    w->states += value.n > 0;
+    w->removed += value.n == 0;
     count(w);
 }
 
@@ -60,8 +61,8 @@ static int teardown(void **state) {
 
 static void observe_all(struct world *w, bool ready, enum klx_origin origin) {
     for (size_t i = 0; i < NODES; i++) {
-        char name[32], version[32];
-        snprintf(name, sizeof(name), "aks-%05zu", i);
+        char name[64], version[32];
+        snprintf(name, sizeof(name), "aks-pool-of-workers-12345678-vmss%06zu", i);
         snprintf(version, sizeof(version), "%zu", i);
         const struct klx_observation o = {
             .kind = KLX_OBSERVED_NODE,
@@ -124,10 +125,28 @@ static void all_lost_at_once_is_one_alarm(void **state) {
     assert_int_equal(w->events, 2 + 2 * NODES);
 }
 
+static bool is_listed(void *arg, struct klx_sv name) {
+    (void)arg;
+    (void)name;
+    return false;
+}
+
+/* One call: a list after a gap shows none of them any more. */
+static void all_gone_in_a_list_are_told_whole(void **state) {
+    struct world *w = *state;
+    observe_all(w, true, KLX_ORIGIN_BASELINE);
+    klx_arena_reset(&w->arena);
+    klx_detector_node_repair.relisted(w->detector, KLX_OBSERVED_NODE, is_listed, NULL, w->now_us,
+                                      &w->out);
+    assert_int_equal(w->events, NODES);
+    assert_int_equal(w->removed, NODES);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_heartbeat_writes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(all_lost_at_once_is_one_alarm, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_gone_in_a_list_are_told_whole, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
