@@ -71,8 +71,11 @@ static int read_every(struct klx_sv data, int64_t *ret_us) {
     int64_t every_ms =
         klx_json_parse(&a, data, NULL, &root, NULL) == 0 ? klx_json_int(root, "everyMs", 0) : 0;
     klx_arena_release(&a);
+    if (every_ms <= 0 || every_ms > EVERY_MS_MAX) {
+        return -EBADMSG;
+    }
     *ret_us = every_ms * KLX_US_PER_MS;
-    return every_ms > 0 && every_ms <= EVERY_MS_MAX ? 0 : -EBADMSG;
+    return 0;
 }
 
 static struct stream *find_stream(struct klx_freshness *f, enum klx_topic topic,
@@ -101,12 +104,16 @@ static struct stream *add_stream(struct klx_freshness *f, enum klx_topic topic,
     return s;
 }
 
-static struct beat *find_beat(struct klx_freshness *f, struct stream *s, int32_t partition) {
+static struct beat *find_beat(const struct stream *s, int32_t partition) {
     for (size_t i = 0; i < s->n; i++) {
         if (s->beats[i].partition == partition) {
             return &s->beats[i];
         }
     }
+    return NULL;
+}
+
+static struct beat *add_beat(struct klx_freshness *f, struct stream *s, int32_t partition) {
     if (s->n == s->room) {
         size_t room = s->room > 0 ? 2 * s->room : 4;
         s->beats = klx_grow_array(s->beats, s->room, room, sizeof(*s->beats));
@@ -125,13 +132,12 @@ int klx_freshness_heard(struct klx_freshness *f, enum klx_topic topic, int32_t p
         return rc;
     }
     struct stream *s = find_stream(f, topic, e->cluster);
-    if (s == NULL && f->beats < KLX_FRESHNESS_MAX) {
-        s = add_stream(f, topic, e->cluster);
-    }
-    if (s == NULL || f->beats >= KLX_FRESHNESS_MAX) {
+    struct beat *b = s != NULL ? find_beat(s, partition) : NULL;
+    if (b == NULL && f->beats >= KLX_FRESHNESS_MAX) {
         return 0;
     }
-    struct beat *b = find_beat(f, s, partition);
+    s = s != NULL ? s : add_stream(f, topic, e->cluster);
+    b = b != NULL ? b : add_beat(f, s, partition);
     s->every_us = every_us;
     b->heard_us = mono_us(f);
     b->time_us = e->time_us > b->time_us ? e->time_us : b->time_us;
