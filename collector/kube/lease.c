@@ -31,8 +31,6 @@ struct klx_lease {
     void *release_arg;
 };
 
-static void step(void *arg);
-
 static int64_t mono_us(const struct klx_lease *l) {
     return l->clock->mono_us(l->clock);
 }
@@ -51,22 +49,24 @@ static void say(struct klx_lease *l, const char *what, struct klx_sv detail) {
 
 /* What changed is said; it may free nothing: the owner stops what it has and waits. */
 static void tell(struct klx_lease *l) {
-    if (strcmp(l->holder, l->state.holder) != 0) {
-        memcpy(l->holder, l->state.holder, sizeof(l->holder));
-        l->cb.on_holder(l->cb.arg, l->holder);
-    }
     if (l->led != l->state.leading) {
         l->led = l->state.leading;
         l->cb.on_leading(l->cb.arg, l->led);
     }
+    if (strcmp(l->holder, l->state.holder) != 0) {
+        memcpy(l->holder, l->state.holder, sizeof(l->holder));
+        l->cb.on_holder(l->cb.arg, l->holder);
+    }
 }
 
+/* While an answer or credentials are under way, only a leader's deadline is waited for. */
 static void plan(struct klx_lease *l) {
     int64_t at_us = l->state.at_us, deadline_us = klx_lease_deadline_us(&l->state);
-    if (l->call != NULL || (l->state.leading && deadline_us < at_us)) {
+    bool under_way = l->call != NULL || l->credentials.of != NULL;
+    if (under_way || (l->state.leading && deadline_us < at_us)) {
         at_us = deadline_us;
     }
-    if (l->call == NULL || l->state.leading) {
+    if (!under_way || l->state.leading) {
         int64_t wait_us = at_us - mono_us(l);
         klx_timer_start(l->timer, wait_us > 0 ? wait_us / KLX_US_PER_MS + 1 : 0);
     }
@@ -149,16 +149,16 @@ static void step(void *arg) {
     struct klx_lease *l = arg;
     enum klx_lease_next next = klx_lease_due(&l->state, mono_us(l));
     tell(l);
-    if (next != KLX_LEASE_WAIT && l->call == NULL) {
-        if (!klx_kube_client_ready(l->client, &l->credentials)) {
-            if (l->state.leading) {
-                plan(l);
-            }
-            return; /* it goes on when the plugin has ended */
-        }
+    if (next != KLX_LEASE_WAIT && l->call == NULL &&
+        klx_kube_client_ready(l->client, &l->credentials)) { /* else on_credentials */
         send(l, false, deadline_ms(l), on_done);
     }
     plan(l);
+}
+
+static void on_credentials(void *arg) {
+    struct klx_lease *l = arg;
+    klx_timer_start(l->timer, 0);
 }
 
 struct klx_lease *klx_lease_new(struct klx_kube_client *client, struct klx_clock *clock,
@@ -173,7 +173,7 @@ struct klx_lease *klx_lease_new(struct klx_kube_client *client, struct klx_clock
     l->collection = klx_asprintf(LEASES, namespace);
     l->path = klx_asprintf(LEASES "/%s", namespace, name);
     l->cb = *cb;
-    l->credentials = (struct klx_credential_waiter){ .fn = step, .arg = l };
+    l->credentials = (struct klx_credential_waiter){ .fn = on_credentials, .arg = l };
     l->timer = klx_timer_new(klx_kube_client_loop(client), step, l);
     klx_arena_init(&l->arena, 8192, ANSWER_BYTES_MAX * 8);
     klx_lease_begin(&l->state, identity, times, mono_us(l));

@@ -43,6 +43,12 @@ void klx_lease_sent(struct klx_lease_state *s, int64_t now_us) {
     s->sent_us = now_us;
 }
 
+/* As the API has them, whoever answers. */
+static int64_t int32_of(const struct klx_json *lease, const char *path, int64_t otherwise) {
+    int64_t n = klx_json_int(lease, path, otherwise);
+    return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : n;
+}
+
 static void observe(struct klx_lease_state *s, const struct klx_json *lease, int64_t now_us) {
     struct klx_sv version = klx_json_str(lease, "metadata.resourceVersion");
     if (!klx_sv_eq(version, klx_sv(s->version))) {
@@ -51,9 +57,9 @@ static void observe(struct klx_lease_state *s, const struct klx_json *lease, int
     keep(s->version, sizeof(s->version), version);
     keep(s->holder, sizeof(s->holder), klx_json_str(lease, "spec.holderIdentity"));
     keep(s->acquired, sizeof(s->acquired), klx_json_str(lease, "spec.acquireTime"));
-    s->transitions = klx_json_int(lease, "spec.leaseTransitions", 0);
+    s->transitions = int32_of(lease, "spec.leaseTransitions", 0);
     s->holder_duration_ms =
-        klx_json_int(lease, "spec.leaseDurationSeconds", s->times.duration_ms / 1000) * 1000;
+        int32_of(lease, "spec.leaseDurationSeconds", s->times.duration_ms / 1000) * 1000;
 }
 
 static bool is_mine(const struct klx_lease_state *s) {

@@ -20,10 +20,12 @@ from conftest import Collector
 
 SOON = 30.0
 PLUGIN = """#!{python}
-import datetime, json, os, pathlib, sys
+import datetime, json, os, pathlib, sys, time
 here = pathlib.Path(__file__).parent
 with (here / "runs").open("a") as runs:
     runs.write("x")
+while (here / "slow").exists():
+    time.sleep(0.05)
 if (here / "broken").exists():
     print("no such tenant; tried eyJhbGciOiJSUzI1NiJ9.secret", file=sys.stderr)
     sys.exit(3)
@@ -59,6 +61,14 @@ class Account:
                             {"spec": {"expirationSeconds": 3600, "boundObjectRef": reference}})
         return answer["status"]["token"]
 
+    def may_lead(self) -> None:
+        rbac, name = "/apis/rbac.authorization.k8s.io/v1/namespaces/default", f"{self.name}-lead"
+        self._post(f"{rbac}/roles", {"metadata": {"name": name}, "rules": [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}]})
+        self._post(f"{rbac}/rolebindings", {
+            "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": "default"}]})
+
     def revoke(self, bound_to: str, token: str) -> None:
         """Returns when the API server does not accept the token any more: it remembers answers for some seconds."""
         self.api.client.request("DELETE", f"/api/v1/namespaces/default/secrets/{self.name}-{bound_to}")
@@ -85,6 +95,11 @@ class World:
         old = f"kubeconfig: {self.api.kubeconfig},"
         assert old in text
         self.collector.config.write_text(text.replace(old, f"{access}, dead_after: 2s, canary: false,"))
+
+    def configure_more(self, of_cluster: str) -> None:
+        text = self.collector.config.read_text()
+        assert " canary: false," in text
+        self.collector.config.write_text(text.replace(" canary: false,", f" canary: false, {of_cluster}"))
 
     def log(self) -> str:
         return self.collector.log.read_text()
@@ -141,10 +156,17 @@ class Plugin:
         return len(path.read_text()) if path.exists() else 0
 
     def broken(self, really: bool) -> None:
+        self._mark("broken", really)
+
+    def slow(self, really: bool) -> None:
+        """It prints nothing until it is slow no more."""
+        self._mark("slow", really)
+
+    def _mark(self, name: str, really: bool) -> None:
         if really:
-            (self.dir / "broken").touch()
+            (self.dir / name).touch()
         else:
-            (self.dir / "broken").unlink()
+            (self.dir / name).unlink()
 
 
 @pytest.fixture
@@ -253,6 +275,28 @@ def test_a_401_runs_the_plugin_once_for_all_watches(world: World, plugin: Plugin
     world.event()
     assert plugin.runs() == 2
     assert "401: " not in world.log() and first not in world.log()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_leader_whose_plugin_is_slow_waits_quietly_and_stands_back(world: World, plugin: Plugin) -> None:
+    world.account.may_lead()
+    world.configure_more("lease: { duration: 8s, renew_deadline: 6s, retry: 500ms },")
+    plugin.give(world.account.token("first"), seconds=1)
+    world.collector.start()
+    world.wait_watching()
+    world.event()
+    plugin.slow(True)
+    wait_until("the plugin is run again", lambda: plugin.runs() == 2, SOON)
+    before = cpu_seconds(world.collector.process.pid)
+    world.wait_log("leads no more, standing by")
+    assert cpu_seconds(world.collector.process.pid) - before < 2
+    plugin.slow(False)
+    wait_until("it leads again", lambda: world.log().count("leads: the Lease is held") == 2, SOON)
+    world.event()
 
 
 def test_a_plugin_that_fails_is_said_without_its_secrets(world: World, plugin: Plugin) -> None:

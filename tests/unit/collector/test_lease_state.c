@@ -202,6 +202,21 @@ static void the_object_is_as_client_go_writes_it(void **state) {
     expect_body(true, "\"holderIdentity\":\"\",\"leaseDurationSeconds\":1,");
 }
 
+static void numbers_of_any_size_are_taken(void **state) {
+    (void)state;
+    answer(KLX_LEASE_GET, 200,
+           "{\"metadata\": {\"resourceVersion\": \"1\"}, \"spec\": {\"holderIdentity\": \"other\", "
+           "\"leaseDurationSeconds\": 9007199254740992, \"leaseTransitions\": "
+           "9007199254740992}}");
+    assert_false(s.leading);
+    expect_body(false, "\"leaseTransitions\":2147483648}");
+    pass(2000);
+    answer(KLX_LEASE_GET, 200,
+           "{\"metadata\": {\"resourceVersion\": \"2\"}, \"spec\": {\"holderIdentity\": \"other\", "
+           "\"leaseDurationSeconds\": -9007199254740992}}");
+    assert_int_equal(due(), KLX_LEASE_UPDATE);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -217,6 +232,7 @@ int main(void) {
         TEST(one_that_is_deleted_is_made_again),
         TEST(a_refusal_is_not_stormed),
         TEST(the_object_is_as_client_go_writes_it),
+        TEST(numbers_of_any_size_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
