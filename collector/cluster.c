@@ -28,6 +28,7 @@ struct klx_cluster {
     struct klx_watch_places places; /* from reading the state until the watches start */
     struct klx_log_lasting kafka_lasting;
     bool started; /* the watches run */
+    bool stopped; /* nothing is observed any more, whatever the publisher says */
 };
 
 static bool is_covered(void *arg, struct klx_sv name) {
@@ -54,6 +55,9 @@ static void retire_watches(struct klx_cluster *c, const struct klx_source_settin
 
 static void on_publisher_ready(void *arg) {
     struct klx_cluster *c = arg;
+    if (c->stopped) {
+        return;
+    }
     if (klx_source_polls_are_new(c->polls)) {
         klx_watch_places_list_again(&c->places, KLX_SV("pods")); /* whose limits nobody has kept */
     }
@@ -93,6 +97,9 @@ static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
 
 static void on_full(void *arg, bool full) {
     struct klx_cluster *c = arg;
+    if (c->stopped) {
+        return;
+    }
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_pause(c->watches[i], full);
     }
@@ -269,6 +276,7 @@ bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why) {
 
 void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
                       void (*on_stopped)(void *arg, bool clean), void *arg) {
+    c->stopped = true;
     for (size_t i = 0; i < c->watches_n; i++) {
         klx_source_watch_stop(c->watches[i]);
     }

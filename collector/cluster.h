@@ -33,10 +33,10 @@ struct klx_cluster_env {
 int klx_cluster_new(const struct klx_cluster_env *env, const struct klx_cluster_settings *s,
                     struct klx_cluster **ret, struct klx_error *e) KLX_MUST_CHECK;
 void klx_cluster_start(struct klx_cluster *c);
-/* Appends a line for each watch, for the canary and for each poll; true when all watches are connected and the canary is not missing. */
+/* Nothing is observed any more, and what was is committed (klx_publisher_stop). Not clean: it must not be freed. */
 void klx_cluster_stop(struct klx_cluster *c, int64_t wait_ms,
                       void (*on_stopped)(void *arg, bool clean), void *arg);
-/* Appends a line for each watch and for the canary; true when all of them are connected, or wait for their resource to appear, and it is
-   not missing. */
+/* Appends a line for each watch, each poll and the canary; true when all watches are connected, or wait for their resource to appear, and
+   the canary is not missing. */
 bool klx_cluster_ready(const struct klx_cluster *c, struct klx_buf *why);
 void klx_cluster_free(struct klx_cluster *c);

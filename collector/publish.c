@@ -41,6 +41,7 @@ struct klx_publisher {
     struct klx_kafka_config *kafka;
     char *cluster;
     struct klx_publisher_callbacks cb;
+    enum klx_txn_mode mode;
     struct klx_txn *txn;
     struct klx_reader *reader; /* of klaxon.state, at the start */
     struct klx_timer *lazy;
@@ -57,8 +58,11 @@ struct klx_publisher {
     bool full;
     bool ready;
     bool stopping;
-    bool dead;         /* no transaction can be made any more */
-    char trouble[512]; /* what keeps batches from being committed; "": nothing */
+    bool dead; /* no transaction can be made any more */
+    const char
+        *missing; /* why the batch misses something: it is never written; NULL: it does not */
+    struct klx_timer *give_up; /* active: that is still to be said */
+    char trouble[512];         /* what keeps batches from being committed; "": nothing */
     void (*on_stopped)(void *arg, bool clean);
     void *stop_arg;
     struct {
@@ -103,11 +107,24 @@ static void fatal(struct klx_publisher *p, const char *why) {
     }
 }
 
+/* Whoever puts something into the batch may be in the midst of a frame: it is told later. */
+static void miss(struct klx_publisher *p, const char *why) {
+    if (p->missing == NULL) {
+        p->missing = why;
+        klx_timer_start(p->give_up, 0);
+    }
+}
+
+static void on_give_up(void *arg) {
+    struct klx_publisher *p = arg;
+    fatal(p, p->missing);
+}
+
 /* NULL: there is no room. */
 static struct klx_record *add_event(struct klx_publisher *p, const struct klx_event *e) {
     struct klx_record *r = next_record(p);
     if (klx_event_encode(&filling(p)->arena, &p->topics, e, p->clock->wall_us(p->clock), r) != 0) {
-        fatal(p, "the batch's memory is full: an object is larger than klaxon carries");
+        miss(p, "the batch's memory is full: an object is larger than klaxon carries");
         return NULL;
     }
     filling(p)->n++;
@@ -134,7 +151,7 @@ static void put_state(struct klx_outbox *o, struct klx_sv key, struct klx_sv val
         .value = value.n > 0 ? klx_arena_dup(a, value) : klx_sv(NULL),
     };
     if (r->key.p == NULL || (value.n > 0 && r->value.p == NULL)) {
-        fatal(p, "the batch's memory is full: a state is larger than klaxon carries");
+        miss(p, "the batch's memory is full: a state is larger than klaxon carries");
         return;
     }
     filling(p)->n++;
@@ -163,6 +180,9 @@ static void flush(struct klx_publisher *p) {
         return;
     }
     put_checkpoints(p);
+    if (p->missing != NULL) {
+        return;
+    }
     struct batch *b = filling(p);
     p->wanted = false;
     p->filling = 1 - p->filling;
@@ -352,14 +372,14 @@ int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
     p->outbox = (struct klx_outbox){ .event = put_event, .state = put_state, .arena = &p->scratch };
     p->clock = o->clock;
     p->topics = *o->topics;
+    p->mode = o->transactions;
     p->kafka = klx_kafka_config_dup(o->kafka);
     p->cluster = klx_strdup(o->cluster);
     make_metrics(p);
-    klx_gauge_set(p->metrics.transactional, o->transactions != KLX_TXN_OFF);
-    klx_gauge_set(p->metrics.trouble, 0); /* of the run before */
     p->cb = *cb;
     p->lazy = klx_timer_new(l, on_lazy, p);
     p->gather = klx_timer_new(l, on_gathered, p);
+    p->give_up = klx_timer_new(l, on_give_up, p);
     p->last_call = klx_timer_new(l, on_last_call, p);
     klx_arena_init(&p->scratch, 16384, SCRATCH_BYTES_MAX);
     for (int i = 0; i < 2; i++) {
@@ -370,6 +390,8 @@ int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
 }
 
 void klx_publisher_start(struct klx_publisher *p) {
+    klx_gauge_set(p->metrics.transactional, p->mode != KLX_TXN_OFF);
+    klx_gauge_set(p->metrics.trouble, 0); /* of the run before */
     klx_txn_start(p->txn);
 }
 
@@ -458,6 +480,7 @@ void klx_publisher_free(struct klx_publisher *p) {
     klx_reader_free(p->reader);
     klx_timer_free(p->lazy);
     klx_timer_free(p->gather);
+    klx_timer_free(p->give_up);
     klx_timer_free(p->last_call);
     klx_kafka_config_free(p->kafka);
     klx_arena_release(&p->scratch);

@@ -33,6 +33,7 @@ struct klx_publisher_callbacks {
     void (*on_state)(void *arg, struct klx_sv key, struct klx_sv value);
     void (*on_full)(void *arg, bool full);
     void (*on_trouble)(void *arg, const char *what);
+    /* Never from inside of putting something; the batch that is being filled is not written any more. */
     void (*on_fatal)(void *arg, const char *why);
     void *arg;
 };
@@ -51,9 +52,9 @@ int klx_publisher_new(struct klx_loop *l, const struct klx_publisher_options *o,
                       const struct klx_publisher_callbacks *cb, struct klx_publisher **ret,
                       struct klx_error *e) KLX_MUST_CHECK;
 void klx_publisher_start(struct klx_publisher *p);
-/* Scratch memory of the outbox is emptied by klx_publisher_end_turn. */
 /* False while what was said to on_trouble lasts, which is then appended as a line: nothing is committed meanwhile. */
 bool klx_publisher_ready(const struct klx_publisher *p, struct klx_buf *why);
+/* Its scratch memory is emptied by klx_publisher_end_turn. */
 struct klx_outbox *klx_publisher_outbox(struct klx_publisher *p);
 /* A record of `klaxon.state` of this cluster, "<cluster>/<key><more>"; an empty value removes it. */
 void klx_publisher_put_state(struct klx_publisher *p, const char *key, const char *more,
