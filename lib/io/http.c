@@ -34,14 +34,17 @@ struct klx_http_call {
     bool status_told;
     bool too_large;
     bool paused;
-    bool in_callback; /* libcurl is on the stack below us: it may not be re-entered */
+    bool in_callback; /* of this call */
     bool cancelled;   /* by the owner, inside a callback: freed when libcurl has returned */
-    bool waking;      /* a deferred resume is under way */
+    bool ended;       /* libcurl has it no more */
+    bool waking;      /* a deferred wake is under way */
 };
 
 struct klx_http {
     struct klx_multi *multi;
     struct klx_http_call *calls;
+    bool
+        inside; /* of a callback of one of them: libcurl is on the stack below us and may not be re-entered */
 };
 
 struct klx_http *klx_http_new(struct klx_loop *l) {
@@ -75,18 +78,25 @@ static void unlink_call(struct klx_http_call *c) {
     }
 }
 
-/* A deferred wake-up may still hold the call: then it frees it. */
+/* A deferred wake may still hold the call: then it frees it. */
 static void end_call(struct klx_http_call *c) {
     unlink_call(c);
-    c->cancelled = true;
+    c->cancelled = c->ended = true;
     if (!c->waking) {
         free_call(c);
     }
 }
 
+static void wake_soon(struct klx_http_call *c);
+
 void klx_http_cancel(struct klx_http_call *c) {
     if (c->in_callback) {
         c->cancelled = true; /* libcurl aborts the transfer when the callback returns */
+        return;
+    }
+    if (c->http->inside) {
+        c->cancelled = true;
+        wake_soon(c);
         return;
     }
     klx_multi_remove(c->http->multi, c->easy);
@@ -116,14 +126,18 @@ static int64_t parse_retry_after(struct klx_sv value) {
     return at < 0 ? -1 : at > now ? (int64_t)(at - now) * 1000 : 0;
 }
 
+static void set_inside(struct klx_http_call *c, bool inside) {
+    c->in_callback = c->http->inside = inside;
+}
+
 static void tell_status(struct klx_http_call *c) {
     long status = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (c->on_status != NULL && !c->status_told && status >= 200) {
+    if (c->on_status != NULL && !c->status_told && status >= 200 && !c->cancelled) {
         c->status_told = true;
-        c->in_callback = true;
+        set_inside(c, true);
         c->on_status(c->arg, (int)status, c->retry_after_ms);
-        c->in_callback = false;
+        set_inside(c, false);
     }
 }
 
@@ -147,6 +161,9 @@ static size_t on_curl_header(char *p, size_t size, size_t n, void *arg) {
 static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
     struct klx_http_call *c = arg;
     size_t bytes = size * n;
+    if (c->cancelled) {
+        return 0;
+    }
     if (c->on_body == NULL) {
         klx_buf_add(&c->body, p, bytes);
         c->too_large = c->body.failed;
@@ -155,9 +172,9 @@ static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
     if (c->paused) {
         return CURL_WRITEFUNC_PAUSE;
     }
-    c->in_callback = true;
+    set_inside(c, true);
     c->on_body(c->arg, klx_sv_n(p, bytes));
-    c->in_callback = false;
+    set_inside(c, false);
     return c->cancelled ? 0 : bytes;
 }
 
@@ -168,27 +185,33 @@ void klx_http_pause(struct klx_http_call *c) {
     }
 }
 
-/* libcurl hands out what it kept from inside curl_easy_pause: that happens in a turn of its own. */
+/* libcurl hands out what it kept from inside curl_easy_pause: that happens in a turn of its own, and so does what another call's callback
+   has asked for. */
 static void wake(void *arg) {
     struct klx_http_call *c = arg;
     c->waking = false;
-    if (c->cancelled) {
+    if (c->ended) {
         free_call(c);
-        return;
-    }
-    if (!c->paused) {
+    } else if (c->cancelled) {
+        klx_multi_remove(c->http->multi, c->easy);
+        end_call(c);
+    } else if (!c->paused) {
         struct klx_http *h = c->http;
         curl_easy_pause(c->easy, CURLPAUSE_CONT);
         klx_multi_kick(h->multi);
     }
 }
 
-void klx_http_resume(struct klx_http_call *c) {
-    c->paused = false;
+static void wake_soon(struct klx_http_call *c) {
     if (!c->waking) {
         c->waking = true;
         klx_loop_defer(klx_multi_loop(c->http->multi), wake, c);
     }
+}
+
+void klx_http_resume(struct klx_http_call *c) {
+    c->paused = false;
+    wake_soon(c);
 }
 
 bool klx_curl_is_certificate_failure(CURLcode code) {

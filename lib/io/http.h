@@ -72,7 +72,7 @@ void klx_http_free(struct klx_http *h);
 /* -EINVAL for a URL or header that is not acceptable. */
 int klx_http_start(struct klx_http *h, const struct klx_http_request *r, struct klx_http_call **ret,
                    struct klx_error *e) KLX_MUST_CHECK;
-/* No callback comes any more. May be called from on_status and on_body of the same call. */
+/* No callback comes any more. May be called from everywhere, on_status and on_body of this or another call included. */
 void klx_http_cancel(struct klx_http_call *c);
 /* Back-pressure: while paused the socket is not read. May be called from on_body: the rest of what was read is kept. */
 void klx_http_pause(struct klx_http_call *c);

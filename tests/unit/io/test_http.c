@@ -71,7 +71,7 @@ static void stop(struct server *s) {
 struct client {
     struct klx_loop *loop;
     struct klx_http *http;
-    struct klx_http_call *call;
+    struct klx_http_call *call, *other;
     struct klx_timer *timer;
     struct klx_buf body;
     char error[256];
@@ -102,6 +102,10 @@ static void on_body(void *arg, struct klx_sv chunk) {
     struct client *c = arg;
     klx_buf_add_sv(&c->body, chunk);
     c->chunks++;
+    if (c->other != NULL) {
+        klx_http_cancel(c->other);
+        c->other = NULL;
+    }
     if (c->cancel_first) {
         klx_http_cancel(c->call);
         klx_loop_stop(c->loop);
@@ -229,6 +233,26 @@ static void cancelled_inside_its_callback(void **state) {
     stop(&s);
 }
 
+/* libcurl may not be entered from inside of it, for any of its transfers. */
+static void cancelled_inside_the_callback_of_another(void **state) {
+    (void)state;
+    struct server quiet = { .stay_open = true }, s = { .big = 300000 };
+    struct client c;
+    struct klx_http_request r = { 0 };
+    open_client(&c);
+    start(&quiet, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    start(&s, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(get(&c, quiet.port, false, &r, NULL), 0);
+    c.other = c.call;
+    run(&c, &s, true, (struct klx_http_request){ 0 });
+    assert_int_equal(c.done, 1);
+    assert_int_equal(c.body.len, 300000);
+    close_client(&c);
+    assert_int_equal(c.done, 1);
+    stop(&quiet);
+    stop(&s);
+}
+
 static void ends_that_are_no_answer(void **state) {
     (void)state;
     static const struct {
@@ -314,6 +338,7 @@ int main(void) {
         cmocka_unit_test(a_stream_that_pauses_loses_nothing),
         cmocka_unit_test(the_status_comes_with_the_head),
         cmocka_unit_test(cancelled_inside_its_callback),
+        cmocka_unit_test(cancelled_inside_the_callback_of_another),
         cmocka_unit_test(ends_that_are_no_answer),
         cmocka_unit_test(a_proxy_that_refuses_is_no_connection),
         cmocka_unit_test(refused_connections_and_bad_input),
