@@ -68,13 +68,12 @@ static void tell_action(struct klx_node_call *c, struct klx_node_state *n,
                         enum klx_repair_action action, enum stage stage, enum klx_phase phase) {
     static const enum klx_kind kinds[] = { KLX_KIND_REPAIR_STARTED, KLX_KIND_REPAIR_ENDED,
                                            KLX_KIND_REPAIR_FAILED };
-    static const char *const words[] = {
-        "Auto-repair started a %s of node %s%.*s",
-        "Auto-repair finished the %s of node %s, which is not ready yet%.*s",
-        "Auto-repair's %s of node %s failed: %.*s"
-    };
-    struct klx_sv detail =
-        stage == STAGE_ERROR ? klx_sv_utf8_prefix(c->o->event.message, 500) : klx_sv("");
+    static const char *const words[] = { "Auto-repair started a %s of node %s%.*s",
+                                         "Auto-repair finished the %s of node %s%.*s",
+                                         "Auto-repair's %s of node %s failed: %.*s" };
+    struct klx_sv detail = stage == STAGE_ERROR ? klx_sv_utf8_prefix(c->o->event.message, 500)
+                           : stage == STAGE_END && n->known ? KLX_SV(", which is not ready yet")
+                                                            : klx_sv("");
     const char *name = klx_repair_action_names[action];
     struct klx_arena *a = c->out->arena;
     struct klx_sv summary =
@@ -135,6 +134,7 @@ bool klx_node_observe_action(struct klx_node_call *c) {
     }
     struct klx_node_entry *e = klx_node_table_find_or_add(c->d, c->o->event.about_name);
     e->n.heard_us = e->n.known ? KLX_TIME_NONE : c->now_us;
+    e->n.ready = e->n.ready && e->n.known;
     on_action(c, e, action, stage);
     klx_node_table_save(c, e);
     return true;
@@ -144,6 +144,9 @@ void klx_node_stuck(struct klx_node_call *c, struct klx_node_state *n) {
     const struct klx_node_repair *r = &n->repair;
     int64_t due_us = r->stuck_at_us;
     n->repair.stuck_at_us = KLX_TIME_NONE;
+    if (!n->known && c->d->events_only) {
+        return; /* nobody sees whether it is ready */
+    }
     if (n->known && n->ready) {
         klx_node_resolve(c, n, due_us); /* it never was lost in our eyes, and is fine */
         return;

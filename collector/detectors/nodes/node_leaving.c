@@ -71,6 +71,17 @@ static void on_upgrader(struct klx_node_call *c) {
     klx_node_table_save(c, e);
 }
 
+/* By kubelet's Event, where the Node itself is not seen. */
+static void on_ready_again(struct klx_node_call *c, struct klx_node_entry *e) {
+    int64_t at_us = c->o->event.time_us;
+    if (klx_episode_is_open(&e->n.episode) && at_us > e->n.episode.opened_us) {
+        e->n.ready = true;
+        e->n.ready_since_us = at_us;
+        klx_node_resolve(c, &e->n, at_us);
+        klx_node_table_save(c, e);
+    }
+}
+
 void klx_node_observe_leaving_event(struct klx_node_call *c) {
     const struct klx_observed_event *v = &c->o->event;
     if (klx_sv_eq(v->component, KLX_SV("upgrader"))) {
@@ -81,6 +92,14 @@ void klx_node_observe_leaving_event(struct klx_node_call *c) {
     bool scale_down = klx_sv_eq(v->component, KLX_SV("cluster-autoscaler")) &&
                       klx_sv_eq(v->reason, KLX_SV("ScaleDown"));
     if (e == NULL) {
+        return;
+    }
+    if (c->d->events_only && klx_sv_eq(v->reason, KLX_SV("RemovingNode"))) {
+        klx_node_removed(c, e); /* nothing else tells it */
+        return;
+    }
+    if (c->d->events_only && klx_sv_eq(v->reason, KLX_SV("NodeReady"))) {
+        on_ready_again(c, e);
         return;
     }
     if (scale_down) {

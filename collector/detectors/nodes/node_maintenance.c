@@ -68,21 +68,23 @@ static void tell(struct klx_node_call *c, struct klx_node_state *n, int64_t at_u
 
 static void end(struct klx_node_call *c, struct klx_node_state *n, int64_t at_us,
                 const char *words) {
+    static const char *const nouns[KLX_VM_EVENTS_N] = { "",           "announced event", "freeze",
+                                                        "reboot",     "redeploy",        "eviction",
+                                                        "termination" };
     struct klx_node_maintenance *m = &n->maintenance;
     if (m->told) {
         klx_node_tell(c, n,
-                      (struct klx_node_news){
-                          .kind = KLX_KIND_MAINTENANCE_OVER,
-                          .phase = KLX_PHASE_RESOLVED,
-                          .episode = &m->episode,
-                          .time_us = at_us,
-                          .since_us = m->since_us,
-                          .reason = KLX_SV("NoVMEventScheduled"),
-                          .summary = klx_arena_printf(
-                              c->out->arena, "The %s of node %s %s, %s after it was announced",
-                              m->event == KLX_VM_EVENT_UNNAMED ? "announced event"
-                                                               : klx_vm_event_names[m->event],
-                              n->name, words, klx_node_words(c, m->since_us, at_us)) });
+                      (struct klx_node_news){ .kind = KLX_KIND_MAINTENANCE_OVER,
+                                              .phase = KLX_PHASE_RESOLVED,
+                                              .episode = &m->episode,
+                                              .time_us = at_us,
+                                              .since_us = m->since_us,
+                                              .reason = KLX_SV("NoVMEventScheduled"),
+                                              .summary = klx_arena_printf(
+                                                  c->out->arena,
+                                                  "The %s of node %s %s, %s after it was announced",
+                                                  nouns[m->event], n->name, words,
+                                                  klx_node_words(c, m->since_us, at_us)) });
     }
     klx_episode_close(&m->episode, at_us);
     m->ended_us = at_us;
@@ -223,9 +225,9 @@ bool klx_node_observe_maintenance_event(struct klx_node_call *c) {
     if (d == NULL && !scheduled && !over) {
         return false;
     }
-    struct klx_node_entry *e = klx_node_table_find(c->d, v->about_name);
-    if (e == NULL || !e->n.known) {
-        return true; /* late news of a node that is gone */
+    struct klx_node_entry *e = klx_node_table_of_event(c);
+    if (e == NULL) {
+        return true;
     }
     struct klx_node_maintenance *m = &e->n.maintenance;
     if (d != NULL) {

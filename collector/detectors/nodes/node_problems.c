@@ -163,12 +163,12 @@ void klx_node_observe_problems(struct klx_node_call *c, struct klx_node_state *n
 /* A sign of a problem that has no condition. */
 bool klx_node_observe_problem_event(struct klx_node_call *c) {
     size_t spec = klx_node_problem_spec_of(c->o->event.reason);
-    struct klx_node_entry *e = klx_node_table_find(c->d, c->o->event.about_name);
     if (spec == klx_node_problem_specs_n || klx_node_problem_specs[spec].silence_us == 0) {
         return false;
     }
-    if (e == NULL || !e->n.known) {
-        return true; /* late news of a node that is gone */
+    struct klx_node_entry *e = klx_node_table_of_event(c);
+    if (e == NULL) {
+        return true;
     }
     struct klx_node_problem *p = klx_node_problem_find(&e->n, spec);
     p = p != NULL ? p : klx_node_problem_add(&e->n, spec);

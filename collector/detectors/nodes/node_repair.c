@@ -75,6 +75,11 @@ static void destroy(void *detector) {
     free(d);
 }
 
+static void expect(void *detector, uint32_t observed) {
+    struct klx_nodes *d = detector;
+    d->events_only = (observed & 1u << KLX_OBSERVED_NODE) == 0;
+}
+
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     if (klx_sv_eq(object, KLX_SV("cluster/burst"))) {
         return klx_node_burst_restore(detector, value);
@@ -243,6 +248,14 @@ static void on_unseen(struct klx_node_call *c, struct klx_node_entry *e) {
     klx_node_table_remove(c, e);
 }
 
+static bool is_unseen(const struct klx_node_call *c, const struct klx_node_state *n) {
+    bool due = n->heard_us != KLX_TIME_NONE && n->heard_us + KLX_NODE_UNSEEN_US <= c->now_us;
+    for (size_t i = 0; i < n->problems_n && due; i++) {
+        due = !n->problems[i].told; /* it ends first */
+    }
+    return due;
+}
+
 static void on_due(struct klx_node_call *c, struct klx_node_entry *e) {
     struct klx_node_state *n = &e->n;
     if (n->alarm_us != KLX_TIME_NONE && n->alarm_us <= c->now_us) {
@@ -256,9 +269,11 @@ static void on_due(struct klx_node_call *c, struct klx_node_entry *e) {
     }
     klx_node_maintenance_due(c, n);
     klx_node_problems_due(c, n);
-    if (n->heard_us != KLX_TIME_NONE && n->heard_us + KLX_NODE_UNSEEN_US <= c->now_us) {
+    if (is_unseen(c, n)) {
         on_unseen(c, e);
     } else {
+        bool held = n->heard_us != KLX_TIME_NONE && n->heard_us + KLX_NODE_UNSEEN_US <= c->now_us;
+        n->heard_us = held ? c->now_us : n->heard_us;
         klx_node_table_save(c, e);
     }
 }
@@ -295,6 +310,7 @@ const struct klx_detector_ops klx_detector_node_repair = {
     .settings_bytes = sizeof(struct klx_node_settings),
     .create = create,
     .destroy = destroy,
+    .expect = expect,
     .restore = restore,
     .observe = observe,
     .relisted = relisted,

@@ -25,6 +25,17 @@ struct klx_node_entry *klx_node_table_find_or_add(struct klx_nodes *d, struct kl
     return e;
 }
 
+struct klx_node_entry *klx_node_table_of_event(struct klx_node_call *c) {
+    struct klx_sv name = c->o->event.about_name;
+    struct klx_node_entry *e = c->d->events_only ? klx_node_table_find_or_add(c->d, name)
+                                                 : klx_node_table_find(c->d, name);
+    if (e == NULL || (!e->n.known && !c->d->events_only)) {
+        return NULL;
+    }
+    e->n.heard_us = e->n.known ? KLX_TIME_NONE : c->now_us - c->now_us % KLX_MINUTE_US;
+    return e;
+}
+
 void klx_node_recent_add(struct klx_nodes *d, struct klx_node_entry *e) {
     if (!e->is_recent) {
         DL_APPEND(d->recent, e);

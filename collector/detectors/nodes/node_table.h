@@ -47,8 +47,9 @@ struct klx_nodes {
     int64_t recent_n;
     struct klx_node_burst burst;
     char burst_written[KLX_HASH_TEXT_BYTES];
-    int64_t next_us; /* no timer is due before; KLX_TIME_NONE: none is set */
-    bool restored;   /* counts and timers are to be made from the states */
+    int64_t next_us;  /* no timer is due before; KLX_TIME_NONE: none is set */
+    bool events_only; /* the Nodes are not watched: what Events tell is all that is known */
+    bool restored;    /* counts and timers are to be made from the states */
 };
 
 /* One call's surroundings, so that helpers need few parameters. */
@@ -61,6 +62,8 @@ struct klx_node_call {
 
 struct klx_node_entry *klx_node_table_find(const struct klx_nodes *d, struct klx_sv name);
 struct klx_node_entry *klx_node_table_find_or_add(struct klx_nodes *d, struct klx_sv name);
+/* The node that the Event is about; NULL: it is late news of one that is gone. */
+struct klx_node_entry *klx_node_table_of_event(struct klx_node_call *c);
 /* Only from memory. */
 void klx_node_table_forget(struct klx_nodes *d, struct klx_node_entry *e);
 void klx_node_table_clear(struct klx_nodes *d);
