@@ -12,11 +12,15 @@
 #define RESOURCE_MESSAGE_BYTES_MAX 200
 #define WORDS_RESOURCES_MAX 3
 
-static void write_status(struct klx_jw *w, const struct klx_app_state *h) {
-    klx_jw_member_sv_opt(w, "sync", klx_sv(klx_app_sync_name(h->sync)));
-    klx_jw_member_sv_opt(w, "comparedRevision", klx_sv(h->revision));
+/* As the object says, where there is one: the state follows it rule by rule. */
+static void write_status(struct klx_jw *w, const struct klx_app_news *n) {
+    const struct klx_app_state *h = n->h;
+    const struct klx_app_view *v = n->v;
+    klx_jw_member_sv_opt(w, "sync", klx_sv(klx_app_sync_name(v != NULL ? v->sync : h->sync)));
+    klx_jw_member_sv_opt(w, "comparedRevision", v != NULL ? v->revision : klx_sv(h->revision));
     klx_jw_member_sv_opt(w, "deployedRevision", klx_sv(h->deployed_revision));
-    klx_jw_member_sv_opt(w, "health", klx_sv(klx_app_health_name(h->health)));
+    klx_jw_member_sv_opt(w, "health",
+                         klx_sv(klx_app_health_name(v != NULL ? v->health : h->health)));
     klx_jw_member_bool(w, "autoSync", h->automated);
 }
 
@@ -67,7 +71,7 @@ static void details(struct klx_jw *w, const void *arg) {
     klx_jw_raw(w, klx_sv(n->h->about));
     klx_jw_key(w, "status");
     klx_jw_begin_object(w);
-    write_status(w, n->h);
+    write_status(w, n);
     klx_jw_end_object(w);
     klx_jw_member_sv_opt(w, "by", n->by);
     write_revisions(w, n);

@@ -53,11 +53,12 @@ int klx_app_stall_restore(struct klx_app_stall *s, struct klx_sv value) {
     return 0;
 }
 
-/* Nobody expects it to be refreshed. */
+/* Nobody expects it to be refreshed (again). */
 static bool is_left_alone(const struct klx_app_view *v) {
     const struct klx_json *skip = klx_json_member(klx_json_get(v->object, "metadata.annotations"),
                                                   KLX_SV("argocd.argoproj.io/skip-reconcile"));
-    return v->deleting_us != KLX_TIME_NONE || klx_sv_eq(klx_json_str(skip, ""), KLX_SV("true"));
+    return v->deleting_us != KLX_TIME_NONE || v->reconciled_us == KLX_TIME_NONE ||
+           klx_sv_eq(klx_json_str(skip, ""), KLX_SV("true"));
 }
 
 /* What moves before our eyes moved now, whatever the cluster's clock says; what a list shows moved when it says. */

@@ -535,16 +535,16 @@ static void on_waiting_due(struct klx_news_call *c, struct klx_app_state *h,
     n.by = klx_sv(h->op_by);
     t->due_us = KLX_TIME_NONE;
     const char *what = is_reason(t, "AwaitsConfirmation")
-                           ? "waits for somebody to confirm a pruning"
-                       : is_reason(t, "BlockedByWindow") ? "is blocked by a sync window"
-                                                         : "is still running";
+                           ? "waited for somebody to confirm a pruning"
+                       : is_reason(t, "BlockedByWindow") ? "been blocked by a sync window"
+                                                         : "been running";
     klx_app_alarm(c, &n, h, KLX_APP_SYNC,
                   (struct klx_news){
                       .kind = KLX_KIND_APP_SYNC_WAITS,
                       .time_us = due_us,
                       .reason = klx_sv(t->reason),
                       .summary = klx_arena_printf(
-                          c->out->arena, "Application %s/%s: its sync %s since %s%s%s", NAME(h),
+                          c->out->arena, "Application %s/%s: its sync has %s for %s%s%s", NAME(h),
                           what, klx_news_words(c, t->since_us, due_us),
                           t->detail[0] != '\0' ? ": " : "", t->detail),
                   });
@@ -588,7 +588,7 @@ static void on_deletion_due(struct klx_news_call *c, struct klx_app_state *h,
             .time_us = due_us,
             .reason = klx_sv(t->reason),
             .summary = klx_arena_printf(
-                c->out->arena, "Application %s/%s is being deleted for %s and does not go%s%s",
+                c->out->arena, "Application %s/%s is still there %s after its deletion began%s%s",
                 NAME(h), klx_news_words(c, t->since_us, due_us), t->detail[0] != '\0' ? ": " : "",
                 t->detail),
         });
