@@ -70,8 +70,9 @@ int klx_detection_restore(struct klx_detection *d, struct klx_sv key, struct klx
 
 void klx_detection_observe(struct klx_detection *d, const struct klx_observation *o) {
     struct klx_outbox *out = klx_publisher_outbox(d->publisher);
+    int64_t at_us = now_us(d);
     for (size_t i = 0; i < KLX_DETECTORS_N; i++) {
-        klx_detectors[i]->observe(d->detectors[i], o, now_us(d), out);
+        klx_detectors[i]->observe(d->detectors[i], o, at_us, out);
     }
 }
 

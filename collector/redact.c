@@ -97,17 +97,25 @@ static size_t take(struct klx_buf *out, struct klx_sv s) {
     return n;
 }
 
-/* No word above begins so, and no "://": most of a text, which is copied as it is. */
-static size_t harmless(struct klx_sv s) {
-    static const bool may_begin[256] = {
-        [':'] = true, ['p'] = true, ['P'] = true, ['t'] = true, ['T'] = true, ['s'] = true,
-        ['S'] = true, ['a'] = true, ['A'] = true, ['b'] = true, ['B'] = true
+/* Whether a word above, or "://", may begin with these two letters. */
+static bool may_begin(char first, char second) {
+    static const char *const seconds[256] = {
+        [':'] = "/", ['p'] = "ar",  ['P'] = "ar",  ['t'] = "o",  ['T'] = "o",  ['s'] = "e",
+        ['S'] = "e", ['a'] = "pcu", ['A'] = "pcu", ['b'] = "ea", ['B'] = "ea",
     };
+    const char *all = seconds[(unsigned char)first];
+    return all != NULL && second != '\0' &&
+           strchr(all, isalpha((unsigned char)second) ? tolower((unsigned char)second) : second) !=
+               NULL;
+}
+
+/* Most of a text, which is copied as it is. */
+static size_t harmless(struct klx_sv s) {
     size_t n = 0;
-    while (n < s.n && !may_begin[(unsigned char)s.p[n]]) {
+    while (n + 1 < s.n && !may_begin(s.p[n], s.p[n + 1])) {
         n++;
     }
-    return n;
+    return n + 1 < s.n ? n : s.n;
 }
 
 static void redact(struct klx_buf *out, struct klx_sv text) {
@@ -131,18 +139,15 @@ struct klx_sv klx_redact(struct klx_arena *a, struct klx_sv text, size_t bytes_m
     return klx_arena_dup(a, klx_buf_sv(&line));
 }
 
-/* Whether a secret may begin with this character: most do not, and nothing more is looked at. */
-static bool may_begin(char c) {
-    return memchr(":pPtTsSaAbB", c, sizeof(":pPtTsSaAbB") - 1) != NULL;
-}
-
 static bool has_secret(struct klx_sv text) {
-    for (size_t i = 0; i < text.n; i++) {
-        struct klx_sv rest = skip(text, i);
-        if (may_begin(text.p[i]) && (secret_word(rest) > 0 || (klx_sv_starts(rest, KLX_SV("://")) &&
-                                                               userinfo(skip(rest, 3)) > 0))) {
+    struct klx_sv rest = skip(text, harmless(text));
+    while (rest.n > 0) {
+        if (secret_word(rest) > 0 ||
+            (klx_sv_starts(rest, KLX_SV("://")) && userinfo(skip(rest, 3)) > 0)) {
             return true;
         }
+        rest = skip(rest, 1);
+        rest = skip(rest, harmless(rest));
     }
     return false;
 }
