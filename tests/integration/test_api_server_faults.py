@@ -318,9 +318,10 @@ def test_an_upgrade_and_its_watch_cache(binaries: Path, tmp_path: Path, kafka: K
                 api.set_flags(*flags)
                 api.start()
                 wait_until("ready", lambda: world.ready().status_code == 200, 60)
+        wait_until("the second gap is over", lambda: len(world.gaps("nodes")) == 2 and world.ready().status_code == 200, 60)
+        world.check(nodes=3)
         api.client.set_ready("aks-1", "Unknown")
         api.client.set_ready("aks-1", "True")
-        world.check(nodes=3)
         assert {gap["why"] for gap in world.gaps("nodes")} == {"expired"}
         wait_until("the node", lambda: [r.header("ce_phase") for r in world.records("nodes")] == ["open", "resolved"])
 
@@ -370,12 +371,17 @@ def test_one_of_two_servers_stands_still(binaries: Path, tmp_path: Path, kafka: 
     with ApiServer(tmp_path / "api") as api, api.another("second") as second, \
             world_of(binaries, tmp_path, kafka, api, port_of(api), second.port) as world:
         world.begin()
+        world.wire.targets[:] = [second.port]
+        world.wire.reset()
+        seen = world.metric("klaxon_canary_round_trip_seconds_count")
+        wait_until("a canary", lambda: world.metric("klaxon_canary_round_trip_seconds_count") > seen, SOON)
+        world.wire.targets[:] = [port_of(api), second.port]
         with world.writing(api.new_client()):
             second.child.pause()
-            count = len(world.made)
             try:
-                wait_until("Events meanwhile", lambda: len(world.made) > count + 50)
-                world.wait_seen(90)
+                wait_until("it is found", lambda: world.metric("klaxon_canary_misses_total") >= 1, SOON)
+                world.wire.targets[:] = [port_of(api)]  # the balancer finds it, too
+                world.wait_seen(60)
             finally:
                 second.child.resume()
         world.check()
