@@ -370,7 +370,7 @@ def test_compacted_while_away_is_one_gap_and_what_is_there_is_news(world: World)
     world.kube.restart()
     world.check(gaps=1)
     assert sorted(world.resynced()) == ["before", "meanwhile"]
-    assert [r.header("ce_type") for r in world.records("nodes")] == ["io.klaxon.node.removed"]
+    wait_until("the other watch has listed too", lambda: [r.header("ce_type") for r in world.records("nodes")] == ["io.klaxon.node.removed"])
 
 
 def test_a_gap_is_told_once_whatever_happens_to_its_list(world: World) -> None:
