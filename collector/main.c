@@ -53,9 +53,12 @@ static void reload(struct process *p) {
     struct klx_settings settings;
     struct klx_collector_settings collector;
     struct klx_error e = { 0 };
+    enum klx_log_format format = KLX_LOG_AUTO;
+    enum klx_log_level level = KLX_LOG_INFO;
     int rc = klx_settings_load(p->config, &settings, &e);
     if (rc == 0) {
-        klx_log_init("collector", settings.log_format, settings.log_level);
+        format = settings.log_format;
+        level = settings.log_level;
         rc = klx_collector_settings_load(&settings, &collector, &e);
         if (rc != 0) {
             klx_settings_release(&settings);
@@ -65,10 +68,11 @@ static void reload(struct process *p) {
     if (rc != 0) {
         klx_log_error("the configuration cannot be used, going on with the one before",
                       KLX_F_STR("why", e.text));
-    } else {
-        klx_log_info("the configuration was read again",
-                     KLX_F_STR("file", klx_settings_path(p->config)));
+        return;
     }
+    klx_log_init("collector", format, level);
+    klx_log_info("the configuration was read again",
+                 KLX_F_STR("file", klx_settings_path(p->config)));
 }
 
 static void on_signal(void *arg, int signum) {

@@ -66,7 +66,8 @@ def readiness(collector: Collector) -> str:
 
 
 def leads(collector: Collector) -> bool:
-    return "watch " in readiness(collector) and "not connected" not in readiness(collector)
+    watches = [line for line in readiness(collector).splitlines() if line.startswith("watch ")]
+    return bool(watches) and all(line.endswith(": connected") for line in watches)
 
 
 def seconds_until_leads(collector: Collector) -> float:
@@ -249,7 +250,10 @@ def test_a_configuration_with_a_mistake_changes_nothing(clusters: Clusters) -> N
     assert "cluster two: " in clusters.log()
     clusters.wait_ready(connected("one/events"))
     clusters.wait_told(clusters.event(), "one")
+    clusters.collector.config.write_text(text + "log: { level: error }\n")
+    clusters.reload("going on with the one before")
     assert clusters.collector.stop() == 0
+    assert '"stopping"' in clusters.log()
 
 
 def test_one_broken_cluster_costs_the_others_nothing(clusters: Clusters, tmp_path: Path) -> None:
