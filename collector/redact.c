@@ -1,7 +1,6 @@
 #include "collector/redact.h"
 
 #include <ctype.h>
-#include <string.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/utf8.h"

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/base/url.h"
 #include "lib/io/metrics.h"
 
 #define PAGE_OBJECTS 500
@@ -257,12 +258,6 @@ static void on_done(void *arg, const struct klx_http_result *r) {
     }
 }
 
-static void add_encoded(struct klx_buf *out, struct klx_sv text) {
-    for (size_t i = 0; i < text.n; i++) {
-        klx_buf_printf(out, "%%%02X", (unsigned char)text.p[i]);
-    }
-}
-
 /* To the API server: a list with its selectors and its place, or the path of an endpoint. */
 static int ask_api_server(struct klx_source_poll *p, struct klx_http_request *r,
                           struct klx_error *e) {
@@ -274,7 +269,7 @@ static int ask_api_server(struct klx_source_poll *p, struct klx_http_request *r,
         klx_buf_printf(&query, "limit=%d", PAGE_OBJECTS);
         if (p->continue_token[0] != '\0') {
             klx_buf_add_str(&query, "&continue=");
-            add_encoded(&query, klx_sv(p->continue_token));
+            klx_url_add_encoded(&query, klx_sv(p->continue_token));
         }
         klx_buf_add_char(&query, '&');
         size_t len = query.len;

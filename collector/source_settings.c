@@ -6,6 +6,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
+#include "lib/base/url.h"
 
 #define NAMESPACE_BYTES_MAX 63
 #define SELECTOR_BYTES_MAX 1024
@@ -365,29 +366,16 @@ void klx_source_watch_path(const struct klx_source_settings *s, struct klx_sv na
     klx_buf_add_sv(out, klx_sv_n(rest.p + at + mark.n, rest.n - at - mark.n));
 }
 
-static void add_encoded(struct klx_buf *out, struct klx_sv text) {
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                     c == '-' || c == '_' || c == '.';
-        if (plain) {
-            klx_buf_add_char(out, (char)c);
-        } else {
-            klx_buf_printf(out, "%%%02X", c);
-        }
-    }
-}
-
 void klx_source_selectors(const struct klx_source_settings *s, struct klx_buf *out) {
     const char *before = "fieldSelector=", *comma = "%2C";
     if (s->label_selector != NULL) {
         klx_buf_add_str(out, "labelSelector=");
-        add_encoded(out, klx_sv_trim(klx_sv(s->label_selector)));
+        klx_url_add_encoded(out, klx_sv_trim(klx_sv(s->label_selector)));
         before = "&fieldSelector=";
     }
     if (s->field_selector != NULL) {
         klx_buf_add_str(out, before);
-        add_encoded(out, klx_sv_trim(klx_sv(s->field_selector)));
+        klx_url_add_encoded(out, klx_sv_trim(klx_sv(s->field_selector)));
         before = comma;
     }
     for (size_t i = 0; i < s->exclude_namespaces.n; i++) {

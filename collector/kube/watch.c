@@ -10,6 +10,7 @@
 #include "collector/kube/frame.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/base/url.h"
 
 #define SHORT_REQUEST_MS 60000 /* a list's page, and the head of a stream */
 #define LATE_MS 1000   /* a timer that fires so late: the process did not run, and has not read */
@@ -132,16 +133,7 @@ const char *klx_watch_words_of(enum klx_http_failure f) {
 
 void klx_watch_add_query(struct klx_buf *q, const char *key, struct klx_sv value) {
     klx_buf_printf(q, "%s%s=", q->len > 0 ? "&" : "", key);
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                     c == '-' || c == '_' || c == '.';
-        if (plain) {
-            klx_buf_add_char(q, (char)c);
-        } else {
-            klx_buf_printf(q, "%%%02X", c);
-        }
-    }
+    klx_url_add_encoded(q, value);
 }
 
 /* Starts the request; the query is released. */
@@ -216,7 +208,9 @@ static void on_mark_credentials(void *arg) {
 /* The stream has ended as it should. */
 static void take_mark(struct klx_watch *w) {
     struct klx_rv mark = w->mark;
-    if (mark.text[0] != '\0' && klx_rv_cmp(klx_rv_sv(&mark), klx_rv_sv(&w->state.rv)) > 0) {
+    bool all_seen = w->held.len == 0; /* what came while we were paused is asked for again */
+    if (all_seen && mark.text[0] != '\0' &&
+        klx_rv_cmp(klx_rv_sv(&mark), klx_rv_sv(&w->state.rv)) > 0) {
         klx_watch_input(
             w, (struct klx_watch_input){ .kind = KLX_WATCH_IN_PROGRESS, .rv = klx_rv_sv(&mark) });
         w->cb.on_checkpoint(w->cb.arg, klx_rv_sv(&mark), true);

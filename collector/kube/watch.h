@@ -20,17 +20,16 @@
 
 struct klx_watch;
 
-/* Why what lies between the two resourceVersions may be incomplete. */
+/* What may be incomplete: everything after a resourceVersion, up to the list that follows. */
 struct klx_watch_gap {
-    struct klx_sv after;  /* the last resourceVersion that was certainly seen */
-    struct klx_sv before; /* from here on everything is seen again */
-    int64_t since_us;     /* wall time the connection was last known to be whole */
+    struct klx_sv after; /* the last resourceVersion that was certainly seen */
+    int64_t since_us;    /* wall time the connection was last known to be whole */
     int64_t until_us;
     const char *why; /* "expired": compacted; "ahead": the server's versions went backwards */
 };
 
 struct klx_watch_callbacks {
-    /* One object, in an arena that is reset when the call returns. `frame_bytes` for metrics. */
+    /* One object, in an arena that is reset when the call returns. */
     void (*on_object)(void *arg, enum klx_change change, enum klx_origin origin,
                       const struct klx_json *object);
     /* Every object of a list, whether it is news or not: it exists. MAY be NULL. */

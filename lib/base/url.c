@@ -66,7 +66,7 @@ bool klx_url_is_link(struct klx_sv url) {
            klx_sv_find(authority, '@') == authority.n;
 }
 
-void klx_url_add_segment(struct klx_buf *out, struct klx_sv text) {
+void klx_url_add_encoded(struct klx_buf *out, struct klx_sv text) {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
         if (is_unreserved(c)) {

@@ -17,5 +17,5 @@ bool klx_url_is_loopback(struct klx_sv host);
 /* What a person may be given to follow: http or https, a host, no credentials, and only the characters that a URL is made of (RFC 3986), so
    that it can stand wherever a renderer puts it between quotes. */
 bool klx_url_is_link(struct klx_sv url);
-/* Appends text as one segment of a path: everything but letters, digits and "-._~" in the form %2F. */
-void klx_url_add_segment(struct klx_buf *out, struct klx_sv text);
+/* Appends text as one segment of a path or one value of a query: everything but letters, digits and "-._~" in the form %2F. */
+void klx_url_add_encoded(struct klx_buf *out, struct klx_sv text);

@@ -102,9 +102,9 @@ static struct klx_sv link_of(struct klx_news_call *c, const struct klx_app_state
     }
     base.n -= klx_sv_ends(base, KLX_SV("/"));
     klx_buf_printf(&url, "%.*s/applications/", KLX_SV_FMT(base));
-    klx_url_add_segment(&url, klx_sv(h->namespace));
+    klx_url_add_encoded(&url, klx_sv(h->namespace));
     klx_buf_add_char(&url, '/');
-    klx_url_add_segment(&url, klx_sv(h->name));
+    klx_url_add_encoded(&url, klx_sv(h->name));
     return url.failed ? klx_sv("") : klx_arena_dup(c->out->arena, klx_buf_sv(&url));
 }
 
