@@ -332,6 +332,14 @@ static void on_last_call(void *arg) {
     klx_txn_stop(p->txn, LAST_CALL_MS, on_txn_stopped, p);
 }
 
+/* "klaxon-collector-prod"; with another prefix of the topics "klaxon-collector-prod@staging": two installations may watch the same cluster
+   into the same Kafka, and do not fence each other. */
+static char *transactional_id(const struct klx_publisher_options *o) {
+    struct klx_sv which = klx_topic_installation(o->topics);
+    return klx_asprintf("klaxon-collector-%s%s%.*s", o->cluster, which.n > 0 ? "@" : "",
+                        KLX_SV_FMT(which));
+}
+
 static int open_txn(struct klx_publisher *p, const struct klx_publisher_options *o,
                     struct klx_error *e) {
     const char *names[KLX_TOPICS_N];
@@ -341,7 +349,7 @@ static int open_txn(struct klx_publisher *p, const struct klx_publisher_options 
             names[names_n++] = o->topics->name[i];
         }
     }
-    char *id = klx_asprintf("klaxon-collector-%s", o->cluster);
+    char *id = transactional_id(o);
     const struct klx_txn_options txn = { .kafka = o->kafka,
                                          .transactional_id = id,
                                          .topics = names,

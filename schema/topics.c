@@ -37,6 +37,16 @@ int klx_topic_names_init(struct klx_topic_names *t, struct klx_sv prefix, struct
     return 0;
 }
 
+struct klx_sv klx_topic_installation(const struct klx_topic_names *t) {
+    struct klx_sv prefix = klx_sv(t->name[KLX_TOPIC_NODES]);
+    prefix.n -= strlen(klx_topic_specs[KLX_TOPIC_NODES].short_name);
+    if (klx_sv_eq(prefix, KLX_SV("klaxon."))) {
+        return klx_sv(NULL);
+    }
+    prefix.n -= klx_sv_ends(prefix, KLX_SV(".")) ? 1 : 0;
+    return prefix;
+}
+
 int klx_topic_find(const struct klx_topic_names *t, struct klx_sv name, enum klx_topic *ret,
                    struct klx_error *e) {
     const char *short_names[KLX_TOPICS_N];

@@ -34,6 +34,8 @@ struct klx_topic_names {
 /* -EINVAL when the prefix makes an illegal or overlong name (Kafka: [a-zA-Z0-9._-], at most 249 bytes; here 100). */
 int klx_topic_names_init(struct klx_topic_names *t, struct klx_sv prefix,
                          struct klx_error *e) KLX_MUST_CHECK;
+/* What tells this installation from others on the same Kafka: the prefix without the dot at its end; empty for "klaxon.". Borrowed. */
+struct klx_sv klx_topic_installation(const struct klx_topic_names *t);
 /* From a short or full name; -ENOENT with "did you mean". */
 int klx_topic_find(const struct klx_topic_names *t, struct klx_sv name, enum klx_topic *ret,
                    struct klx_error *e) KLX_MUST_CHECK;

@@ -186,13 +186,8 @@ static int open_server(struct process *p, struct klx_error *e) {
 /* "klaxon-sink-slack"; with another prefix of the topics "klaxon-sink-slack-staging", so that two installations on the same Kafka are two
    groups. */
 static char *group_of(const struct process *p) {
-    struct klx_sv prefix = klx_sv(p->startup.settings.topics.name[KLX_TOPIC_NODES]);
-    prefix.n -= strlen(klx_topic_specs[KLX_TOPIC_NODES].short_name);
-    if (prefix.n == 0 || klx_sv_eq(prefix, KLX_SV("klaxon."))) {
-        return klx_strdup(p->name);
-    }
-    prefix.n -= klx_sv_ends(prefix, KLX_SV(".")) ? 1 : 0;
-    return klx_asprintf("%s-%.*s", p->name, KLX_SV_FMT(prefix));
+    struct klx_sv which = klx_topic_installation(&p->startup.settings.topics);
+    return klx_asprintf("%s%s%.*s", p->name, which.n > 0 ? "-" : "", KLX_SV_FMT(which));
 }
 
 static void on_waiting(void *arg) {

@@ -33,6 +33,7 @@ class KafkaWorld:
         self._resting = threading.Event()
         kubeconfig = self.kube.write_kubeconfig(directory / "kubeconfig")
         self.collector = Collector(binaries, directory, kafka, kubeconfig, self.name, sources="events: {}", transactions=transactions)
+        self.transactional_id = f"klaxon-collector-{self.name}@{self.collector.prefix.removesuffix('.')}"
 
     def __enter__(self) -> "KafkaWorld":
         self.kube.start()

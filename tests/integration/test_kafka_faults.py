@@ -67,9 +67,9 @@ def test_it_is_fenced(world: KafkaWorld) -> None:
     world.begin()
     world.rain()
     world.wait_all()
-    other = Producer({"bootstrap.servers": world.kafka.bootstrap, "transactional.id": f"klaxon-collector-{world.name}"})
+    other = Producer({"bootstrap.servers": world.kafka.bootstrap, "transactional.id": world.transactional_id})
     other.init_transactions(20)
-    world.wait_anew(f"another one has taken over the transactional id klaxon-collector-{world.name}")
+    world.wait_anew(f"another one has taken over the transactional id {world.transactional_id}")
     world.check()
 
 
@@ -185,8 +185,8 @@ def test_a_user_who_may_not_write(binaries: Path, tmp_path: Path, request: pytes
         world.wait_all()
         world.wait_ready()
 
-        transactional = deny(world, ResourceType.TRANSACTIONAL_ID, f"klaxon-collector-{world.name}")
-        world.wait_anew(f"with the transactional id klaxon-collector-{world.name}: allow it Write and Describe")
+        transactional = deny(world, ResourceType.TRANSACTIONAL_ID, world.transactional_id)
+        world.wait_anew(f"with the transactional id {world.transactional_id}: allow it Write and Describe")
         allow(world, transactional)
         world.check()
 
