@@ -113,7 +113,9 @@ static void check_address(const struct binder *b, const struct klx_config_node *
     }
     if (path != NULL && (s->ca != NULL || s->token != NULL)) {
         klx_config_fail_key(klx_config_get(n, s->ca != NULL ? "ca_file" : "token_file"), &e,
-                            "the API server is asked with the cluster's own credentials");
+                            "%s is for a url: the API server is asked with the cluster's own "
+                            "credentials",
+                            s->ca != NULL ? "ca_file" : "token_file");
         mistake(b, &e);
     }
     bool plain = s->url != NULL && klx_sv_starts(klx_sv(s->url), KLX_SV("http://"));
@@ -121,7 +123,7 @@ static void check_address(const struct binder *b, const struct klx_config_node *
     host = klx_url_host(klx_sv_cut(&host, '/'), NULL);
     if (plain && s->token != NULL && !klx_url_is_loopback(host)) {
         klx_config_fail_key(klx_config_get(n, "token_file"), &e,
-                            "would be sent unencrypted: use https");
+                            "the token would be sent unencrypted: use https");
         mistake(b, &e);
     }
 }

@@ -8,9 +8,11 @@
 #include "collector/cluster_access.h"
 #include "collector/kube/lease.h"
 #include "lib/base/backoff.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/base/utf8.h"
 #include "lib/io/metrics.h"
 
 #define GIVE_UP_MS 1000 /* for the last commit of a run that leads no more, or cannot go on */
@@ -152,7 +154,10 @@ static void on_leading(void *arg, bool leading) {
 
 static void on_holder(void *arg, const char *holder) {
     struct klx_member *m = arg;
-    snprintf(m->holder, sizeof(m->holder), "%s", holder);
+    struct klx_buf line KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&line, sizeof(m->holder));
+    klx_utf8_line(&line, klx_sv(holder), sizeof(m->holder) - 1);
+    snprintf(m->holder, sizeof(m->holder), "%s", klx_buf_str(&line));
     if (!m->leads && holder[0] != '\0') {
         klx_log_info("another collector holds the Lease", KLX_F_STR("cluster", m->settings->name),
                      KLX_F_STR("holder", holder));

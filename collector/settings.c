@@ -8,6 +8,7 @@
 #include "lib/base/mem.h"
 
 #define NAME_BYTES_MAX 63
+#define LEASE_NAME_BYTES_MAX 253
 #define DEAD_AFTER_MIN_MS 2000
 #define DEAD_AFTER_MAX_MS (60 * 60 * 1000)
 #define HEARTBEAT_MIN_MS 1000
@@ -145,14 +146,14 @@ char *klx_lease_name(const struct klx_cluster_settings *c) {
                                  : klx_asprintf("klaxon-collector-%s", c->name);
 }
 
-static bool is_name(struct klx_sv s) {
+static bool is_name_of(struct klx_sv s, size_t bytes_max) {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.')) {
             return false;
         }
     }
-    return s.n > 0 && s.n <= NAME_BYTES_MAX;
+    return s.n > 0 && s.n <= bytes_max;
 }
 
 struct binder {
@@ -174,7 +175,7 @@ static void mistake(struct binder *b, const struct klx_error *e) {
 
 static void check_name(struct binder *b, const struct klx_config_node *n, const char *name) {
     struct klx_error e;
-    if (!is_name(klx_sv(name))) {
+    if (!is_name_of(klx_sv(name), NAME_BYTES_MAX)) {
         klx_config_fail(klx_config_get(n, "name"), &e,
                         "1 to %d of a-z, 0-9, '-' and '.', found \"%s\"", NAME_BYTES_MAX, name);
         mistake(b, &e);
@@ -224,6 +225,26 @@ static void add_sources(struct binder *b, struct klx_cluster_settings *c,
     count_watches(b, c, map);
 }
 
+/* Names of DNS, as the API server wants them: what it would refuse is said at the start. */
+static void check_lease_names(struct binder *b, const struct klx_config_node *n,
+                              const struct klx_lease_settings *s) {
+    struct klx_error e;
+    struct klx_sv name = klx_sv(s->name);
+    bool edges = name.n > 0 && name.p[0] != '-' && name.p[0] != '.' && name.p[name.n - 1] != '-' &&
+                 name.p[name.n - 1] != '.';
+    if (s->name != NULL && (!edges || !is_name_of(name, LEASE_NAME_BYTES_MAX))) {
+        klx_config_fail(klx_config_get(n, "name"), &e,
+                        "expected the name of a Lease (a-z, 0-9, '-' and '.'), found \"%s\"",
+                        s->name);
+        mistake(b, &e);
+    }
+    if (s->namespace != NULL && !klx_source_is_namespace(klx_sv(s->namespace))) {
+        klx_config_fail(klx_config_get(n, "namespace"), &e,
+                        "expected the name of a namespace, found \"%s\"", s->namespace);
+        mistake(b, &e);
+    }
+}
+
 static void bind_lease(struct binder *b, const struct klx_config_node *n,
                        struct klx_lease_settings *ret) {
     struct klx_error e;
@@ -232,6 +253,7 @@ static void bind_lease(struct binder *b, const struct klx_config_node *n,
     }
     const struct klx_lease_times *t = &ret->times;
     ret->wanted = true;
+    check_lease_names(b, n, ret);
     if (t->duration_ms <= t->renew_deadline_ms || 5 * t->renew_deadline_ms <= 6 * t->retry_ms) {
         klx_config_fail(n, &e,
                         "expected duration > renew_deadline > 1.2 * retry, as in {duration: 15s, "

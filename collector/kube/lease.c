@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/kube/frame.h"
+#include "collector/redact.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 
@@ -40,8 +41,8 @@ static void say(struct klx_lease *l, const char *what, struct klx_sv detail) {
         l->said = what;
         if (what != NULL) {
             char text[DETAIL_BYTES];
-            snprintf(text, sizeof(text), "%.*s",
-                     KLX_SV_FMT(klx_sv_utf8_prefix(detail, sizeof(text) - 1)));
+            struct klx_sv safe = klx_redact(&l->arena, detail, sizeof(text) - 1);
+            snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(safe));
             l->cb.on_trouble(l->cb.arg, what, text);
         }
     }
@@ -79,6 +80,7 @@ static const char *words_of(const struct klx_http_result *r) {
                ? "the Lease is refused: get, create and update of leases are needed in "
                  "its namespace (`klaxon rbac` prints the rule)"
            : r->status == 404 ? "the Lease has no place: its namespace does not exist"
+           : r->status < 300  ? "what is answered is no Lease: does `server` lead to an API server?"
                               : "the Lease cannot be read or written";
 }
 
@@ -92,7 +94,8 @@ static const struct klx_json *parse(struct klx_lease *l, struct klx_sv body) {
 static void on_done(void *arg, const struct klx_http_result *r) {
     struct klx_lease *l = arg;
     const struct klx_json *object = r->failure == KLX_HTTP_OK ? parse(l, r->body) : NULL;
-    bool good = object != NULL && (r->status == 200 || r->status == 201);
+    bool good = (r->status == 200 || r->status == 201) &&
+                klx_sv_eq(klx_json_str(object, "kind"), KLX_SV("Lease"));
     bool expected = r->status == 409 || (r->status == 404 && l->state.next != KLX_LEASE_CREATE);
     l->call = NULL;
     if (r->status == 401) {

@@ -111,17 +111,30 @@ static void what_cannot_be_polled_is_refused(void **state) {
           "f:1:78: clusters[0].sources.prometheus.endpoints[0].url: expected http://… or https://… "
           "without a user, for example http://localhost:9100/metrics\n");
     check("prometheus: { endpoints: [ { name: a, path: /m, metrics: x, ca_file: y } ] }",
-          "f:1:95: clusters[0].sources.prometheus.endpoints[0]: the API server is asked with the "
-          "cluster's own credentials\n");
+          "f:1:95: clusters[0].sources.prometheus.endpoints[0]: ca_file is for a url: the API "
+          "server is asked with the cluster's own credentials\n");
     check("prometheus: { endpoints: [ { name: a, url: \"http://example.com/m\", metrics: x, "
           "token_file: y } ] }",
-          "f:1:114: clusters[0].sources.prometheus.endpoints[0]: would be sent unencrypted: use "
-          "https\n");
+          "f:1:114: clusters[0].sources.prometheus.endpoints[0]: the token would be sent "
+          "unencrypted: use https\n");
     check("prometheus: { endpoints: [ { name: a, path: /m, metrics: x }, { name: a, path: /n, "
           "metrics: [] } ] }",
           "f:1:105: clusters[0].sources.prometheus.endpoints[1].name: \"a\" stands there twice\n"
           "f:1:127: clusters[0].sources.prometheus.endpoints[1].metrics: names no metric: nothing "
           "would be published\n");
+}
+
+static void names_of_a_lease_are_checked(void **state) {
+    (void)state;
+    check("nodes: {} }, lease: { name: klaxon.prod-1, namespace: klaxon", "");
+    check("nodes: {} }, lease: { name: \"A b\", namespace: ../x",
+          "f:1:63: clusters[0].lease.name: expected the name of a Lease (a-z, 0-9, '-' and '.'), "
+          "found \"A b\"\n"
+          "f:1:81: clusters[0].lease.namespace: expected the name of a namespace, found "
+          "\"../x\"\n");
+    check("nodes: {} }, lease: { name: \"\"",
+          "f:1:63: clusters[0].lease.name: expected the name of a Lease (a-z, 0-9, '-' and '.'), "
+          "found \"\"\n");
 }
 
 static void list_namespaces(struct klx_buf *out, const char *source, int n) {
@@ -216,6 +229,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_selected_is_refused),
         cmocka_unit_test(generic_items_are_checked),
+        cmocka_unit_test(names_of_a_lease_are_checked),
         cmocka_unit_test(what_cannot_be_polled_is_refused),
         cmocka_unit_test(there_are_limits),
         cmocka_unit_test(a_generic_item_is_a_request),
