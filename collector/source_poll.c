@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collector/kube/frame.h"
+#include "collector/redact.h"
 #include "lib/base/backoff.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/hash.h"
@@ -188,7 +189,7 @@ static void set_detail_from_refusal(struct klx_source_poll *p) {
     char text[DETAIL_BYTES];
     snprintf(text, sizeof(text), "%d %.*s", p->status,
              KLX_SV_FMT(message.n > 0 ? message : klx_sv_trim(klx_buf_sv(&p->refusal))));
-    set_detail(p, klx_sv(text));
+    set_detail(p, klx_redact(&arena, klx_sv(text), sizeof(text) - 1));
 }
 
 static void on_status(void *arg, int status, int64_t retry_after_ms) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "collector/kube/frame.h"
+#include "collector/redact.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/base/url.h"
@@ -47,7 +48,8 @@ void klx_watch_detail_of(struct klx_watch *w, struct klx_sv body) {
     bool read = klx_frame_parse(&w->frame_arena, body, &limits, &status) == 0;
     struct klx_sv line = body;
     line = klx_sv_cut(&line, '\n');
-    klx_watch_detail(w, read ? klx_json_str(status, "message") : line);
+    line = read ? klx_json_str(status, "message") : line;
+    klx_watch_detail(w, klx_redact(&w->frame_arena, line, sizeof(w->detail) - 1));
 }
 
 static void cancel(struct klx_http_call **call) {

@@ -240,7 +240,7 @@ class Texts:
     def _answer(self, exchange: Exchange) -> None:
         if self.token and exchange.headers.get("Authorization") != f"Bearer {self.token}":
             self.refused += 1
-            exchange.send(401)
+            exchange.send(401, f"not good enough: Authorization: {exchange.headers.get('Authorization')}\n")
         elif self.hangs:
             self.refused += 1
             exchange.hang()
@@ -260,9 +260,9 @@ def scraped(records, endpoint: str) -> dict[str, float | str]:
 
 
 def test_texts_are_scraped(collectors, kafka: Kafka, keys: Keys, tmp_path: Path, namespace: str) -> None:
-    texts = Texts(keys.server_context(), "good")
+    texts = Texts(keys.server_context(), "the-right-one")
     token = tmp_path / "token"
-    token.write_text("bad\n")
+    token.write_text("a-wrong-one\n")
     texts.body = ('# TYPE kube_hpa gauge\nkube_hpa{horizontalpodautoscaler="ama \\"x\\"",uid="u"} 12\r\n'
                   "kube_nan NaN\nother 1\nkube_cut 1")
     collector = collectors(
@@ -273,7 +273,7 @@ def test_texts_are_scraped(collectors, kafka: Kafka, keys: Keys, tmp_path: Path,
     try:
         collector.start()
         wait_until("the token is refused", lambda: "prometheus@ksm: 401" in readyz(collector), 30)
-        token.write_text("good\n")
+        token.write_text("the-right-one\n")
         records = wait_for(kafka, collector.topic("metrics"), lambda rs: scraped(rs, "ksm") and scraped(rs, "api"), 60)
         assert scraped(records, "ksm") == {'kube_hpa{"horizontalpodautoscaler": "ama \\"x\\""}': 12, "kube_nan{}": "NaN"}
         of_server = scraped(records, "api")
@@ -285,7 +285,8 @@ def test_texts_are_scraped(collectors, kafka: Kafka, keys: Keys, tmp_path: Path,
         texts.hangs = True
         wait_until("it hangs", lambda: "prometheus@ksm: what is polled did not answer in time" in readyz(collector), 60)
         assert "prometheus@api: answers" in readyz(collector)
-        assert "good" not in collector.log.read_text().split("retry_ms")
+        log = collector.log.read_text()
+        assert "not good enough: " in log and "wrong-one" not in log and "right-one" not in log
         assert collector.stop() == 0
     finally:
         texts.server.stop()
