@@ -16,6 +16,7 @@
 #define BODY_BYTES_MAX (16u << 20)
 #define STREAM_BUFFER_BYTES 262144L
 #define DEAD_PEER_MS 30000
+#define RETRY_AFTER_MAX_S (7 * 86400) /* who asks for more does not mean it */
 
 struct klx_http_call {
     struct klx_http *http;
@@ -116,14 +117,14 @@ void klx_http_free(struct klx_http *h) {
 
 static int64_t parse_retry_after(struct klx_sv value) {
     int64_t seconds = 0;
-    if (klx_sv_int(value, &seconds) == 0) {
-        return seconds >= 0 && seconds < 86400 * 7 ? seconds * 1000 : -1;
+    if (klx_sv_int(value, &seconds) != 0) {
+        char text[64];
+        snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(value));
+        time_t at = curl_getdate(text, NULL);
+        time_t now = time(NULL);
+        seconds = at < 0 ? -1 : at > now ? (int64_t)(at - now) : 0;
     }
-    char text[64];
-    snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(value));
-    time_t at = curl_getdate(text, NULL);
-    time_t now = time(NULL);
-    return at < 0 ? -1 : at > now ? (int64_t)(at - now) * 1000 : 0;
+    return seconds >= 0 && seconds < RETRY_AFTER_MAX_S ? seconds * 1000 : -1;
 }
 
 static void set_inside(struct klx_http_call *c, bool inside) {

@@ -161,6 +161,32 @@ static void run(struct client *c, struct server *s, bool stream, struct klx_http
     klx_loop_run(c->loop);
 }
 
+static int64_t retry_after(const char *value) {
+    struct server s = { 0 };
+    struct client c;
+    char answer[256];
+    snprintf(answer, sizeof(answer),
+             "HTTP/1.1 503 No\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", value);
+    open_client(&c);
+    start(&s, answer);
+    run(&c, &s, false, (struct klx_http_request){ .method = "GET" });
+    int64_t ms = c.result.retry_after_ms;
+    stop(&s);
+    close_client(&c);
+    return ms;
+}
+
+/* Nobody means to be left alone for years. */
+static void a_wait_that_makes_no_sense_is_none(void **state) {
+    (void)state;
+    assert_int_equal(retry_after("60"), 60000);
+    assert_int_equal(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), 0);
+    assert_int_equal(retry_after("Fri, 21 Oct 2157 07:28:00 GMT"), -1);
+    assert_int_equal(retry_after("999999999999"), -1);
+    assert_int_equal(retry_after("-5"), -1);
+    assert_int_equal(retry_after("soon"), -1);
+}
+
 static void a_whole_body(void **state) {
     (void)state;
     struct server s = { 0 };
@@ -334,6 +360,7 @@ static void a_proxy_that_refuses_is_no_connection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_wait_that_makes_no_sense_is_none),
         cmocka_unit_test(a_whole_body),
         cmocka_unit_test(a_stream_that_pauses_loses_nothing),
         cmocka_unit_test(the_status_comes_with_the_head),
