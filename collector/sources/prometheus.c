@@ -28,6 +28,8 @@ struct reader {
     size_t bytes;
     struct klx_buf samples; /* of the part that is being filled: objects, with commas */
     int64_t samples_n, part, total, left_out;
+    int64_t read; /* samples, also those that nobody wants */
+    bool strange; /* a line was no sample */
 };
 
 static void *open_reader(const struct klx_source_settings *s, size_t i) {
@@ -52,7 +54,8 @@ static void begin(void *reader, int64_t asked_us, bool more) {
     klx_buf_reset(&r->samples);
     r->asked_us = asked_us;
     r->bytes = 0;
-    r->samples_n = r->part = r->total = r->left_out = 0;
+    r->samples_n = r->part = r->total = r->left_out = r->read = 0;
+    r->strange = false;
 }
 
 static bool keeps(const struct klx_endpoint_settings *s, struct klx_sv label) {
@@ -189,9 +192,10 @@ static int take(void *reader, struct klx_sv chunk, struct klx_poll_sink *sink,
     }
     klx_exposition_feed(&r->text, chunk);
     while ((rc = klx_exposition_next(&r->text, &s)) != 0) {
-        if (rc < 0) {
-            sink->skipped++;
-        } else if (klx_match_test(r->s->match, s.name)) {
+        r->strange = r->strange || rc < 0;
+        r->read += rc > 0;
+        sink->skipped += rc < 0;
+        if (rc > 0 && klx_match_test(r->s->match, s.name)) {
             add_sample(r, &s, sink);
         }
     }
@@ -204,6 +208,9 @@ static int end(void *reader, struct klx_poll_sink *sink, struct klx_sv *ret_more
     bool cut = klx_exposition_end(&r->text) != 0;
     sink->skipped += cut;
     *ret_more = klx_sv(NULL);
+    if (r->read == 0 && (r->strange || cut)) {
+        return klx_fail(e, -EBADMSG, "no line of it is a sample of Prometheus' text format");
+    }
     publish_part(r, sink, !cut);
     return cut ? klx_fail(e, -EBADMSG, "the last line is cut off") : 0;
 }

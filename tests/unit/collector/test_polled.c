@@ -129,8 +129,12 @@ static void what_is_cut_or_no_text_is_said(void **state) {
     scrape("*", NULL, 10, KLX_SV("a 1\nb 2"), 3, -EBADMSG);
     assert_null(strstr(klx_buf_str(&r.text), "last"));
     assert_null(strstr(klx_buf_str(&r.text), "\"b\""));
-    scrape("*", NULL, 10, KLX_SV("<html>\nno\n</html>\n"), 100, 0);
+    size_t events = r.events;
+    scrape("*", NULL, 10, KLX_SV("<html>\nno\n</html>\n"), 100, -EBADMSG);
     assert_int_equal(r.sink.skipped, 4);
+    assert_int_equal(r.events, events);
+    scrape("*", NULL, 10, KLX_SV("<html>\na 1\n"), 100, 0); /* a line that is odd among others */
+    scrape("*", NULL, 10, KLX_SV(""), 100, 0);
 }
 
 /* Ten megabytes, of which a part is wanted: records stay small, and memory does. */
