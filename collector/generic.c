@@ -90,14 +90,37 @@ static const struct klx_config_node *field_at(const struct check *c, size_t i) {
     return n;
 }
 
+static void set_true(void *arg, const struct klx_json *node) {
+    (void)node;
+    *(bool *)arg = true;
+}
+
+/* Whether it leads to what changes with every write, however it is written: metadata["generation"], metadata[*], metadata. */
+static bool is_moving(const struct klx_json_path *path) {
+    struct klx_arena arena KLX_CLEANUP(klx_arena_release);
+    const struct klx_json *probe = NULL;
+    bool leads = false;
+    klx_arena_init(&arena, 1024, 8192);
+    if (klx_json_parse(&arena,
+                       KLX_SV("{\"metadata\":{\"resourceVersion\":\"1\",\"generation\":1,"
+                              "\"managedFields\":[{\"time\":\"1\"}]}}"),
+                       NULL, &probe, NULL) == 0) {
+        klx_json_path_each(path, probe, set_true, &leads);
+    }
+    return leads;
+}
+
 /* What changes with every write, or repeats the whole object. */
-static const char *why_not(struct klx_sv field) {
+static const char *why_not(const struct klx_json_path *path, struct klx_sv field) {
     static const char *const moving[] = { "metadata.resourceVersion", "metadata.generation",
                                           "metadata.managedFields" };
     for (size_t i = 0; i < KLX_COUNT(moving); i++) {
         if (klx_sv_starts(field, klx_sv(moving[i]))) {
             return "changes with every write, and says nothing";
         }
+    }
+    if (is_moving(path)) {
+        return "holds what changes with every write: name the fields of it that matter";
     }
     if (klx_sv_find_sv(field, KLX_SV("last-applied-configuration")) < field.n) {
         return "holds the whole object: name the fields of it that matter";
@@ -121,8 +144,9 @@ static void add_field(struct check *c, struct klx_generic *g, struct klx_sv text
         mistake(c, &e);
         return;
     }
-    if (why_not(trimmed) != NULL) {
-        klx_config_fail(field_at(c, i), &e, "\"%.*s\" %s", KLX_SV_FMT(trimmed), why_not(trimmed));
+    const char *no = why_not(path, trimmed);
+    if (no != NULL) {
+        klx_config_fail(field_at(c, i), &e, "\"%.*s\" %s", KLX_SV_FMT(trimmed), no);
         mistake(c, &e);
     }
     g->fields[g->fields_n].path = path;

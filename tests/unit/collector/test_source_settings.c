@@ -74,6 +74,17 @@ static void generic_items_are_checked(void **state) {
           "\"a..b\"\n"
           "f:1:92: clusters[0].sources.generic[0].fields[1]: \"metadata.managedFields\" changes "
           "with every write, and says nothing\n");
+    check("generic: [ { version: v1, resource: pods, fields: [metadata, 'metadata[*]', "
+          "'metadata[\"generation\"]', .metadata.resourceVersion, metadata.labels, 'metadata"
+          ".annotations[\"generation\"]'] } ]",
+          "f:1:86: clusters[0].sources.generic[0].fields[0]: \"metadata\" holds what changes with "
+          "every write: name the fields of it that matter\n"
+          "f:1:96: clusters[0].sources.generic[0].fields[1]: \"metadata[*]\" holds what changes "
+          "with every write: name the fields of it that matter\n"
+          "f:1:111: clusters[0].sources.generic[0].fields[2]: \"metadata[\"generation\"]\" holds "
+          "what changes with every write: name the fields of it that matter\n"
+          "f:1:137: clusters[0].sources.generic[0].fields[3]: \".metadata.resourceVersion\" holds "
+          "what changes with every write: name the fields of it that matter\n");
     check("generic: [ { version: v1, resource: pods } ]",
           "f:1:46: clusters[0].sources.generic[0]: \"fields\" is missing: what is followed "
           "of an object, for example [spec.replicas, "
