@@ -73,7 +73,7 @@ static void on_page(struct klx_watch *w, const struct klx_json *list) {
          i = klx_json_next(i)) {
         hand_up_listed(w, i);
     }
-    if (more.n > 0 && more.n < sizeof(w->continue_token)) {
+    if (more.n > 0) {
         on_page_of_more(w, rv, more);
     } else {
         on_whole_list(w, rv);
@@ -111,6 +111,8 @@ static void on_short_done(void *arg, const struct klx_http_result *r) {
     list = klx_watch_parse_list(w, r->body);
     if (list == NULL) {
         klx_watch_broken(w, "the API server's list cannot be read");
+    } else if (klx_json_str(list, "metadata.continue").n >= sizeof(w->continue_token)) {
+        klx_watch_broken(w, "the API server's token for the next page is longer than any known");
     } else {
         w->whole_since_us = w->clock->wall_us(w->clock);
         on_page(w, list);
