@@ -406,21 +406,33 @@ static void add_application_set_facts(struct maker *m) {
     }
 }
 
-/* "41 of 412: argocd/shop, argocd/web …" */
-static void add_refresh_facts(struct maker *m) {
-    const struct klx_json *r = klx_json_get(m->data, "refresh");
+/* "41 of 412: argocd/shop, argocd/web": counts and some names. */
+static void add_counted(struct maker *m, const char *title, const struct klx_json *r,
+                        const char *count) {
     struct klx_buf b KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&b, 4096);
-    if (klx_json_int(r, "stalled", 0) == 0) {
-        return;
-    }
-    klx_buf_printf(&b, "%lld of %lld", (long long)klx_json_int(r, "stalled", 0),
+    klx_buf_printf(&b, "%lld of %lld", (long long)klx_json_int(r, count, 0),
                    (long long)klx_json_int(r, "known", 0));
     const struct klx_json *name = klx_json_first(klx_json_get(r, "names"));
     for (const char *before = ": "; name != NULL; name = klx_json_next(name), before = ", ") {
         klx_buf_printf(&b, "%s%.*s", before, KLX_SV_FMT(klx_json_str(name, "")));
     }
-    add_fact(m, "Not refreshed", klx_buf_sv(&b));
+    add_fact(m, title, klx_buf_sv(&b));
+}
+
+static void add_refresh_facts(struct maker *m) {
+    const struct klx_json *r = klx_json_get(m->data, "refresh");
+    if (klx_json_int(r, "stalled", 0) > 0) {
+        add_counted(m, "Not refreshed", r, "stalled");
+    }
+}
+
+/* "21 of 30: aks-1, aks-2" */
+static void add_spread_facts(struct maker *m) {
+    const struct klx_json *r = klx_json_get(m->data, "affected");
+    if (r != NULL) {
+        add_counted(m, "Nodes", r, "nodes");
+    }
 }
 
 static void add_facts(struct maker *m) {
@@ -445,6 +457,7 @@ static void add_facts(struct maker *m) {
     add_measured(m);
     add_application_set_facts(m);
     add_refresh_facts(m);
+    add_spread_facts(m);
     add_changes(m);
     add_fact(m, "Note", klx_json_str(m->data, "hint"));
     add_since(m, m->event->kind == KLX_KIND_WATCH_GAP ? "From" : "Since", "since");

@@ -43,7 +43,7 @@ bool klx_node_burst_is_on(const struct klx_nodes *d) {
     return klx_episode_is_open(&d->burst.episode);
 }
 
-static int64_t threshold(const struct klx_nodes *d) {
+int64_t klx_node_burst_threshold(const struct klx_nodes *d) {
     int64_t share = (d->known_n * d->set.burst_percent + 99) / 100;
     share = share > d->set.burst_at_most ? d->set.burst_at_most : share;
     int64_t wanted = share > d->set.burst_nodes ? share : d->set.burst_nodes;
@@ -294,7 +294,7 @@ void klx_node_burst_check(struct klx_node_call *c, int64_t due_us) {
         return;
     }
     forget_old(c);
-    if (d->recent_n < threshold(d)) {
+    if (d->recent_n < klx_node_burst_threshold(d)) {
         return;
     }
     snprintf(at, sizeof(at), "%" PRId64, due_us);
@@ -352,7 +352,7 @@ void klx_node_burst_moved(struct klx_node_call *c) {
     if (left * 2 > b->told_n * 3 && b->update_us == KLX_TIME_NONE) {
         b->update_us = b->told_us + UPDATE_US;
     }
-    if (left * 2 >= threshold(c->d)) {
+    if (left * 2 >= klx_node_burst_threshold(c->d)) {
         b->over_us = KLX_TIME_NONE;
     } else if (b->over_us == KLX_TIME_NONE) {
         b->over_us = c->now_us + OVER_US;

@@ -204,4 +204,5 @@ void klx_node_removed(struct klx_node_call *c, struct klx_node_entry *e) {
     }
     klx_node_table_remove(c, e);
     klx_node_burst_moved(c);
+    klx_node_spreads_moved(c);
 }

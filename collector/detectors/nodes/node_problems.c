@@ -124,7 +124,7 @@ static void begin(struct klx_node_call *c, struct klx_node_state *n, size_t spec
     p = p != NULL ? p : klx_node_problem_add(n, spec);
     p->on = true;
     klx_news_copy(p->reason, sizeof(p->reason), v->reasons[spec]);
-    if (p->told) {
+    if (p->told || p->folded) {
         p->due_us = KLX_TIME_NONE; /* it was not over */
         return;
     }
@@ -134,7 +134,7 @@ static void begin(struct klx_node_call *c, struct klx_node_state *n, size_t spec
 
 static void cease(struct klx_node_call *c, struct klx_node_state *n, struct klx_node_problem *p) {
     p->on = false;
-    if (p->told) {
+    if (p->told || p->folded) {
         p->due_us = c->now_us + klx_node_problem_specs[p->spec].hold_us;
     } else if (p->episode.id[0] != '\0') {
         p->due_us = c->now_us + KLX_NODE_REOPEN_US;
@@ -177,11 +177,28 @@ bool klx_node_observe_problem_event(struct klx_node_call *c) {
         p->since_us = c->o->event.time_us;
         p->due_us = c->now_us;
         klx_news_copy(p->reason, sizeof(p->reason), c->o->event.reason);
-    } else if (p->told) { /* to the minute: a state record for each at most */
+    } else if (p->told || p->folded) { /* to the minute: a state record for each at most */
         p->due_us = c->now_us - c->now_us % KLX_MINUTE_US + klx_node_problem_specs[spec].silence_us;
     }
     klx_node_table_save(c, e);
     return true;
+}
+
+static void fold(struct klx_node_call *c, struct klx_node_problem *p) {
+    int64_t silence_us = klx_node_problem_specs[p->spec].silence_us;
+    p->folded = true;
+    p->due_us = silence_us > 0 ? c->now_us + silence_us : KLX_TIME_NONE;
+}
+
+/* It has been over for long enough. False: it is forgotten. */
+static bool cease_due(struct klx_node_call *c, struct klx_node_state *n,
+                      struct klx_node_problem *p) {
+    if (p->told) {
+        tell_over(c, n, p);
+        return true;
+    }
+    klx_node_problem_remove(n, p);
+    return false;
 }
 
 void klx_node_problems_due(struct klx_node_call *c, struct klx_node_state *n) {
@@ -190,17 +207,18 @@ void klx_node_problems_due(struct klx_node_call *c, struct klx_node_state *n) {
         if (p->due_us == KLX_TIME_NONE || p->due_us > c->now_us) {
             continue;
         }
-        bool silent = p->told && klx_node_problem_specs[p->spec].silence_us > 0;
+        bool silent = (p->told || p->folded) && klx_node_problem_specs[p->spec].silence_us > 0;
         p->on = p->on && !silent;
         if (p->on && klx_node_excuse(c->d, n, c->now_us) != KLX_EXCUSE_NONE) {
             p->due_us = c->now_us + AGAIN_US;
+        } else if (p->on && klx_node_spread_takes(c, p->spec)) {
+            fold(c, p);
         } else if (p->on) {
             tell(c, n, p);
-        } else if (p->told) {
-            tell_over(c, n, p);
         } else {
-            klx_node_problem_remove(n, p);
-            i--;
+            size_t spec = p->spec;
+            i -= !cease_due(c, n, p);
+            klx_node_spread_moved(c, spec);
         }
     }
 }

@@ -62,6 +62,7 @@ static void *create(struct klx_sv cluster, const void *settings) {
     d->cluster = klx_sv_dup(cluster);
     d->set = settings != NULL ? *(const struct klx_node_settings *)settings : defaults;
     d->next_us = KLX_TIME_NONE;
+    klx_node_spreads_init(d);
     klx_episode_init(&d->burst.episode);
     d->burst.since_us = d->burst.told_us = KLX_TIME_NONE;
     d->burst.update_us = d->burst.over_us = KLX_TIME_NONE;
@@ -83,6 +84,11 @@ static void expect(void *detector, uint32_t observed) {
 static int restore(void *detector, struct klx_sv object, struct klx_sv value) {
     if (klx_sv_eq(object, KLX_SV("cluster/burst"))) {
         return klx_node_burst_restore(detector, value);
+    }
+    struct klx_sv many = KLX_SV(KLX_NODE_SPREAD_RECORD);
+    if (klx_sv_starts(object, many)) {
+        return klx_node_spread_restore(detector, klx_sv_n(object.p + many.n, object.n - many.n),
+                                       value);
     }
     return object.n < KLX_NODE_NAME_BYTES ? klx_node_table_restore(detector, object, value)
                                           : -EBADMSG;
@@ -289,6 +295,7 @@ static int64_t tick(void *detector, int64_t now_us, struct klx_outbox *out) {
     }
     c.d->next_us = KLX_TIME_NONE;
     klx_node_burst_due(&c);
+    klx_node_spreads_due(&c);
     HASH_ITER(hh, c.d->nodes, e, following) {
         int64_t due_us = klx_node_table_next(&e->n);
         bool due = due_us != KLX_TIME_NONE && due_us <= now_us;

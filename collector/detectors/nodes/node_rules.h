@@ -14,6 +14,7 @@
  *   node_maintenance.c  the scheduled events of Azure's virtual machines, by the condition VMEventScheduled and by Events that repeat
  *                       every 2 s to 1 min: one incident, however often they come. Drains of AKS's auto-drain belong to it.
  *   node_problems.c     conditions that should not be True: an incident for each node and condition.
+ *   node_spread.c       a problem that many have: one incident for all.
  *   node_burst.c        many lost at once: one incident for all.
  *
  * Nothing here matches the text of a message, but the name of a VM event, when nothing else tells it.
@@ -86,7 +87,23 @@ void klx_node_observe_problems(struct klx_node_call *c, struct klx_node_state *n
 bool klx_node_observe_problem_event(struct klx_node_call *c);
 void klx_node_problems_due(struct klx_node_call *c, struct klx_node_state *n);
 
+/* node_spread.c */
+#define KLX_NODE_SPREAD_RECORD "cluster/problem/" /* and the condition */
+void klx_node_spreads_init(struct klx_nodes *d);
+int klx_node_spread_restore(struct klx_nodes *d, struct klx_sv condition,
+                            struct klx_sv value) KLX_MUST_CHECK;
+/* A node's problem is due to be told. True: it is part of what many have, and tells nothing itself. */
+bool klx_node_spread_takes(struct klx_node_call *c, size_t spec);
+/* A node does not have the problem any more; or, of all problems, a node is gone. */
+void klx_node_spread_moved(struct klx_node_call *c, size_t spec);
+void klx_node_spreads_moved(struct klx_node_call *c);
+void klx_node_spreads_due(struct klx_node_call *c);
+/* 0: at once, after a restart; KLX_TIME_NONE: nothing is to be looked at. */
+int64_t klx_node_spreads_next(const struct klx_nodes *d);
+
 /* node_burst.c */
+/* So many nodes are many. */
+int64_t klx_node_burst_threshold(const struct klx_nodes *d);
 bool klx_node_burst_is_on(const struct klx_nodes *d);
 /* A held alarm is due: opens the burst if there is one. */
 void klx_node_burst_check(struct klx_node_call *c, int64_t due_us);

@@ -147,6 +147,7 @@ static void write_problems(struct klx_jw *w, const struct klx_node_state *n) {
         klx_jw_member_str(w, "condition", klx_node_problem_specs[p->spec].condition);
         klx_jw_member_bool(w, "on", p->on);
         klx_jw_member_bool(w, "told", p->told);
+        klx_jw_member_bool(w, "folded", p->folded);
         klx_jw_member_time(w, "since", p->since_us);
         klx_jw_member_time(w, "due", p->due_us);
         klx_jw_member_str(w, "reason", p->reason);
@@ -245,6 +246,7 @@ static void read_problem(struct klx_node_state *n, const struct klx_json *node) 
     struct klx_node_problem *p = klx_node_problem_add(n, spec);
     p->on = klx_json_bool(node, "on", false);
     p->told = klx_json_bool(node, "told", false);
+    p->folded = klx_json_bool(node, "folded", false);
     p->since_us = klx_news_time(node, "since");
     p->due_us = klx_news_time(node, "due");
     copy_text(p->reason, sizeof(p->reason), node, "reason");

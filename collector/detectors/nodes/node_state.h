@@ -85,6 +85,7 @@ struct klx_node_maintenance {
 struct klx_node_problem {
     size_t spec;
     bool on, told;
+    bool folded; /* part of what many have (node_spread.c): not told itself */
     int64_t since_us;
     int64_t due_us; /* when it is told, told to be over, or forgotten */
     char reason[KLX_NODE_REASON_BYTES];

@@ -115,7 +115,7 @@ void klx_node_table_settle(struct klx_nodes *d) {
     }
     d->restored = false;
     d->known_n = d->folded_n = 0;
-    d->next_us = klx_node_burst_next(d);
+    d->next_us = klx_news_earlier(klx_node_burst_next(d), klx_node_spreads_next(d));
     HASH_ITER(hh, d->nodes, e, next) {
         d->known_n += e->n.known;
         d->folded_n += e->n.excuse == KLX_EXCUSE_BURST;

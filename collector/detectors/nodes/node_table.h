@@ -1,7 +1,8 @@
 /*
  * The nodes of a cluster as the detector `node_repair` keeps them, by name. Internal to it.
  *
- * State records are "<name>" for a node and "cluster/burst" for the loss of many. What is counted here (known_n, folded_n, recent) follows
+ * State records are "<name>" for a node and "cluster/burst" for the loss of many, and
+ * "cluster/problem/<condition>" for a problem of many. What is counted here (known_n, folded_n, recent) follows
  * from the nodes' states: it is in no record, and made again from them after a restart.
  */
 #pragma once
@@ -9,6 +10,7 @@
 #include <uthash.h>
 
 #include "collector/detectors/news.h"
+#include "collector/detectors/nodes/node_problems.h"
 #include "collector/detectors/nodes/node_state.h"
 
 /* What an operator may set. */
@@ -36,6 +38,16 @@ struct klx_node_burst {
     int64_t over_us;   /* when it is over, unless more are lost again */
 };
 
+/* A problem that many nodes have. */
+struct klx_node_spread {
+    struct klx_episode episode;
+    int64_t since_us; /* the first of them has it */
+    int64_t told_n;   /* nodes that had it when it was told last */
+    int64_t told_us;
+    bool moved; /* fewer may have it: looked at by the next tick, once for all of them */
+    char written[KLX_HASH_TEXT_BYTES];
+};
+
 struct klx_nodes {
     char *cluster;
     struct klx_node_settings set;
@@ -47,6 +59,7 @@ struct klx_nodes {
     int64_t recent_n;
     struct klx_node_burst burst;
     char burst_written[KLX_HASH_TEXT_BYTES];
+    struct klx_node_spread spreads[KLX_NODE_PROBLEM_SPECS_MAX]; /* by the problem */
     int64_t next_us;  /* no timer is due before; KLX_TIME_NONE: none is set */
     bool events_only; /* the Nodes are not watched: what Events tell is all that is known */
     bool restored;    /* counts and timers are to be made from the states */

@@ -268,6 +268,7 @@ static void a_broken_state_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TRANSCRIPT("reboot"),         TRANSCRIPT("events-only"),
+        TRANSCRIPT("problem-spread"),
         TRANSCRIPT("ladder"),         TRANSCRIPT("error"),
         TRANSCRIPT("end-then-error"), TRANSCRIPT("deleted"),
         TRANSCRIPT("stuck"),          TRANSCRIPT("clock-ahead"),
