@@ -1,4 +1,4 @@
-"""The sources `applicationsets` and `analysisruns` on a real API server, with custom resources as Argo's controllers leave them."""
+"""The sources of Argo's resources on a real API server, with custom resources as Argo's controllers leave them."""
 import json
 import time
 from contextlib import ExitStack, contextmanager
@@ -14,6 +14,7 @@ from test_sources import Pods, configure, wait_watching
 MERGE = "application/merge-patch+json"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GROUP = "/apis/argoproj.io/v1alpha1"
+BOOKMARK_SECONDS = 200
 
 
 @contextmanager
@@ -97,3 +98,27 @@ def test_sets_and_analyses(collector: Collector, kafka: Kafka, api: ApiServer) -
         ("analysis.failed", None), ("appset.removed", None)]
     records = [r for topic in ("gitops", "state") for r in read_committed(kafka.bootstrap, collector.topic(topic))]
     assert not [r for r in records if b"c4n4ry" in (r.value or b"")]
+
+
+def test_applications_that_nobody_refreshes(collector: Collector, kafka: Kafka, api: ApiServer) -> None:
+    """What does not come is told by the bookmarks of the API server, of which there is one a minute."""
+    client = api.new_client()
+    ns = Pods(client).namespace()
+    kafka.create_topic(collector.topic("gitops"), 1)
+    collector.config.write_text(collector.config.read_text().replace("detectors: {", "detectors: { gitops: { stalled_after: 10m },"))
+    with ExitStack() as stack:
+        stack.enter_context(installed(client, "applications", "Application"))
+        apps = f"{GROUP}/namespaces/{ns}/applications"
+        for name in ("shop", "web"):
+            client.request("POST", apps, {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": name},
+                                          "status": {"reconciledAt": "2026-01-01T00:00:00Z"}})
+        configure(collector, f"applications: {{ namespaces: {ns} }}")
+        wait_for(kafka, collector.topic("gitops"), lambda _: "app.stalled" in {kind for kind, _, _ in told(kafka, collector)}, BOOKMARK_SECONDS)
+        for name in ("shop", "web"):
+            client.request("PATCH", f"{apps}/{name}", {"status": {"reconciledAt": now()}}, MERGE)
+        wait_for(kafka, collector.topic("gitops"), lambda _: len(told(kafka, collector)) > 1, BOOKMARK_SECONDS)
+        assert collector.stop() == 0
+    (_, opened, news), (_, ended, over) = told(kafka, collector)
+    assert (opened, ended, news["reason"]) == ("open", "resolved", "NoneRefreshed")
+    assert (news["refresh"]["stalled"], news["refresh"]["known"], sorted(news["refresh"]["names"])) == (2, 2, [f"{ns}/shop", f"{ns}/web"])
+    assert (over["refresh"]["stalled"], over["incident"]["severity"]) == (0, "warning")
