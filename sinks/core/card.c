@@ -506,6 +506,12 @@ static struct klx_sv make_code(struct maker *m) {
     if (ours || gone || !is_word(kind) || !is_plain_name(name, false) || !is_plain_name(ns, true)) {
         return klx_sv("");
     }
+    struct klx_sv container = klx_json_str(m->data, "container.name");
+    bool exits = m->event->kind == KLX_KIND_POD_CRASH_LOOP || m->event->kind == KLX_KIND_POD_KILLED;
+    if (exits && ns.n > 0 && is_plain_name(container, false)) {
+        return klx_arena_printf(m->arena, "kubectl logs %.*s -n %.*s -c %.*s --previous",
+                                KLX_SV_FMT(name), KLX_SV_FMT(ns), KLX_SV_FMT(container));
+    }
     return ns.n > 0 ? klx_arena_printf(m->arena, "kubectl describe %.*s %.*s -n %.*s",
                                        KLX_SV_FMT(kind), KLX_SV_FMT(name), KLX_SV_FMT(ns))
                     : klx_arena_printf(m->arena, "kubectl describe %.*s %.*s", KLX_SV_FMT(kind),
