@@ -243,12 +243,3 @@ int klx_exposition_end(struct klx_exposition *x) {
     klx_exposition_reset(x);
     return cut && !comment ? -EBADMSG : 0;
 }
-
-struct klx_sv klx_exposition_label_of(const struct klx_exposition_sample *s, struct klx_sv name) {
-    for (size_t i = 0; i < s->labels_n; i++) {
-        if (klx_sv_eq(s->labels[i].name, name)) {
-            return s->labels[i].value;
-        }
-    }
-    return klx_sv(NULL);
-}

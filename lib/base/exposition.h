@@ -52,5 +52,3 @@ void klx_exposition_reset(struct klx_exposition *x);
 void klx_exposition_feed(struct klx_exposition *x, struct klx_sv chunk);
 int klx_exposition_next(struct klx_exposition *x, struct klx_exposition_sample *ret) KLX_MUST_CHECK;
 int klx_exposition_end(struct klx_exposition *x) KLX_MUST_CHECK;
-/* The value of a label; empty when it is not there. */
-struct klx_sv klx_exposition_label_of(const struct klx_exposition_sample *s, struct klx_sv name);

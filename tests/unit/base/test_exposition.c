@@ -124,18 +124,6 @@ static void lines_and_labels_are_bounded(void **state) {
     klx_buf_init(&out, 1);
 }
 
-static void a_label_is_found_by_its_name(void **state) {
-    (void)state;
-    struct klx_exposition x;
-    struct klx_exposition_sample s;
-    klx_exposition_init(&x);
-    klx_exposition_feed(&x, KLX_SV("a{x=\"1\",y=\"2\"} 1\n"));
-    assert_int_equal(klx_exposition_next(&x, &s), 1);
-    assert_sv(klx_exposition_label_of(&s, KLX_SV("y")), "2");
-    assert_int_equal(klx_exposition_label_of(&s, KLX_SV("z")).n, 0);
-    klx_exposition_release(&x);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_a_sample),
@@ -145,7 +133,6 @@ int main(void) {
         cmocka_unit_test(what_is_no_sample_is_passed_over),
         cmocka_unit_test(a_line_that_is_cut_is_not_read),
         cmocka_unit_test(lines_and_labels_are_bounded),
-        cmocka_unit_test(a_label_is_found_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
