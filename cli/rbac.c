@@ -173,7 +173,7 @@ static void each_own_rule(const struct klx_rbac *r, struct klx_sv namespace, rul
         char *name = klx_lease_name(r->cluster);
         fn(arg, &(struct rule){ namespace, group, leases, .verbs = "create" });
         fn(arg, &(struct rule){ namespace, group, leases, .name = klx_sv(name),
-                                .verbs = "get, update" });
+                                .verbs = "get, patch" });
         free(name);
     }
 }

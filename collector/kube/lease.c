@@ -77,7 +77,7 @@ static const char *words_of(const struct klx_http_result *r) {
     return r->failure != KLX_HTTP_OK ? "the Lease cannot be reached"
            : r->status == 401        ? "the Lease is refused: the credentials are not accepted"
            : r->status == 403
-               ? "the Lease is refused: get, create and update of leases are needed in "
+               ? "the Lease is refused: get, create and patch of leases are needed in "
                  "its namespace (`klaxon rbac` prints the rule)"
            : r->status == 404 ? "the Lease has no place: its namespace does not exist"
            : r->status < 300  ? "what is answered is no Lease: does `server` lead to an API server?"
@@ -121,7 +121,7 @@ static int64_t deadline_ms(const struct klx_lease *l) {
 static void send(struct klx_lease *l, bool release, int64_t wait_ms,
                  void (*done)(void *arg, const struct klx_http_result *r)) {
     static const char *const methods[] = {
-        [KLX_LEASE_GET] = "GET", [KLX_LEASE_CREATE] = "POST", [KLX_LEASE_UPDATE] = "PUT"
+        [KLX_LEASE_GET] = "GET", [KLX_LEASE_CREATE] = "POST", [KLX_LEASE_UPDATE] = "PATCH"
     };
     struct klx_error e = { 0 };
     struct klx_buf body;

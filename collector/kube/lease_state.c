@@ -95,6 +95,8 @@ void klx_lease_answered(struct klx_lease_state *s, int status, const struct klx_
     } else if (lease != NULL) {
         seen(s, now_us, clock);
     } else if (status == 404 && !wrote) {
+        s->version[0] = '\0';
+        s->holder[0] = '\0';
         then(s, KLX_LEASE_CREATE, now_us);
     } else if (status == 409 ||
                (status == 404 &&

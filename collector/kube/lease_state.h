@@ -28,7 +28,7 @@ enum klx_lease_next {
     KLX_LEASE_WAIT,   /* until `at_us` */
     KLX_LEASE_GET,    /* read it */
     KLX_LEASE_CREATE, /* POST what klx_lease_body writes */
-    KLX_LEASE_UPDATE, /* PUT it */
+    KLX_LEASE_UPDATE, /* PATCH it: labels and annotations are somebody else's */
 };
 
 struct klx_lease_state {

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from cluster import ApiServer, Kafka, read_committed
+from cluster.client import MERGE
 from cluster.objects import involved, new_event
 from cluster.process import wait_until
 from conftest import Collector
@@ -27,6 +28,7 @@ class Pair:
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, api: ApiServer, lease: str):
         self.kafka, self.api = kafka, api
         self.name = f"pair-{uuid.uuid4().hex[:8]}"
+        self.lease = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/klaxon-collector-{self.name}"
         self.expected: list[str] = []
         self.both = []
         for side in ("a", "b"):
@@ -103,13 +105,17 @@ def test_a_killed_leader_is_replaced_when_its_lease_has_run_out(pair: Pair) -> N
 def test_a_leader_that_stops_in_order_gives_the_lease_back(pair: Pair) -> None:
     leader = pair.start()
     pair.event()
+    pair.api.client.request("PATCH", pair.lease, {"metadata": {"labels": {"owner": "somebody"}}}, MERGE)
+    touched = pair.api.client.request("GET", pair.lease)["spec"]["renewTime"]
+    wait_until("it is renewed", lambda: pair.api.client.request("GET", pair.lease)["spec"]["renewTime"] != touched, SOON)
     assert leader.stop() == 0
     pair.event()
     seconds = seconds_until_leads(pair.both[1])
     print(f"replaced after {seconds:.1f} s (aim on a quiet machine: 2)")
     assert seconds < 10
     pair.all_once()
-    lease = pair.api.client.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/default/leases/klaxon-collector-{pair.name}")
+    lease = pair.api.client.request("GET", pair.lease)
+    assert lease["metadata"]["labels"] == {"owner": "somebody"}
     assert lease["spec"]["leaseTransitions"] == 1 and lease["spec"]["holderIdentity"].startswith(os.uname().nodename)
 
 
@@ -151,6 +157,15 @@ def test_a_leader_that_loses_its_api_server_leads_again(pair: Pair, binaries: Pa
             for one in lonely.both:
                 one.kill()
                 print(one.log.read_text())
+
+
+def test_a_lease_that_is_deleted_is_made_again(pair: Pair) -> None:
+    pair.start()
+    pair.api.client.request("DELETE", pair.lease)
+    wait_until("there is one again", lambda: pair.api.client.session.get(pair.api.url + pair.lease, timeout=5).status_code == 200, SOON)
+    wait_until("one of them leads", lambda: leads(pair.both[0]) or leads(pair.both[1]), SOON)
+    pair.event()
+    pair.all_once()
 
 
 def test_a_lease_that_is_refused_is_said(collector: Collector, api: ApiServer, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ static void a_login_that_fits_is_taken(void **state) {
         "bootstrap.servers: \"n.servicebus.windows.net:9093\"\noauth: { " ENOUGH " }\n",
         "sasl.mechanism: OAUTHBEARER\nsecurity.protocol: SASL_PLAINTEXT\n"
         "bootstrap.servers: \"127.0.0.1:1,localhost:2\"\noauth: { scope: s, " ENOUGH " }\n",
-        "sasl.mechanism: OAUTHBEARER\nsecurity.protocol: SASL_SSL\nbootstrap.servers: k\n"
-        "enable.sasl.oauthbearer.unsecure.jwt: true\n",
+        ("sasl.mechanism: OAUTHBEARER\nsecurity.protocol: SASL_SSL\nbootstrap.servers: k\n"
+         "enable.sasl.oauthbearer.unsecure.jwt: true\n"),
     };
     for (size_t i = 0; i < KLX_COUNT(texts); i++) {
         char words[1024];
