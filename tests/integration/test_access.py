@@ -64,7 +64,7 @@ class Account:
     def may_lead(self) -> None:
         rbac, name = "/apis/rbac.authorization.k8s.io/v1/namespaces/default", f"{self.name}-lead"
         self._post(f"{rbac}/roles", {"metadata": {"name": name}, "rules": [
-            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}]})
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch"]}]})
         self._post(f"{rbac}/rolebindings", {
             "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": "default"}]})

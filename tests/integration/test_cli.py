@@ -32,7 +32,7 @@ def klaxon(binaries: Path, tmp_path: Path, kafka: Kafka, request: pytest.Fixture
     return Klaxon(binaries, tmp_path, kafka.bootstrap, f"{name}.")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the broker: a module's would be written again when a worker comes back to it
 def history(binaries: Path, tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Klaxon:
     """Ten topics, and a day of events that lie across the partitions, on two topics."""
     made = Klaxon(binaries, tmp_path_factory.mktemp("history"), kafka.bootstrap, "history.")

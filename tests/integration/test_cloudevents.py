@@ -22,7 +22,7 @@ TOPICS = sorted({PREFIX + sample["topic"].removeprefix("klaxon.") for sample in 
 READERS = ROOT / "tests/integration/readers"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def topics(binaries: Path, kafka: Kafka) -> list[str]:
     """Every sample on its topic, written by klaxon's encoder and producer."""
     for topic in TOPICS:
@@ -64,7 +64,7 @@ def message(record: Record) -> binding.KafkaMessage:
 
 def test_the_sdk_of_python_reads_every_kind(kafka: Kafka, topics: list[str]) -> None:
     read = {}
-    for record in read_committed(kafka.bootstrap, topics):
+    for record in read_committed(kafka.bootstrap, topics, heartbeats=True):
         event = binding.from_kafka(message(record), JSONFormat())
         attributes = dict(event.get_attributes())
         read[event.get_id()] = attributes | {"time": attributes["time"].isoformat(), "data": event.get_data(), "topic": record.topic}
@@ -98,7 +98,7 @@ def test_klaxon_reads_what_the_sdk_writes(binaries: Path, kafka: Kafka, tmp_path
     done = klaxon.run("tail", "--topic", "nodes", "--no-follow", "--since", "2026-03-01T00:00:00Z", "-o", "json")
     assert done.returncode == 0, done.stderr
     shown = {line["type"]: line for line in map(json.loads, done.stdout.splitlines())}
-    assert len(shown) == len(nodes) == 12
+    assert set(shown) == {sample["headers"]["ce_type"] for sample in nodes.values()}
     for sample in nodes.values():
         headers, line = sample["headers"], shown[sample["headers"]["ce_type"]]
         assert (line["id"], line["source"], line["subject"], line["cluster"], line["severity"]) == tuple(

@@ -1,4 +1,5 @@
 """The email sink: its golden mails as a mail reader and a strict server see them, and the process between a real Kafka and the stage."""
+import json
 import email
 import email.policy
 import html.parser
@@ -21,22 +22,31 @@ TO = ["a@stage.example", "b@stage.example", "c@stage.example"]
 
 
 class Tags(html.parser.HTMLParser):
-    """The elements of a page that do something, and its text."""
+    """The elements of a page that do something, where its links lead to, and its text."""
 
     def __init__(self, page: str):
         super().__init__()
         self.active: list[str] = []
+        self.links: list[str | None] = []
         self.text = ""
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         names = {name for name, _ in attributes}
-        if tag in ("script", "img", "a", "iframe", "form", "link", "object") or any(n.startswith("on") or n in ("src", "href") for n in names):
+        if tag == "a" and names == {"href", "style"}:
+            self.links.append(dict(attributes)["href"])
+        elif tag in ("script", "img", "a", "iframe", "form", "link", "object") or any(n.startswith("on") or n in ("src", "href") for n in names):
             self.active.append(tag)
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def links_of(name: str) -> list[str]:
+    """Those of the sample that the mail tells of; none of what is no sample."""
+    sample = ROOT / f"schema/samples/{name}.json"
+    return [link["url"] for link in json.loads(sample.read_text())["value"].get("links", ())] if sample.exists() else []
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.stem for path in GOLDEN])
@@ -58,6 +68,7 @@ def test_a_mail_reader_understands_every_golden_mail(path: Path) -> None:
     assert not text.defects and not page.defects
     tags = Tags(page.get_content())
     assert tags.active == []
+    assert tags.links == links_of(path.stem)
     for word in text.get_content().split():
         if word.isalnum() and not word.isupper():  # the text says nothing that the page does not
             assert word in tags.text
