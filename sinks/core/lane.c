@@ -336,8 +336,13 @@ static void send_head(struct klx_lane *l) {
     l->state = LANE_SENDING;
     klx_counter_add(l->metrics.retries, again);
     klx_gauge_set(l->metrics.in_flight, 1);
-    l->o.ops->send(l->o.channel, klx_buf_sv(&l->payload), klx_sv(l->id), l->sent_names, l->sent_n,
-                   on_sent, l);
+    const struct klx_sv payload = klx_buf_sv(&l->payload);
+    const struct klx_send send = { .payloads = &payload,
+                                   .payloads_n = 1,
+                                   .recipients = l->sent_names,
+                                   .recipients_n = l->sent_n,
+                                   .id = klx_sv(l->id) };
+    l->o.ops->send(l->o.channel, &send, on_sent, l);
 }
 
 void klx_lane_wake(struct klx_lane *l) {

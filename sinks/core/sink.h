@@ -43,19 +43,61 @@ enum klx_verdict_class {
 const char *klx_verdict_name(enum klx_verdict_class c);
 bool klx_verdict_is_final(enum klx_verdict_class c);
 
+#define KLX_HANDLE_BYTES_MAX 255
+
 struct klx_verdict {
     enum klx_verdict_class class;
     int64_t retry_after_ms; /* RETRY_AFTER */
     char reason[64];  /* a code: the channel's own ("no_service"), or http_503, timeout, connect */
     char answer[512]; /* the verbatim answer, cut; never a secret */
+    char handle[KLX_HANDLE_BYTES_MAX +
+                1]; /* DELIVERED: what the other side calls the message, if it says so; else "" */
+};
+
+/* Why somebody is told: of something new, of what is still open, of what another channel did not answer to, of what was held back. */
+enum klx_notice_reason {
+    KLX_NOTICE_NEWS,
+    KLX_NOTICE_REMINDER,
+    KLX_NOTICE_ESCALATION,
+    KLX_NOTICE_DIGEST
+};
+
+/* One line of a digest: events that are told together. */
+struct klx_digest_line {
+    struct klx_sv text; /* plain and untrusted: "Node aks-1 (prod-weu): Node is not ready" */
+    enum klx_severity severity; /* of the worst */
+    size_t events;
+};
+
+/* What a channel was spared: one message instead of many. */
+struct klx_digest {
+    size_t events, incidents;            /* in all; `lines` may have fewer */
+    int64_t since_us, until_us;          /* the times of the first and the last event */
+    const struct klx_digest_line *lines; /* the worst first */
+    size_t lines_n;
 };
 
 /* What a renderer sees of one event. All borrowed for the call. */
 struct klx_notice {
-    const struct klx_event *event;
-    const struct klx_json *data; /* the event's data, parsed */
-    struct klx_sv team;          /* of the subscription */
-    struct klx_sv channel;       /* the channel's name */
+    const struct klx_event *event; /* of a digest: the last of its worst events */
+    const struct klx_json *data;   /* the event's data, parsed */
+    struct klx_sv team;            /* of the subscription */
+    struct klx_sv channel;         /* the channel's name */
+    enum klx_notice_reason reason;
+    const struct klx_digest *digest; /* KLX_NOTICE_DIGEST, else NULL */
+    struct klx_sv
+        handle; /* of the incident's first message on this channel; empty: there is none, or it has no handle */
+};
+
+/* What is to be sent. All borrowed for the call that starts it. */
+struct klx_send {
+    const struct klx_sv *payloads; /* as rendered; more than one only with batch_bytes_max */
+    size_t payloads_n;
+    const struct klx_sv
+        *recipients; /* a subset after partial success; one named "" where the channel knows none */
+    size_t recipients_n;
+    struct klx_sv id;     /* stable over retries; of a batch: of its first */
+    struct klx_sv handle; /* as in the notice, when it is sent */
 };
 
 /* What a channel may use. Lives as long as the process. */
@@ -65,7 +107,7 @@ struct klx_sink_env {
     struct klx_clock *clock;
 };
 
-/* verdicts[i] belongs to recipients[i] of the send. Called exactly once per send, never from inside it. */
+/* verdicts[i] belongs to recipients[i] of the send, or to payloads[i] of a batch. Called exactly once per send, never from inside it. */
 typedef void (*klx_sent_fn)(void *arg, const struct klx_verdict *verdicts, size_t n);
 
 struct klx_sink_ops {
@@ -78,6 +120,12 @@ struct klx_sink_ops {
     /* Limits, and what the runtime keeps to. */
     size_t payload_bytes_max;
     int64_t min_interval_ms; /* from a send's answer to the next send of the channel; 0: none */
+    size_t
+        concurrency; /* sends of one channel that may be under way at once, of different incidents; 0: one */
+    /* Not 0: payloads are sent together, as many as fit, when the first has waited for batch_age_ms or there are enough. Such a channel
+       has no recipients of its own. */
+    size_t batch_bytes_max, batch_n_max;
+    int64_t batch_age_ms;
 
     /* MAY: what the table cannot say. `at` is for the error's place. A secret or file of the table that cannot be read is reported
        already: what is said at its place is dropped. */
@@ -90,11 +138,13 @@ struct klx_sink_ops {
     /* MUST: pure. Appends the payload to `out` (maximum payload_bytes_max), cutting content to fit the channel's limits and saying so. */
     int (*render)(void *channel, const struct klx_notice *notice, struct klx_buf *out,
                   struct klx_error *e);
-    /* MUST: starts sending the payload to these recipients (a subset after partial success). `id` is stable over retries.
-       One send at a time per channel. */
-    void (*send)(void *channel, struct klx_sv payload, struct klx_sv id,
-                 const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg);
-    /* MUST: cancels a send under way without calling back. */
+    /* MUST: starts a send; at most `concurrency` at a time per channel. */
+    void (*send)(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg);
+    /* MAY: whether the channel would take a message, without sending one; done gets one verdict. Not while a send is under way. */
+    void (*probe)(void *channel, klx_sent_fn done, void *arg);
+    /* MAY: appends what names the channel's credential (never the secret itself): channels with the same text share a circuit. */
+    void (*credential)(const void *config, struct klx_buf *out);
+    /* MUST: cancels sends and a probe under way without calling back. */
     void (*close)(void *channel);
 };
 

@@ -67,11 +67,11 @@ static int email_render(void *channel, const struct klx_notice *notice, struct k
     return rc == 0 ? 0 : klx_fail(e, rc, "the event is too large for a mail");
 }
 
-static void email_send(void *channel, struct klx_sv payload, struct klx_sv id,
-                       const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
+/* The id is left out: the Message-ID is made of the same. */
+static void email_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
     struct channel *c = channel;
-    (void)id; /* the Message-ID is made of the same */
-    klx_email_post_start(c->post, payload, recipients, n, done, arg);
+    klx_email_post_start(c->post, send->payloads[0], send->recipients, send->recipients_n, done,
+                         arg);
 }
 
 static void email_close(void *channel) {

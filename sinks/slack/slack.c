@@ -63,12 +63,9 @@ static int slack_render(void *channel, const struct klx_notice *notice, struct k
     return rc == 0 ? 0 : klx_fail(e, rc, "the event is too large for a message to Slack");
 }
 
-static void slack_send(void *channel, struct klx_sv payload, struct klx_sv id,
-                       const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
-    (void)id; /* a webhook has no idempotency key */
-    (void)recipients;
-    (void)n;
-    klx_slack_post_start(channel, payload, done, arg);
+/* A webhook has no idempotency key for the id, and no handle. */
+static void slack_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
+    klx_slack_post_start(channel, send->payloads[0], done, arg);
 }
 
 static void slack_close(void *channel) {

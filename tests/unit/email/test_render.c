@@ -1,5 +1,5 @@
 /* The mails: a golden one for each kind, and hostile text that stays text. What a mail reader makes of them: tests/integration/test_email.py. */
-#include "tests/unit/email/rig.h"
+#include "tests/unit/support/sink_rig.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ static struct rig rig;
 static int setup(void **state) {
     (void)state;
     klx_arena_init(&arena, 65536, 16 << 20);
-    rig_open(&rig, YAML);
+    rig_open(&rig, &klx_sink_email, YAML);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* The channel against a mail server that says exactly what a case wants. */
-#include "tests/unit/email/rig.h"
+#include "tests/unit/support/sink_rig.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -54,7 +54,7 @@ static void open_sender(struct sender *s, const char *host, bool user) {
     if (user) {
         klx_buf_printf(&yaml, "user: me\npassword: { file: %s }\n", s->password);
     }
-    rig_open(&s->rig, klx_buf_str(&yaml));
+    rig_open(&s->rig, &klx_sink_email, klx_buf_str(&yaml));
 }
 
 static void close_sender(struct sender *s) {
@@ -92,7 +92,7 @@ static void send_mail(struct sender *s, const struct klx_sv *to, size_t n) {
     for (size_t i = 0; i < n; i++) {
         copies[i] = klx_sv(klx_sv_dup(to[i]));
     }
-    klx_sink_email.send(s->rig.channel, klx_sv(payload), KLX_SV("id"), copies, n, on_sent, s);
+    rig_send(&s->rig, klx_sv(payload), copies, n, on_sent, s);
     for (size_t i = 0; i < n; i++) {
         free((char *)copies[i].p);
     }
@@ -257,7 +257,7 @@ static void no_starttls_no_mail(void **state) {
     smtp_server_start(&s.server);
     snprintf(yaml, sizeof(yaml), "to: a@x.example\nfrom: b@x.example\nsmtp: smtp://127.0.0.1:%u\n",
              s.server.port);
-    rig_open(&s.rig, yaml);
+    rig_open(&s.rig, &klx_sink_email, yaml);
     run(&s, addresses, 1);
     assert_int_equal(s.verdicts[0].class, KLX_VERDICT_DESTINATION_BROKEN);
     assert_string_equal(s.verdicts[0].reason, "tls");
@@ -272,8 +272,7 @@ static void what_cannot_be_sent_has_a_verdict_too(void **state) {
     struct sender s = { 0 };
     smtp_server_start(&s.server);
     open_sender(&s, "127.0.0.1", true);
-    klx_sink_email.send(s.rig.channel, KLX_SV("Subject: x\r\n\r\na\nb\r\n"), KLX_SV("id"),
-                        addresses, 2, on_sent, &s);
+    rig_send(&s.rig, KLX_SV("Subject: x\r\n\r\na\nb\r\n"), addresses, 2, on_sent, &s);
     assert_int_equal(s.done, 0);
     klx_loop_run(s.rig.env.loop);
     assert_int_equal(s.verdicts[1].class, KLX_VERDICT_REJECT_MESSAGE);
@@ -293,7 +292,7 @@ static void a_password_that_cannot_be_read_names_its_place(void **state) {
     snprintf(yaml, sizeof(yaml),
              "to: a@x.example\nfrom: b@x.example\nsmtp: smtp://127.0.0.1\ntls: none\nuser: me\n"
              "password: { file: /nonexistent/password }\n");
-    rig_open(&s.rig, yaml);
+    rig_open(&s.rig, &klx_sink_email, yaml);
     run(&s, addresses, 1);
     assert_int_equal(s.verdicts[0].class, KLX_VERDICT_CREDENTIAL_BROKEN);
     assert_string_equal(s.verdicts[0].reason, "password");
@@ -328,8 +327,7 @@ static void close_cancels_without_a_call(void **state) {
         open_sender(&s, "127.0.0.1", false);
         struct klx_timer *timer = klx_timer_new(s.rig.env.loop, stop, s.rig.env.loop);
         if (malformed) {
-            klx_sink_email.send(s.rig.channel, KLX_SV("x"), KLX_SV("id"), addresses, 2, on_sent,
-                                &s);
+            rig_send(&s.rig, KLX_SV("x"), addresses, 2, on_sent, &s);
         } else {
             send_mail(&s, addresses, 2);
             klx_timer_start(timer, 200);

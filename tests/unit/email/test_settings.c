@@ -1,5 +1,5 @@
 /* One clear error with its place for each mistake of a mailbox, and what is meant by those without. */
-#include "tests/unit/email/rig.h"
+#include "tests/unit/support/sink_rig.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ static void mistakes_have_a_place(void **state) {
     for (size_t i = 0; i < KLX_COUNT(cases); i++) {
         struct rig r = { 0 };
         struct klx_error e = { 0 };
-        rig_bind(&r, cases[i].yaml);
+        rig_bind(&r, &klx_sink_email, cases[i].yaml);
         int rc = klx_sink_email.check(r.config, klx_config_root(r.yaml), &e);
         if (cases[i].error == NULL) {
             assert_int_equal(rc, 0);
@@ -87,7 +87,7 @@ static void too_many_addresses(void **state) {
     for (int i = 0; i < 101; i++) {
         klx_buf_printf(&yaml, "  - a%d@x.example\n", i);
     }
-    rig_bind(&r, klx_buf_str(&yaml));
+    rig_bind(&r, &klx_sink_email, klx_buf_str(&yaml));
     assert_int_equal(klx_sink_email.check(r.config, klx_config_root(r.yaml), &e), -EINVAL);
     assert_non_null(strstr(e.text, "more than 100 addresses"));
     rig_unbind(&r);
@@ -119,7 +119,7 @@ static void what_is_meant(void **state) {
         struct klx_email_settings s = { 0 };
         char yaml[256];
         snprintf(yaml, sizeof(yaml), TO "%s", cases[i].yaml);
-        rig_bind(&r, yaml);
+        rig_bind(&r, &klx_sink_email, yaml);
         if (klx_email_settings_read(r.config, klx_config_root(r.yaml), &s, &e) != 0) {
             fail_msg("%s", e.text);
         }

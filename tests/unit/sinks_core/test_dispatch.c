@@ -57,13 +57,9 @@ static int fake_render(void *channel, const struct klx_notice *n, struct klx_buf
     return 0;
 }
 
-static void fake_send(void *channel, struct klx_sv payload, struct klx_sv id,
-                      const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
-    (void)id;
-    (void)recipients;
-    (void)n;
+static void fake_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
     size_t i = channel == &w.done[0] ? 0 : 1;
-    snprintf(w.sent[i], sizeof(w.sent[i]), "%.*s", KLX_SV_FMT(payload));
+    snprintf(w.sent[i], sizeof(w.sent[i]), "%.*s", KLX_SV_FMT(send->payloads[0]));
     w.done[i] = done;
     w.done_arg[i] = arg;
 }

@@ -55,21 +55,20 @@ static int fake_render(void *channel, const struct klx_notice *n, struct klx_buf
     return 0;
 }
 
-static void fake_send(void *channel, struct klx_sv payload, struct klx_sv id,
-                      const struct klx_sv *recipients, size_t n, klx_sent_fn done, void *arg) {
+static void fake_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
     (void)channel;
     assert_null(w.done); /* one at a time */
     klx_buf_printf(&w.story, "%lld send %.*s", (long long)((w.clock.now_wall_us - START_US) / 1000),
-                   KLX_SV_FMT(payload));
-    for (size_t i = 0; i < n; i++) {
-        klx_buf_printf(&w.story, "%s%.*s", recipients[i].n > 0 ? " to " : "",
-                       KLX_SV_FMT(recipients[i]));
+                   KLX_SV_FMT(send->payloads[0]));
+    for (size_t i = 0; i < send->recipients_n; i++) {
+        const struct klx_sv to = send->recipients[i];
+        klx_buf_printf(&w.story, "%s%.*s", to.n > 0 ? " to " : "", KLX_SV_FMT(to));
     }
     klx_buf_add_char(&w.story, '\n');
-    snprintf(w.id, sizeof(w.id), "%.*s", KLX_SV_FMT(id));
+    snprintf(w.id, sizeof(w.id), "%.*s", KLX_SV_FMT(send->id));
     w.done = done;
     w.done_arg = arg;
-    w.sending = n;
+    w.sending = send->recipients_n;
 }
 
 static void fake_close(void *channel) {
