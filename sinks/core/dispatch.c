@@ -8,21 +8,15 @@
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
 #include "sinks/core/freshness.h"
-#include "sinks/core/lane.h"
 #include "sinks/core/ledger.h"
 #include "sinks/core/message.h"
+#include "sinks/core/outlet.h"
 #include "sinks/core/receipt.h"
 #include "sinks/core/route.h"
 
 #define FLUSH_MS 50 /* for records that concern nobody: a prefix is not stored for each of them */
 #define GAUGES_MS 1000
 #define SAY_EVERY_US (60 * KLX_US_PER_S)
-
-struct slot {
-    struct klx_dispatch *dispatch;
-    struct klx_lane *lane; /* NULL: not a channel of this process, or nobody subscribes to it */
-    struct klx_timer *timer;
-};
 
 struct klx_dispatch {
     struct klx_dispatch_options o;
@@ -31,8 +25,9 @@ struct klx_dispatch {
     struct klx_tracker *tracker;
     struct klx_ledger *ledger;
     struct klx_freshness *freshness;
-    struct slot *slots; /* of each channel of the settings */
-    size_t slots_n;
+    /* Of each channel of the settings; NULL: not a channel of this process, or nobody subscribes to it. */
+    struct klx_outlet **outlets;
+    size_t outlets_n;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
     bool paused, closed;
     const char *holder; /* the channel that held back most when something was abandoned */
@@ -78,13 +73,13 @@ static void pause_for(struct klx_dispatch *d, const char *what, const char *name
 }
 
 /* The place for parking: its deliveries would go to the retry topic here, and nobody else would wait. For now everybody does. */
-static void on_full_lane(struct klx_dispatch *d, const struct klx_lane *lane) {
-    pause_for(d, "the queue of a channel", klx_lane_name(lane));
+static void on_full_lane(struct klx_dispatch *d, const struct klx_outlet *outlet) {
+    pause_for(d, "the queue of a channel", klx_outlet_name(outlet));
 }
 
 static bool has_room(const struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL && !klx_lane_has_room(d->slots[i].lane)) {
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL && !klx_outlet_has_room(d->outlets[i])) {
             return false;
         }
     }
@@ -101,9 +96,9 @@ static void check_brake(struct klx_dispatch *d) {
         }
         return;
     }
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL && klx_lane_full(d->slots[i].lane)) {
-            on_full_lane(d, d->slots[i].lane);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL && klx_outlet_full(d->outlets[i])) {
+            on_full_lane(d, d->outlets[i]);
         }
     }
     if (klx_message_pool_bytes(d->pool) >= KLX_DISPATCH_BYTES_MAX) {
@@ -120,13 +115,13 @@ static void find_holder(struct klx_dispatch *d) {
     size_t most = 0;
     d->holder = NULL;
     d->holder_broken = false;
-    for (size_t i = 0; i < d->slots_n; i++) {
-        const struct klx_lane *lane = d->slots[i].lane;
-        size_t n = lane != NULL ? klx_lane_depth(lane) : 0;
-        bool broken = n > 0 && klx_lane_is_broken(lane);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        const struct klx_outlet *outlet = d->outlets[i];
+        size_t n = outlet != NULL ? klx_outlet_depth(outlet) : 0;
+        bool broken = n > 0 && klx_outlet_is_broken(outlet);
         if ((broken && !d->holder_broken) || (broken == d->holder_broken && n > most)) {
             most = n;
-            d->holder = klx_lane_name(lane);
+            d->holder = klx_outlet_name(outlet);
             d->holder_broken = broken;
         }
     }
@@ -193,7 +188,7 @@ static void write_entry(struct klx_dispatch *d, struct klx_ledger_entry *entry, 
 }
 
 static void on_outcome(void *arg, const struct klx_outcome *o) {
-    struct klx_dispatch *d = ((struct slot *)arg)->dispatch;
+    struct klx_dispatch *d = arg;
     struct klx_message *m = (struct klx_message *)(uintptr_t)o->message;
     const struct klx_receipt_env env = receipt_env(d);
     struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
@@ -236,7 +231,7 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
     size_t n = klx_route_match(d->route, topic, &m->event, m->data, &targets);
     m->told = n > 0;
     for (size_t i = 0; i < n; i++) {
-        klx_lane_push(d->slots[targets[i].channel].lane, m, targets[i].subscription);
+        klx_outlet_push(d->outlets[targets[i].channel], m, targets[i].subscription);
     }
     if (n > 0) {
         check_brake(d);
@@ -284,17 +279,17 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
         find_holder(d);
         klx_timer_start(d->flush_timer, FLUSH_MS);
     }
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL) {
-            klx_lane_drop_revoked(d->slots[i].lane);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_drop_revoked(d->outlets[i]);
         }
     }
     check_brake(d);
 }
 
 static bool is_sending(const struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL && klx_lane_is_sending(d->slots[i].lane)) {
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL && klx_outlet_is_sending(d->outlets[i])) {
             return true;
         }
     }
@@ -311,7 +306,7 @@ static void on_idle_timer(void *arg) {
 }
 
 static void on_change(void *arg) {
-    struct klx_dispatch *d = ((struct slot *)arg)->dispatch;
+    struct klx_dispatch *d = arg;
     check_brake(d);
     if (d->on_idle != NULL && !is_sending(d)) {
         klx_timer_start(d->idle_timer, 0); /* a channel is on the stack below us */
@@ -322,9 +317,9 @@ void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(
                        void *arg) {
     d->on_idle = on_idle;
     d->idle_arg = arg;
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL) {
-            klx_lane_stop(d->slots[i].lane);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_stop(d->outlets[i]);
         }
     }
     klx_timer_start(d->idle_timer, is_sending(d) ? wait_ms : 0);
@@ -335,11 +330,9 @@ void klx_dispatch_close(struct klx_dispatch *d) {
         find_holder(d);
         d->closed = true;
     }
-    for (size_t i = 0; i < d->slots_n; i++) {
-        klx_lane_free(d->slots[i].lane);
-        klx_timer_free(d->slots[i].timer);
-        d->slots[i].lane = NULL;
-        d->slots[i].timer = NULL;
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        klx_outlet_free(d->outlets[i]);
+        d->outlets[i] = NULL;
     }
 }
 
@@ -357,28 +350,17 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     klx_timer_free(d->flush_timer);
     klx_timer_free(d->gauge_timer);
     klx_timer_free(d->idle_timer);
-    free(d->slots);
+    free(d->outlets);
     free(d);
 }
 
-static void schedule(struct klx_timer *t, int64_t delay_ms) {
-    if (delay_ms < 0) {
-        klx_timer_stop(t);
-    } else {
-        klx_timer_start(t, delay_ms);
-    }
-}
-
-static void schedule_lane(void *arg, int64_t delay_ms) {
-    schedule(((struct slot *)arg)->timer, delay_ms);
-}
-
-static void on_lane_timer(void *arg) {
-    klx_lane_wake(((struct slot *)arg)->lane);
-}
-
 static void schedule_ledger(void *arg, int64_t delay_ms) {
-    schedule(((struct klx_dispatch *)arg)->ledger_timer, delay_ms);
+    const struct klx_dispatch *d = arg;
+    if (delay_ms < 0) {
+        klx_timer_stop(d->ledger_timer);
+    } else {
+        klx_timer_start(d->ledger_timer, delay_ms);
+    }
 }
 
 static void on_ledger_timer(void *arg) {
@@ -437,34 +419,19 @@ static void make_metrics(struct klx_dispatch *d) {
         klx_gauge("klaxon_sink_message_bytes", "Memory of messages under way.", NULL);
 }
 
-static int open_channel(struct klx_dispatch *d, size_t i, struct klx_error *e) {
-    const struct klx_channel_settings *c = &d->o.settings->channels[i];
-    struct slot *s = &d->slots[i];
-    void *channel = NULL;
-    int rc = d->o.ops->open(&d->o.env, c->name, c->config, &channel, e);
-    if (rc != 0) {
-        return klx_fail_in(e, rc, "channel %s", c->name);
-    }
-    const struct klx_lane_callbacks cb = {
-        .on_outcome = on_outcome, .on_change = on_change, .schedule = schedule_lane, .arg = s
-    };
-    const struct klx_lane_options o = {
+static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
+    struct klx_outlet_options o = {
+        .env = d->o.env,
         .ops = d->o.ops,
-        .channel = channel,
-        .name = c->name,
-        .clock = d->o.env.clock,
         .queue_max = (size_t)d->o.settings->process.queue,
         .give_up_after_ms = d->o.settings->process.give_up_after_ms,
+        .on_outcome = on_outcome,
+        .on_change = on_change,
+        .arg = d,
     };
-    s->timer = klx_timer_new(d->o.env.loop, on_lane_timer, s);
-    s->lane = klx_lane_new(&o, &cb);
-    return 0;
-}
-
-static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
-    for (size_t i = 0; i < d->slots_n; i++) {
-        d->slots[i].dispatch = d;
-        int rc = klx_route_names(d->route, i) ? open_channel(d, i, e) : 0;
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        o.channel = &d->o.settings->channels[i];
+        int rc = klx_route_names(d->route, i) ? klx_outlet_new(&o, &d->outlets[i], e) : 0;
         if (rc != 0) {
             return rc;
         }
@@ -488,8 +455,8 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->idle_timer = klx_timer_new(o->env.loop, on_idle_timer, d);
     const struct klx_ledger_options ledger = { o->env.clock, produce, schedule_ledger, d };
     d->ledger = klx_ledger_new(&ledger);
-    d->slots_n = o->settings->channels_n;
-    d->slots = klx_alloc_n(struct slot, d->slots_n);
+    d->outlets_n = o->settings->channels_n;
+    d->outlets = klx_alloc_n(struct klx_outlet *, d->outlets_n);
     make_metrics(d);
     int rc = open_channels(d, e);
     if (rc != 0) {
@@ -512,17 +479,17 @@ size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static 
 }
 
 void klx_dispatch_retry_now(struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL) {
-            klx_lane_retry_now(d->slots[i].lane);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_retry_now(d->outlets[i]);
         }
     }
 }
 
 void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
-    for (size_t i = 0; i < d->slots_n; i++) {
-        if (d->slots[i].lane != NULL) {
-            klx_lane_describe(d->slots[i].lane, out);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_describe(d->outlets[i], out);
         }
     }
     klx_freshness_describe(d->freshness, out);

@@ -1,0 +1,54 @@
+/*
+ * The outlet of one channel: the last stretch of a delivery's way, from "this channel is to be told" to an outcome for each recipient.
+ *
+ *   dispatch ─▶ outlet ─▶ lane ─▶ on_outcome
+ *
+ * An outlet opens its channel, owns its lane and wakes it by a timer on the loop. What is pushed comes back as outcomes, or is abandoned
+ * (a revoked partition, the end of the process). Nothing is called back from inside klx_outlet_push.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/error.h"
+#include "sinks/core/lane.h"
+#include "sinks/core/settings.h"
+#include "sinks/core/sink.h"
+
+struct klx_outlet;
+
+struct klx_outlet_options {
+    struct klx_sink_env env;
+    const struct klx_sink_ops *ops;
+    const struct klx_channel_settings *channel; /* borrowed */
+    size_t queue_max;
+    int64_t give_up_after_ms;
+    /* As those of a lane. */
+    void (*on_outcome)(void *arg, const struct klx_outcome *o);
+    void (*on_change)(void *arg);
+    void *arg;
+};
+
+/* Opens the channel; fails with its name and words. */
+int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
+                   struct klx_error *e) KLX_MUST_CHECK;
+/* Closes the channel: a send under way is cancelled, deliveries that are left are abandoned. */
+void klx_outlet_free(struct klx_outlet *t);
+/* Takes a reference to the message. Goes past queue_max when it must: look at klx_outlet_full before reading on. */
+void klx_outlet_push(struct klx_outlet *t, struct klx_message *m,
+                     const struct klx_subscription_settings *s);
+void klx_outlet_retry_now(struct klx_outlet *t);
+void klx_outlet_drop_revoked(struct klx_outlet *t);
+/* Nothing is sent any more; a send under way still ends. */
+void klx_outlet_stop(struct klx_outlet *t);
+bool klx_outlet_is_sending(const struct klx_outlet *t);
+bool klx_outlet_full(const struct klx_outlet *t);
+bool klx_outlet_has_room(const struct klx_outlet *t);
+bool klx_outlet_is_broken(const struct klx_outlet *t);
+size_t klx_outlet_depth(const struct klx_outlet *t);
+const char *klx_outlet_name(const struct klx_outlet *t);
+/* Appends the channel's line for /readyz. */
+void klx_outlet_describe(const struct klx_outlet *t, struct klx_buf *out);
