@@ -6,7 +6,7 @@
 #define INTERNAL_US (60 * KLX_US_PER_S)
 #define REFUSED_WAIT_MS 60000
 #define ABSENT_WAIT_MS 30000
-#define EXPIRED_TRIES 3 /* of a watch that is served from memory */
+#define EXPIRED_TRIES 5 /* of a watch that is served from memory; a balancer may choose the same server several times */
 #define EXPIRED_WAIT_MS 100
 
 static const struct klx_watch_action go_on = { .none = true };

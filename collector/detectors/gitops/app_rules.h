@@ -15,8 +15,8 @@
  *   settled          deployed, and Healthy for KLX_APP_SETTLE_US. No change of health is needed.
  *   drifted          OutOfSync while the revision and what it is compared to are those of the last Synced, for KLX_APP_DRIFT_US; or a
  *                    self-heal began, at once.
- *                    A self-heal of what was never Synced since it was deployed comes of a comparison from before: it counts for a loop
- *                    only. A sync status from before the last operation ended (reconciledAt) is believed after KLX_APP_STALE_US.
+ *                    A self-heal of what was never Synced since it was deployed, or that begins within KLX_APP_ECHO_US of that, comes of a
+ *                    comparison from before: it counts for a loop only. A sync status from before the last operation ended (reconciledAt) is believed after KLX_APP_STALE_US.
  *   change waits     OutOfSync, and the revision moved (git) or the spec was edited, for KLX_APP_PENDING_US, and no operation runs.
  *   out of sync      for KLX_APP_OUT_US: told once more.
  *   drift loop       KLX_APP_HEALS self-heals within KLX_APP_LOOP_US; over when there was none for as long.
@@ -48,6 +48,7 @@
 #define KLX_APP_WAIT_US (1 * KLX_MINUTE_US)
 #define KLX_APP_LONG_US (30 * KLX_MINUTE_US)
 #define KLX_APP_SETTLE_US (1 * KLX_MINUTE_US)
+#define KLX_APP_ECHO_US (2 * KLX_US_PER_S)
 #define KLX_APP_STALE_US (1 * KLX_MINUTE_US)
 #define KLX_APP_DELETION_US (10 * KLX_MINUTE_US)
 #define KLX_APP_REOPEN_US (10 * KLX_MINUTE_US)

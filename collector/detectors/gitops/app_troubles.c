@@ -222,11 +222,18 @@ static void tell_loop(struct klx_news_call *c, struct klx_app_state *h,
         });
 }
 
+/* What was compared was the cluster from before the deployment: nobody is that quick. */
+static bool is_echo(const struct klx_app_state *h, int64_t at_us) {
+    bool just_deployed = h->op_heals == 0 && h->op_succeeded_us != KLX_TIME_NONE &&
+                         at_us - h->op_succeeded_us <= KLX_APP_ECHO_US;
+    return !h->was_synced || just_deployed;
+}
+
 void klx_app_heals(struct klx_news_call *c, struct klx_app_state *h, const struct klx_app_view *v) {
     struct klx_app_trouble *t = &h->troubles[KLX_APP_OUT];
     int64_t at_us = v->op.started_us != KLX_TIME_NONE ? v->op.started_us : c->now_us;
     bool loop = is_loop(h, at_us), looping = h->loop_us != KLX_TIME_NONE;
-    if (!h->was_synced && !t->told && !loop && !looping) {
+    if (is_echo(h, at_us) && !t->told && !loop && !looping) {
         return;
     }
     if (t->since_us == KLX_TIME_NONE) {
