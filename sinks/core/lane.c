@@ -15,14 +15,6 @@
 
 enum state { LANE_IDLE, LANE_WAITING, LANE_SENDING };
 
-/* One message for this channel: in the queue until it has left. */
-struct delivery {
-    struct delivery *next;
-    struct klx_message *message; /* a reference */
-    const struct klx_subscription_settings *subscription;
-    int64_t queued_us;
-};
-
 /* Of the head, but for the name. */
 struct recipient {
     struct klx_sv name;
@@ -38,7 +30,7 @@ struct klx_lane {
     bool stopped;
     struct klx_health health;
 
-    struct delivery *first, **tail;
+    struct klx_delivery *first, **tail;
     size_t n;
 
     /* Of the head, from its first attempt on. */
@@ -156,12 +148,9 @@ static void begin_head(struct klx_lane *l) {
     }
 }
 
-void klx_lane_push(struct klx_lane *l, struct klx_message *m,
-                   const struct klx_subscription_settings *s) {
-    struct delivery *d = klx_alloc(struct delivery);
-    *d = (struct delivery){ .message = klx_message_ref(m),
-                            .subscription = s,
-                            .queued_us = mono_us(l) };
+void klx_lane_push(struct klx_lane *l, struct klx_delivery *d) {
+    d->next = NULL;
+    d->queued_us = mono_us(l);
     *l->tail = d;
     l->tail = &d->next;
     l->n++;
@@ -173,22 +162,20 @@ void klx_lane_push(struct klx_lane *l, struct klx_message *m,
     }
 }
 
-/* Takes the delivery at `at` out of the queue; the message's reference is the caller's to drop. */
-static struct klx_message *unlink_delivery(struct klx_lane *l, struct delivery **at) {
-    struct delivery *d = *at;
-    struct klx_message *m = d->message;
+/* Takes the delivery at `at` out of the queue; it is the caller's to end. */
+static struct klx_delivery *unlink_delivery(struct klx_lane *l, struct klx_delivery **at) {
+    struct klx_delivery *d = *at;
     bool was_head = d == l->first;
     *at = d->next;
     if (l->tail == &d->next) {
         l->tail = at;
     }
-    free(d);
     l->n--;
     klx_gauge_set(l->metrics.queue, (double)l->n);
     if (was_head && l->first != NULL) {
         begin_head(l);
     }
-    return m;
+    return d;
 }
 
 static void log_lost(struct klx_lane *l, const struct klx_outcome *o) {
@@ -207,8 +194,9 @@ static void log_lost(struct klx_lane *l, const struct klx_outcome *o) {
 }
 
 static void tell_outcome(struct klx_lane *l, struct recipient *r, bool gave_up) {
-    const struct delivery *d = l->first;
+    const struct klx_delivery *d = l->first;
     const struct klx_outcome o = {
+        .delivery = d,
         .message = d->message,
         .subscription = d->subscription,
         .channel = l->o.name,
@@ -241,7 +229,7 @@ static void end_head(struct klx_lane *l, const struct klx_verdict *verdict, bool
             tell_outcome(l, r, gave_up);
         }
     }
-    klx_message_unref(unlink_delivery(l, &l->first));
+    klx_delivery_done(unlink_delivery(l, &l->first));
     l->cb.on_change(l->cb.arg);
 }
 
@@ -263,14 +251,22 @@ static int64_t due_us(const struct klx_lane *l) {
     return due > paced ? due : paced;
 }
 
+static struct klx_sv find_handle(const struct klx_lane *l, const struct klx_delivery *d) {
+    return l->cb.find_handle != NULL ? l->cb.find_handle(l->cb.arg, d) : klx_sv("");
+}
+
 /* False: there is nothing to send, because the message cannot be laid out. */
 static bool render_head(struct klx_lane *l) {
-    const struct delivery *d = l->first;
-    const struct klx_event *e = &d->message->event;
-    const struct klx_notice notice = { .event = e,
+    const struct klx_delivery *d = l->first;
+    struct klx_event event = d->message->event;
+    event.severity = d->severity;
+    const struct klx_notice notice = { .event = &event,
                                        .data = d->message->data,
                                        .team = d->subscription->team,
-                                       .channel = klx_sv(l->o.name) };
+                                       .channel = klx_sv(l->o.name),
+                                       .reason = d->reason,
+                                       .digest = d->digest,
+                                       .handle = find_handle(l, d) };
     struct klx_error error = { .text = "" };
     klx_buf_reset(&l->payload);
     int rc = l->o.ops->render(l->o.channel, &notice, &l->payload, &error);
@@ -284,8 +280,7 @@ static bool render_head(struct klx_lane *l) {
         end_head(l, &v, false);
         return false;
     }
-    const struct klx_sv parts[] = { e->source, e->id, e->replay_id, klx_sv(l->o.name) };
-    klx_hash_parts(parts, KLX_COUNT(parts), l->id);
+    klx_delivery_id(d, klx_sv(l->o.name), l->id);
     l->rendered = true;
     return true;
 }
@@ -308,9 +303,9 @@ static void on_sent(void *arg, const struct klx_verdict *verdicts, size_t n) {
         }
     }
     if (l->recipients_left == 0) {
-        klx_message_unref(unlink_delivery(l, &l->first));
-    } else if (klx_tracker_is_revoked(&l->first->message->tracked)) {
-        klx_message_abandon(unlink_delivery(l, &l->first));
+        klx_delivery_done(unlink_delivery(l, &l->first));
+    } else if (klx_delivery_is_revoked(l->first)) {
+        klx_delivery_abandon(unlink_delivery(l, &l->first));
     }
     l->cb.on_change(l->cb.arg);
     schedule(l, 0); /* not from here: the channel is still on the stack below us */
@@ -341,7 +336,8 @@ static void send_head(struct klx_lane *l) {
                                    .payloads_n = 1,
                                    .recipients = l->sent_names,
                                    .recipients_n = l->sent_n,
-                                   .id = klx_sv(l->id) };
+                                   .id = klx_sv(l->id),
+                                   .handle = find_handle(l, l->first) };
     l->o.ops->send(l->o.channel, &send, on_sent, l);
 }
 
@@ -377,15 +373,15 @@ void klx_lane_retry_now(struct klx_lane *l) {
 }
 
 void klx_lane_drop_revoked(struct klx_lane *l) {
-    struct delivery **at = &l->first;
+    struct klx_delivery **at = &l->first;
     bool dropped = false;
     while (*at != NULL) {
         bool in_flight = *at == l->first && l->state == LANE_SENDING;
-        if (in_flight || !klx_tracker_is_revoked(&(*at)->message->tracked)) {
+        if (in_flight || !klx_delivery_is_revoked(*at)) {
             at = &(*at)->next;
             continue;
         }
-        klx_message_abandon(unlink_delivery(l, at));
+        klx_delivery_abandon(unlink_delivery(l, at));
         dropped = true;
     }
     if (dropped) {
@@ -405,7 +401,7 @@ void klx_lane_free(struct klx_lane *l) {
     }
     l->o.ops->close(l->o.channel);
     while (l->first != NULL) {
-        klx_message_abandon(unlink_delivery(l, &l->first));
+        klx_delivery_abandon(unlink_delivery(l, &l->first));
     }
     klx_buf_release(&l->payload);
     free(l->recipients);

@@ -27,15 +27,15 @@
 #include <stdint.h>
 
 #include "lib/base/clock.h"
-#include "sinks/core/message.h"
-#include "sinks/core/settings.h"
+#include "sinks/core/delivery.h"
 #include "sinks/core/sink.h"
 
 struct klx_lane;
 
 /* What became of a message at one recipient: final, or given up. Borrowed for the call. */
 struct klx_outcome {
-    const struct klx_message *message;
+    const struct klx_delivery *delivery;
+    const struct klx_message *message; /* of the delivery, as the subscription */
     const struct klx_subscription_settings *subscription;
     const char *channel;
     struct klx_sv recipient; /* empty: the channel has but one */
@@ -51,12 +51,15 @@ struct klx_outcome {
 bool klx_outcome_is_lost(const struct klx_outcome *o);
 
 struct klx_lane_callbacks {
-    /* Once for each recipient, before the lane drops its reference to the message. */
+    /* Once for each recipient, before the lane ends the delivery. */
     void (*on_outcome)(void *arg, const struct klx_outcome *o);
     /* A delivery has left the lane, or a send has ended. */
     void (*on_change)(void *arg);
     /* Call klx_lane_wake in delay_ms; a later call replaces this one; -1: not at all. */
     void (*schedule)(void *arg, int64_t delay_ms);
+    /* The handle of the incident's first message on this channel, for render and send; borrowed until the lane is next called. NULL, or
+       empty: there is none. */
+    struct klx_sv (*find_handle)(void *arg, const struct klx_delivery *d);
     void *arg;
 };
 
@@ -73,9 +76,8 @@ struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
                               const struct klx_lane_callbacks *cb);
 /* Cancels a send under way; deliveries that are left are abandoned. */
 void klx_lane_free(struct klx_lane *l);
-/* Takes a reference to the message. Goes past queue_max when it must: look at klx_lane_full before reading on. */
-void klx_lane_push(struct klx_lane *l, struct klx_message *m,
-                   const struct klx_subscription_settings *s);
+/* Takes the delivery. Goes past queue_max when it must: look at klx_lane_full before reading on. */
+void klx_lane_push(struct klx_lane *l, struct klx_delivery *d);
 void klx_lane_wake(struct klx_lane *l);
 /* Probes an open circuit, or tries again, without waiting longer; not earlier than the other side asked for. */
 void klx_lane_retry_now(struct klx_lane *l);

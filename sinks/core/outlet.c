@@ -67,9 +67,8 @@ void klx_outlet_free(struct klx_outlet *t) {
     }
 }
 
-void klx_outlet_push(struct klx_outlet *t, struct klx_message *m,
-                     const struct klx_subscription_settings *s) {
-    klx_lane_push(t->lane, m, s);
+void klx_outlet_push(struct klx_outlet *t, struct klx_delivery *d) {
+    klx_lane_push(t->lane, d);
 }
 
 void klx_outlet_retry_now(struct klx_outlet *t) {

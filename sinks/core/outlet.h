@@ -37,9 +37,8 @@ int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
                    struct klx_error *e) KLX_MUST_CHECK;
 /* Closes the channel: a send under way is cancelled, deliveries that are left are abandoned. */
 void klx_outlet_free(struct klx_outlet *t);
-/* Takes a reference to the message. Goes past queue_max when it must: look at klx_outlet_full before reading on. */
-void klx_outlet_push(struct klx_outlet *t, struct klx_message *m,
-                     const struct klx_subscription_settings *s);
+/* Takes the delivery. Goes past queue_max when it must: look at klx_outlet_full before reading on. */
+void klx_outlet_push(struct klx_outlet *t, struct klx_delivery *d);
 void klx_outlet_retry_now(struct klx_outlet *t);
 void klx_outlet_drop_revoked(struct klx_outlet *t);
 /* Nothing is sent any more; a send under way still ends. */

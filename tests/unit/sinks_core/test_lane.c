@@ -135,7 +135,9 @@ static int setup(void **state) {
 }
 
 static void make_lane(void) {
-    const struct klx_lane_callbacks cb = { on_outcome, on_change, schedule, NULL };
+    const struct klx_lane_callbacks cb = { .on_outcome = on_outcome,
+                                           .on_change = on_change,
+                                           .schedule = schedule };
     ops.recipients = w.names_n > 0 ? fake_recipients : NULL;
     const struct klx_lane_options o = { .ops = &ops,
                                         .channel = &w,
@@ -181,7 +183,7 @@ static void push(const char *id) {
     if (klx_message_decode(m, &e) != 0 || klx_message_keep(m, &e) != 0) {
         fail_msg("%s", e.text);
     }
-    klx_lane_push(w.lane, m, &subscription);
+    klx_lane_push(w.lane, klx_delivery_new(m, &subscription, w.clock.now_mono_us));
     klx_message_unref(m);
 }
 
