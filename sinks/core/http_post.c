@@ -1,0 +1,118 @@
+#include "sinks/core/http_post.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "sinks/core/secret_url.h"
+
+#define DEADLINE_MS 30000
+#define ANSWER_BYTES_MAX 262144
+
+enum state { IDLE, UNDER_WAY, NOT_SENT };
+
+struct klx_http_post {
+    struct klx_http_post_options o;
+    struct klx_sink_env env;
+    enum state state;
+    struct klx_http_call *call; /* UNDER_WAY */
+    struct klx_timer *timer;    /* NOT_SENT */
+    struct klx_error why;       /* NOT_SENT */
+    char *url;                  /* UNDER_WAY */
+    klx_http_post_fn done;
+    void *arg;
+};
+
+static void wipe_url(struct klx_http_post *p) {
+    if (p->url != NULL) {
+        explicit_bzero(p->url, strlen(p->url));
+        free(p->url);
+        p->url = NULL;
+    }
+}
+
+/* done may start the next, or free p. */
+static void on_answer(void *arg, const struct klx_http_result *r) {
+    struct klx_http_post *p = arg;
+    struct klx_buf shown KLX_CLEANUP(klx_buf_release);
+    struct klx_http_result redacted = *r;
+    klx_buf_init(&shown, (size_t)4 * p->o.answer_bytes_max + 16);
+    klx_secret_url_redact(&shown, r->body, klx_sv(p->url));
+    redacted.body = klx_buf_sv(&shown);
+    p->call = NULL;
+    wipe_url(p);
+    p->state = IDLE;
+    p->done(p->arg, &(struct klx_http_post_end){ .result = &redacted });
+}
+
+static void on_timer(void *arg) {
+    struct klx_http_post *p = arg;
+    const struct klx_error why = p->why;
+    p->state = IDLE;
+    p->done(p->arg, &(struct klx_http_post_end){ .not_sent = why.text });
+}
+
+static int take_url(struct klx_http_post *p) {
+    struct klx_sv url = { 0 };
+    int rc = klx_secret_get(p->o.url, &url, &p->why);
+    if (rc == 0) {
+        url = klx_sv_trim(url);
+        rc = p->o.check(url, klx_secret_where(p->o.url), &p->why);
+    }
+    if (rc == 0) {
+        p->url = klx_sv_dup(url);
+    }
+    return rc;
+}
+
+static int start_call(struct klx_http_post *p, struct klx_sv body) {
+    const struct klx_http_request request = {
+        .method = "POST",
+        .url = p->url,
+        .headers = p->o.headers,
+        .body = body,
+        .deadline_ms = p->o.deadline_ms,
+        .body_bytes_max = p->o.answer_bytes_max,
+        .on_done = on_answer,
+        .arg = p,
+    };
+    return klx_http_start(p->env.http, &request, &p->call, &p->why);
+}
+
+struct klx_http_post *klx_http_post_new(const struct klx_http_post_options *o) {
+    struct klx_http_post *p = klx_alloc(struct klx_http_post);
+    p->o = *o;
+    p->env = *o->env;
+    p->o.deadline_ms = o->deadline_ms > 0 ? o->deadline_ms : DEADLINE_MS;
+    p->o.answer_bytes_max = o->answer_bytes_max > 0 ? o->answer_bytes_max : ANSWER_BYTES_MAX;
+    p->timer = klx_timer_new(p->env.loop, on_timer, p);
+    return p;
+}
+
+void klx_http_post_start(struct klx_http_post *p, struct klx_sv body, klx_http_post_fn done,
+                         void *arg) {
+    assert(p->state == IDLE);
+    p->done = done;
+    p->arg = arg;
+    if (take_url(p) == 0 && start_call(p, body) == 0) {
+        p->state = UNDER_WAY;
+        return;
+    }
+    wipe_url(p);
+    p->state = NOT_SENT;
+    klx_timer_start(p->timer, 0);
+}
+
+void klx_http_post_free(struct klx_http_post *p) {
+    if (p == NULL) {
+        return;
+    }
+    if (p->call != NULL) {
+        klx_http_cancel(p->call);
+    }
+    klx_timer_free(p->timer);
+    wipe_url(p);
+    free(p);
+}

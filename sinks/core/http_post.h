@@ -1,0 +1,43 @@
+/*
+ * Sending to a URL that is a credential (sinks/core/secret_url.h), one request at a time, with nothing of the URL in what comes back.
+ *
+ *            start                       answer, failure
+ *    IDLE ─────────▶ UNDER WAY ──────────────────────────────▶ IDLE, done
+ *       ╲
+ *        ╲ no URL, or none that may be used                next turn of the loop
+ *         └─────────────────────────────▶ NOT SENT ──────────────────────────────▶ IDLE, done
+ *
+ * The URL is read anew for each request, so a rotated secret counts from the next one on, and wiped from memory when the request has ended.
+ * done is called exactly once for each start, never from inside it, and may start the next one or free the post.
+ */
+#pragma once
+
+#include "lib/base/secret.h"
+#include "sinks/core/sink.h"
+
+struct klx_http_post;
+
+struct klx_http_post_options {
+    const struct klx_sink_env *env; /* copied */
+    struct klx_secret *url;         /* borrowed */
+    /* Whether this URL may be used; the text of its error holds nothing of it, `where` names the secret. */
+    int (*check)(struct klx_sv url, const char *where, struct klx_error *e);
+    const char *const *headers; /* as in klx_http_request; may be NULL. Borrowed */
+    int64_t deadline_ms;        /* 0: 30 s */
+    size_t answer_bytes_max;    /* 0: 256 KiB, a proxy's error page with room to spare */
+};
+
+/* How it ended. Borrowed for the call. */
+struct klx_http_post_end {
+    const struct klx_http_result
+        *result;          /* its body has the URL taken out; NULL: nothing was sent */
+    const char *not_sent; /* words that say why, without the URL */
+};
+typedef void (*klx_http_post_fn)(void *arg, const struct klx_http_post_end *end);
+
+struct klx_http_post *klx_http_post_new(const struct klx_http_post_options *o);
+/* Only when idle. The body is copied. */
+void klx_http_post_start(struct klx_http_post *p, struct klx_sv body, klx_http_post_fn done,
+                         void *arg);
+/* Cancels what is under way, without calling back. */
+void klx_http_post_free(struct klx_http_post *p);
