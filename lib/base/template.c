@@ -1,245 +1,181 @@
 #include "lib/base/template.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "lib/base/arena.h"
 #include "lib/base/mem.h"
+#include "lib/base/template_parts.h"
 
-#define DEPTH_MAX 32u
-#define PARTS_MAX 4096u
-#define RENDER_STEPS_MAX 100000u
+#define CONTEXTS_MAX 64u /* contexts and partials in each other while it is rendered */
+#define WORK_MAX 1000000u
+#define VALUE_BYTES_MAX 65536 /* of an object or list that is written as JSON */
+#define CUT_CHARACTERS_MAX 100000
 
-enum part_kind { PART_TEXT, PART_VARIABLE, PART_SECTION, PART_INVERTED, PART_END };
+/* Compiling. */
 
-struct part {
-    enum part_kind kind;
-    struct klx_sv text; /* of PART_TEXT; else the dotted name. Looks into klx_template.source */
-    size_t end;         /* of a section: the index of its PART_END */
-};
-
-struct klx_template {
-    char *source;
-    struct part *parts;
-    size_t n;
-};
-
-void klx_template_free(struct klx_template *t) {
-    if (t != NULL) {
-        free(t->source);
-        free(t->parts);
-        free(t);
-    }
+static int add_body(struct klx_template *t, struct klx_sv name, struct klx_sv text,
+                    struct klx_error *e) {
+    struct klx_template_body *b = &t->bodies[t->n++];
+    b->source = klx_sv_dup(text);
+    b->name = klx_sv_dup(name);
+    int rc = klx_template_compile(b, klx_sv_n(b->source, text.n), e);
+    return rc == 0 || name.n == 0 ? rc : klx_fail_in(e, rc, "partial \"%.*s\"", KLX_SV_FMT(name));
 }
 
-void klx_escape_none(struct klx_buf *out, struct klx_sv text) {
-    klx_utf8_sanitize(out, text);
-}
-
-void klx_escape_html(struct klx_buf *out, struct klx_sv text) {
-    size_t done = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        const char *entity = text.p[i] == '&'    ? "&amp;"
-                             : text.p[i] == '<'  ? "&lt;"
-                             : text.p[i] == '>'  ? "&gt;"
-                             : text.p[i] == '"'  ? "&quot;"
-                             : text.p[i] == '\'' ? "&#39;"
-                                                 : NULL;
-        if (entity != NULL) {
-            klx_utf8_sanitize(out, klx_sv_n(text.p + done, i - done));
-            klx_buf_add_str(out, entity);
-            done = i + 1;
+static size_t body_of(const struct klx_template *t, struct klx_sv name) {
+    for (size_t i = 1; i < t->n; i++) {
+        if (klx_sv_eq(klx_sv(t->bodies[i].name), name)) {
+            return i;
         }
     }
-    if (done < text.n) {
-        klx_utf8_sanitize(out, klx_sv_n(text.p + done, text.n - done));
-    }
+    return KLX_NO_BODY;
 }
 
-struct compiler {
-    struct klx_template *t;
-    struct klx_sv source;
-    size_t at;
-    size_t open[DEPTH_MAX]; /* indices of the sections that are open */
-    size_t depth;
-    struct klx_error *e;
-};
-
-static int fail_here(struct compiler *c, size_t at, const char *what, struct klx_sv name) {
-    size_t line = 1, column = 1;
-    for (size_t i = 0; i < at; i++) {
-        bool newline = c->source.p[i] == '\n';
-        line += newline;
-        column = newline ? 1 : column + 1;
-    }
-    return klx_fail(c->e, -EINVAL, "line %zu, column %zu: %s%s%.*s", line, column, what,
-                    name.n > 0 ? ": " : "", KLX_SV_FMT(name));
-}
-
-static int add_part(struct compiler *c, enum part_kind kind, struct klx_sv text) {
-    if (kind == PART_TEXT && text.n == 0) {
-        return 0;
-    }
-    if (c->t->n == PARTS_MAX) {
-        return fail_here(c, c->at, "the template has too many parts", KLX_SV(""));
-    }
-    if ((c->t->n & (c->t->n + 1)) == 0) { /* 0, 1, 3, 7 …: room for twice as many */
-        c->t->parts = klx_grow_array(c->t->parts, c->t->n, 2 * c->t->n + 1, sizeof(struct part));
-    }
-    c->t->parts[c->t->n++] = (struct part){ .kind = kind, .text = text };
-    return 0;
-}
-
-static int close_section(struct compiler *c, size_t at, struct klx_sv name) {
-    if (c->depth == 0) {
-        return fail_here(c, at, "this section was never opened", name);
-    }
-    size_t opened = c->open[--c->depth];
-    if (!klx_sv_eq(c->t->parts[opened].text, name)) {
-        return fail_here(c, at, "another section is open here", c->t->parts[opened].text);
-    }
-    c->t->parts[opened].end = c->t->n;
-    return add_part(c, PART_END, name);
-}
-
-static int open_section(struct compiler *c, size_t at, enum part_kind kind, struct klx_sv name) {
-    if (c->depth == DEPTH_MAX) {
-        return fail_here(c, at, "sections are nested too deep", name);
-    }
-    c->open[c->depth++] = c->t->n;
-    return add_part(c, kind, name);
-}
-
-/* A tag alone on its line takes the line with it (the specification's "standalone"): widens [start, end) to the whole line. */
-static bool is_standalone(const struct compiler *c, size_t *start, size_t *end) {
-    size_t s = *start, e = *end;
-    while (s > 0 && (c->source.p[s - 1] == ' ' || c->source.p[s - 1] == '\t')) {
-        s--;
-    }
-    while (e < c->source.n && (c->source.p[e] == ' ' || c->source.p[e] == '\t')) {
-        e++;
-    }
-    bool starts_line = s == 0 || c->source.p[s - 1] == '\n';
-    if (e < c->source.n && c->source.p[e] == '\r') {
-        e++;
-    }
-    if (!starts_line || (e < c->source.n && c->source.p[e] != '\n')) {
-        return false;
-    }
-    *start = s;
-    *end = e < c->source.n ? e + 1 : e;
-    return true;
-}
-
-static int add_tag(struct compiler *c, size_t at, char sigil, struct klx_sv name) {
-    switch (sigil) {
-    case '#':
-        return open_section(c, at, PART_SECTION, name);
-    case '^':
-        return open_section(c, at, PART_INVERTED, name);
-    case '/':
-        return close_section(c, at, name);
-    case '!':
-        return 0;
-    case '{':
-    case '&':
-        return fail_here(
-            c, at, "unescaped output is not available: text from a cluster could inject markup",
-            name);
-    case '>':
-        return fail_here(c, at, "partials are not supported", name);
-    case '=':
-        return fail_here(c, at, "delimiters cannot be changed", name);
-    default:
-        return add_part(c, PART_VARIABLE, name);
-    }
-}
-
-/* One tag that begins at `open`; c->at is where text not yet added begins, and moves behind the tag. */
-static int compile_tag(struct compiler *c, size_t open) {
-    struct klx_sv body = klx_sv_n(c->source.p + open + 2, c->source.n - open - 2);
-    size_t length = klx_sv_find_sv(body, KLX_SV("}}"));
-    if (length == body.n) {
-        return fail_here(c, open, "this tag is never closed with }}", KLX_SV(""));
-    }
-    struct klx_sv name = klx_sv_trim(klx_sv_n(body.p, length));
-    char sigil = name.n > 0 && strchr("#^/!{&>=", name.p[0]) != NULL ? name.p[0] : 0;
-    if (sigil != 0) {
-        name = klx_sv_trim(klx_sv_n(name.p + 1, name.n - 1));
-    }
-    if (name.n == 0 && sigil != '!') {
-        return fail_here(c, open, "a tag without a name", KLX_SV(""));
-    }
-    size_t start = open, end = open + 2 + length + 2;
-    if (sigil != 0) {
-        is_standalone(c, &start, &end);
-    }
-    start = start < c->at ? c->at : start; /* the line's indent may belong to a tag before */
-    int rc = add_part(c, PART_TEXT, klx_sv_n(c->source.p + c->at, start - c->at));
-    c->at = end;
-    return rc != 0 ? rc : add_tag(c, open, sigil, name);
-}
-
-static int compile(struct compiler *c) {
-    while (c->at < c->source.n) {
-        struct klx_sv rest = klx_sv_n(c->source.p + c->at, c->source.n - c->at);
-        size_t open = klx_sv_find_sv(rest, KLX_SV("{{"));
-        if (open == rest.n) {
-            int rc = add_part(c, PART_TEXT, rest);
-            c->at = c->source.n;
-            if (rc != 0) {
-                return rc;
+static void find_bodies(struct klx_template *t) {
+    for (size_t i = 0; i < t->n; i++) {
+        for (size_t j = 0; j < t->bodies[i].n; j++) {
+            struct klx_part *p = &t->bodies[i].parts[j];
+            if (p->kind == KLX_PART_PARTIAL) {
+                p->end = body_of(t, p->text);
             }
-            break;
-        }
-        int rc = compile_tag(c, c->at + open);
-        if (rc != 0) {
-            return rc;
         }
     }
-    if (c->depth > 0) {
-        return fail_here(c, c->source.n, "this section is never closed",
-                         c->t->parts[c->open[c->depth - 1]].text);
-    }
-    return 0;
 }
 
-int klx_template_new(struct klx_sv text, struct klx_template **ret, struct klx_error *e) {
+static int check_size(struct klx_sv text, const struct klx_template_partial *partials, size_t n,
+                      struct klx_error *e) {
+    size_t bytes = text.n;
+    for (size_t i = 0; i < n; i++) {
+        bytes += partials[i].text.n;
+    }
+    return bytes <= KLX_TEMPLATE_BYTES_MAX
+               ? 0
+               : klx_fail(e, -EINVAL, "the template has %zu bytes, more than the %d that it may",
+                          bytes, KLX_TEMPLATE_BYTES_MAX);
+}
+
+int klx_template_new_with(struct klx_sv text, const struct klx_template_partial *partials, size_t n,
+                          struct klx_template **ret, struct klx_error *e) {
+    int rc = check_size(text, partials, n, e);
+    if (rc != 0) {
+        return rc;
+    }
     struct klx_template *t = klx_alloc(struct klx_template);
-    t->source = klx_sv_dup(text);
-    struct compiler c = { .t = t, .source = klx_sv_n(t->source, text.n), .e = e };
-    int rc = compile(&c);
+    t->bodies = klx_alloc_n(struct klx_template_body, n + 1);
+    rc = add_body(t, klx_sv(NULL), text, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = add_body(t, partials[i].name, partials[i].text, e);
+    }
     if (rc != 0) {
         klx_template_free(t);
         return rc;
     }
+    find_bodies(t);
     *ret = t;
     return 0;
 }
 
-struct renderer {
-    const struct klx_template *t;
-    const struct klx_json *stack[DEPTH_MAX + 1];
-    size_t depth;
-    klx_escape_fn escape;
-    struct klx_buf *out;
-    unsigned steps;
+int klx_template_new(struct klx_sv text, struct klx_template **ret, struct klx_error *e) {
+    return klx_template_new_with(text, NULL, 0, ret, e);
+}
+
+void klx_template_free(struct klx_template *t) {
+    if (t == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        free(t->bodies[i].source);
+        free(t->bodies[i].name);
+        free(t->bodies[i].parts);
+    }
+    free(t->bodies);
+    free(t);
+}
+
+struct klx_sv klx_template_missing(const struct klx_template *t) {
+    for (size_t i = 0; i < t->n; i++) {
+        for (size_t j = 0; j < t->bodies[i].n; j++) {
+            const struct klx_part *p = &t->bodies[i].parts[j];
+            if (p->kind == KLX_PART_PARTIAL && p->end == KLX_NO_BODY) {
+                return p->text;
+            }
+        }
+    }
+    return klx_sv(NULL);
+}
+
+/* Rendering. */
+
+/* What a line of a partial begins with: its own indent, behind those of the partials around it. */
+struct indent {
+    const struct indent *outer;
+    struct klx_sv text;
 };
 
+struct renderer {
+    const struct klx_template *t;
+    const struct klx_template_body *body;
+    const struct indent *indent; /* NULL: none */
+    const struct klx_json *stack[CONTEXTS_MAX];
+    size_t contexts;
+    size_t depth; /* contexts and partials */
+    klx_escape_fn escape;
+    struct klx_buf *out;
+    unsigned work;
+    int rc;
+};
+
+static const struct klx_json *member(struct renderer *r, const struct klx_json *object,
+                                     struct klx_sv key) {
+    if (!klx_json_is_object(object)) {
+        return NULL;
+    }
+    for (const struct klx_json *m = klx_json_first(object); m != NULL; m = klx_json_next(m)) {
+        r->work++;
+        if (klx_sv_eq(klx_json_key(m), key)) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/* A value of the context. */
+struct found {
+    const struct klx_json *node; /* NULL: nothing */
+    int64_t characters_max;      /* of a text; -1: all of it */
+};
+
+/* {{text.80}} */
+static bool is_cut(const struct klx_json *node, struct klx_sv last, int64_t *ret) {
+    return klx_json_is_string(node) && klx_sv_int(last, ret) == 0 && *ret > 0 &&
+           *ret <= CUT_CHARACTERS_MAX;
+}
+
 /* The first part of a dotted name is looked for from the innermost context out; the rest only inside what was found. */
-static const struct klx_json *lookup(const struct renderer *r, struct klx_sv name) {
+static struct found lookup(struct renderer *r, struct klx_sv name) {
+    struct found f = { .characters_max = -1 };
     if (klx_sv_eq(name, KLX_SV("."))) {
-        return r->stack[r->depth - 1];
+        f.node = r->stack[r->contexts - 1];
+        return f;
     }
-    struct klx_sv head = klx_sv_cut(&name, '.');
-    const struct klx_json *found = NULL;
-    for (size_t i = r->depth; i > 0 && found == NULL; i--) {
-        found = klx_json_member(r->stack[i - 1], head);
+    if (name.n > 1 && name.p[0] == '.') { /* {{.80}} of a list of texts */
+        f.node = r->stack[r->contexts - 1];
+        name = klx_sv_n(name.p + 1, name.n - 1);
+    } else {
+        struct klx_sv head = klx_sv_cut(&name, '.');
+        for (size_t i = r->contexts; i > 0 && f.node == NULL; i--) {
+            f.node = member(r, r->stack[i - 1], head);
+        }
     }
-    while (found != NULL && name.n > 0) {
-        found = klx_json_member(found, klx_sv_cut(&name, '.'));
+    while (f.node != NULL && name.n > 0) {
+        struct klx_sv part = klx_sv_cut(&name, '.');
+        if (name.n == 0 && is_cut(f.node, part, &f.characters_max)) {
+            break;
+        }
+        f.node = member(r, f.node, part);
     }
-    return found;
+    return f;
 }
 
 static bool is_truthy(const struct klx_json *v) {
@@ -249,42 +185,151 @@ static bool is_truthy(const struct klx_json *v) {
     return klx_json_bool(v, "", true) && !(klx_json_is_string(v) && klx_json_str(v, "").n == 0);
 }
 
-static void render_value(struct renderer *r, const struct klx_json *v) {
-    if (v == NULL || klx_json_is_null(v)) {
+static size_t behind_character(struct klx_sv text, size_t at) {
+    do {
+        at++;
+    } while (at < text.n && ((unsigned char)text.p[at] & 0xc0) == 0x80);
+    return at;
+}
+
+/* The text's first characters, the last of which is "…" when it has more. */
+static void render_cut(struct renderer *r, struct klx_sv text, int64_t characters_max) {
+    size_t kept = 0, at = 0;
+    int64_t n = 0;
+    for (; at < text.n && n < characters_max; n++) {
+        kept = at;
+        at = behind_character(text, at);
+    }
+    if (at >= text.n) {
+        r->escape(r->out, text);
+    } else {
+        r->escape(r->out, klx_sv_n(text.p, kept));
+        r->escape(r->out, KLX_SV("…"));
+    }
+}
+
+/* As it was written, up to 15 digits: 1.1, not 1.1000000000000001. */
+static void render_number(struct renderer *r, double v) {
+    char text[32];
+    snprintf(text, sizeof(text), "%.15g", v);
+    r->escape(r->out, klx_sv(text));
+}
+
+static bool is_fraction(const struct klx_json *v) {
+    double value = klx_json_double(v, "", NAN);
+    return isfinite(value) && value != trunc(value);
+}
+
+static void render_value(struct renderer *r, const struct found *f) {
+    if (f->node == NULL || klx_json_is_null(f->node)) {
         return;
     }
-    if (klx_json_is_string(v)) {
-        r->escape(r->out, klx_json_str(v, ""));
+    if (klx_json_is_string(f->node)) {
+        struct klx_sv text = klx_json_str(f->node, "");
+        if (f->characters_max >= 0) {
+            render_cut(r, text, f->characters_max);
+        } else {
+            r->escape(r->out, text);
+        }
+        return;
+    }
+    if (is_fraction(f->node)) {
+        render_number(r, klx_json_double(f->node, "", 0));
         return;
     }
     struct klx_buf text;
-    klx_buf_init(&text, 65536);
+    klx_buf_init(&text, VALUE_BYTES_MAX);
     struct klx_jw w;
     klx_jw_init(&w, &text);
-    klx_jw_node(&w, v);
-    r->escape(r->out, klx_buf_sv(&text));
+    klx_jw_node(&w, f->node);
+    r->work += (unsigned)(text.len / 16);
+    if (klx_buf_check(&text) != 0) {
+        r->rc = -EMSGSIZE;
+    } else {
+        r->escape(r->out, klx_buf_sv(&text));
+    }
     klx_buf_release(&text);
+}
+
+static void render_indent(struct renderer *r, const struct indent *i) {
+    if (i != NULL) {
+        render_indent(r, i->outer);
+        klx_buf_add_sv(r->out, i->text);
+    }
+}
+
+static void render_text(struct renderer *r, const struct klx_part *p) {
+    if (r->indent == NULL) {
+        klx_buf_add_sv(r->out, p->text);
+        return;
+    }
+    struct klx_sv rest = p->text;
+    bool begins_line = p->begins_line;
+    do {
+        size_t newline = klx_sv_find(rest, '\n');
+        size_t n = newline < rest.n ? newline + 1 : rest.n;
+        if (begins_line) {
+            render_indent(r, r->indent);
+        }
+        klx_buf_add_sv(r->out, klx_sv_n(rest.p, n));
+        rest = klx_sv_n(rest.p + n, rest.n - n);
+        begins_line = true;
+        r->work++;
+    } while (rest.n > 0);
 }
 
 static void render_range(struct renderer *r, size_t from, size_t to);
 
+static void spend(struct renderer *r) {
+    if (++r->work > WORK_MAX) {
+        r->rc = -ETIME;
+    }
+}
+
+/* False: it would be too deep. */
+static bool enter(struct renderer *r) {
+    if (r->depth == CONTEXTS_MAX - 1) {
+        r->rc = -ELOOP;
+        return false;
+    }
+    r->depth++;
+    return true;
+}
+
 static void render_inside(struct renderer *r, const struct klx_json *context, size_t from,
                           size_t to) {
-    if (r->depth <= DEPTH_MAX) {
-        r->stack[r->depth++] = context;
+    spend(r);
+    if (enter(r)) {
+        r->stack[r->contexts++] = context;
         render_range(r, from, to);
+        r->contexts--;
         r->depth--;
     }
 }
 
-static void render_section(struct renderer *r, const struct part *p, size_t from) {
-    const struct klx_json *v = lookup(r, p->text);
-    if (p->kind == PART_INVERTED) {
+static void render_partial(struct renderer *r, const struct klx_part *p) {
+    if (p->end == KLX_NO_BODY || !enter(r)) {
+        return;
+    }
+    const struct klx_template_body *body = r->body;
+    const struct indent *outer = r->indent;
+    const struct indent own = { outer, p->indent };
+    r->body = &r->t->bodies[p->end];
+    r->indent = p->indent.n > 0 ? &own : outer;
+    render_range(r, 0, r->body->n);
+    r->body = body;
+    r->indent = outer;
+    r->depth--;
+}
+
+static void render_section(struct renderer *r, const struct klx_part *p, size_t from) {
+    const struct klx_json *v = lookup(r, p->text).node;
+    if (p->kind == KLX_PART_INVERTED) {
         if (!is_truthy(v)) {
             render_range(r, from, p->end);
         }
     } else if (klx_json_is_array(v)) {
-        for (const struct klx_json *item = klx_json_first(v); item != NULL;
+        for (const struct klx_json *item = klx_json_first(v); item != NULL && r->rc == 0;
              item = klx_json_next(item)) {
             render_inside(r, item, from, p->end);
         }
@@ -293,26 +338,49 @@ static void render_section(struct renderer *r, const struct part *p, size_t from
     }
 }
 
+/* The index of the part behind this one. */
+static size_t render_part(struct renderer *r, size_t i) {
+    const struct klx_part *p = &r->body->parts[i];
+    switch (p->kind) {
+    case KLX_PART_TEXT:
+        render_text(r, p);
+        break;
+    case KLX_PART_VARIABLE: {
+        const struct found f = lookup(r, p->text);
+        render_value(r, &f);
+        break;
+    }
+    case KLX_PART_SECTION:
+    case KLX_PART_INVERTED:
+        render_section(r, p, i + 1);
+        return p->end;
+    case KLX_PART_PARTIAL:
+        render_partial(r, p);
+        break;
+    case KLX_PART_END:
+        break;
+    }
+    return i + 1;
+}
+
 static void render_range(struct renderer *r, size_t from, size_t to) {
-    for (size_t i = from; i < to && !r->out->failed; i++) {
-        const struct part *p = &r->t->parts[i];
-        if (r->steps++ > RENDER_STEPS_MAX) {
-            r->out->failed =
-                true; /* sections in sections over long lists: stop before it costs a minute */
-        } else if (p->kind == PART_TEXT) {
-            klx_buf_add_sv(r->out, p->text);
-        } else if (p->kind == PART_VARIABLE) {
-            render_value(r, lookup(r, p->text));
-        } else if (p->kind != PART_END) {
-            render_section(r, p, i + 1);
-            i = p->end;
+    for (size_t i = from; i < to && r->rc == 0;) {
+        i = render_part(r, i);
+        spend(r);
+        if (r->out->failed) {
+            r->rc = -EMSGSIZE;
         }
     }
 }
 
 int klx_template_render(const struct klx_template *t, const struct klx_json *context,
                         klx_escape_fn escape, struct klx_buf *out) {
-    struct renderer r = { .t = t, .stack = { context }, .depth = 1, .escape = escape, .out = out };
-    render_range(&r, 0, t->n);
-    return klx_buf_check(out);
+    struct renderer r = { .t = t,
+                          .body = &t->bodies[0],
+                          .stack = { context },
+                          .contexts = 1,
+                          .escape = escape,
+                          .out = out };
+    render_range(&r, 0, t->bodies[0].n);
+    return r.rc != 0 ? r.rc : klx_buf_check(out);
 }
