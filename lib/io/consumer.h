@@ -76,6 +76,9 @@ struct klx_reader_options {
         start_ms; /* KLX_READER_TIME: the first record with a timestamp of at least this, per partition */
     /* Call on_end once every partition has been read to its end (of committed records). Reading goes on until klx_reader_free. */
     bool until_end;
+    /* Also what belongs to a transaction that is open or was aborted, so that nobody's open transaction holds up what is behind it. For a
+       reader of records that are written outside of transactions, and only of those. */
+    bool uncommitted;
 };
 
 struct klx_reader_callbacks {
@@ -89,5 +92,8 @@ struct klx_reader_callbacks {
 int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
                    const struct klx_reader_callbacks *cb, struct klx_reader **ret,
                    struct klx_error *e) KLX_MUST_CHECK;
+/* Calls on_synced(arg) once, when all that was in the topics at the time of this call has been handed out; tried until it succeeds. One at a
+   time: again only from on_synced or later. */
+void klx_reader_sync(struct klx_reader *r, void (*on_synced)(void *arg), void *arg);
 /* From any callback but never inside _new. Closing runs on klx_work; nothing is called any more. */
 void klx_reader_free(struct klx_reader *r);

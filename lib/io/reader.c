@@ -2,6 +2,7 @@
  * klx_reader: given topics from a start to their end, or for ever, without a group. What blocks (metadata, offsets by time, closing)
  * runs on klx_work; records are handed out on the loop.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "lib/base/backoff.h"
@@ -36,9 +37,15 @@ struct klx_reader {
     rd_kafka_resp_err_t outcome;
     char words[KLX_KAFKA_WORDS];
 
-    bool *at_end; /* of each partition of the list */
+    bool *at_end;  /* of each partition of the list */
+    int64_t *next; /* likewise: the offset that is read next, -1: not known yet */
     int ends_left;
     bool in_callback;
+
+    void (*on_synced)(void *arg); /* NULL: nobody asks */
+    void *synced_arg;
+    bool ends_known;
+    int64_t *ends; /* of each partition: where it ended when somebody asked */
 };
 
 static int find_partition(const struct klx_reader *r, const char *topic, int32_t partition) {
@@ -92,6 +99,38 @@ static void look_up(void *arg) {
     }
 }
 
+/* The ends of the topics. One partition after the other: those who ask have few. */
+static void look_up_ends(void *arg) {
+    struct klx_reader *r = arg;
+    r->outcome = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int i = 0; i < r->partitions->cnt && r->outcome == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        const rd_kafka_topic_partition_t *p = &r->partitions->elems[i];
+        int64_t begin = 0;
+        r->outcome = rd_kafka_query_watermark_offsets(r->rk, p->topic, p->partition, &begin,
+                                                      &r->ends[i], LOOKUP_MS);
+        if (r->outcome != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            klx_kafka_topic_words(r->rk, r->outcome, p->topic, r->words, sizeof(r->words));
+        }
+    }
+}
+
+static bool is_synced(const struct klx_reader *r) {
+    bool synced = r->on_synced != NULL && r->ends_known;
+    for (int i = 0; synced && i < r->partitions->cnt; i++) {
+        synced = r->next[i] >= r->ends[i];
+    }
+    return synced;
+}
+
+/* Last: it may free r. */
+static void check_synced(struct klx_reader *r) {
+    if (is_synced(r)) {
+        void (*fn)(void *arg) = r->on_synced;
+        r->on_synced = NULL;
+        fn(r->synced_arg);
+    }
+}
+
 static void say_trouble(void *arg, const char *what) {
     struct klx_reader *r = arg;
     if (!r->freed) {
@@ -102,19 +141,32 @@ static void say_trouble(void *arg, const char *what) {
 static void hand_out(struct klx_reader *r, const rd_kafka_message_t *m) {
     struct klx_record_header headers[KLX_KAFKA_HEADERS_MAX];
     struct klx_record record = klx_kafka_record(m, headers, KLX_KAFKA_HEADERS_MAX);
+    int i = find_partition(r, record.topic, record.partition);
+    if (i >= 0) {
+        r->next[i] = record.offset + 1;
+    }
     r->cb.on_record(r->cb.arg, &record);
+    if (!r->freed) {
+        check_synced(r);
+    }
 }
 
 static void on_partition_end(struct klx_reader *r, const rd_kafka_message_t *m) {
     int i = find_partition(r, rd_kafka_topic_name(m->rkt), m->partition);
-    if (!r->until_end || i < 0 || r->at_end[i]) {
+    if (i < 0) {
         return;
     }
-    r->at_end[i] = true;
-    r->ends_left--;
-    if (r->ends_left == 0) {
-        r->until_end = false;
-        r->cb.on_end(r->cb.arg);
+    r->next[i] = m->offset; /* past what is no record: the end of a transaction */
+    if (r->until_end && !r->at_end[i]) {
+        r->at_end[i] = true;
+        r->ends_left--;
+        if (r->ends_left == 0) {
+            r->until_end = false;
+            r->cb.on_end(r->cb.arg);
+        }
+    }
+    if (!r->freed) {
+        check_synced(r);
     }
 }
 
@@ -177,6 +229,17 @@ static void begin_serving(struct klx_reader *r) {
     rd_kafka_assign(r->rk, r->partitions);
     r->ends_left = r->partitions->cnt;
     r->at_end = klx_alloc_n(bool, (size_t)r->partitions->cnt);
+    r->next = klx_alloc_n(int64_t, (size_t)r->partitions->cnt);
+    r->ends = klx_alloc_n(int64_t, (size_t)r->partitions->cnt);
+    for (int i = 0; i < r->partitions->cnt; i++) {
+        r->next[i] = -1;
+    }
+}
+
+/* Words stand in r. The trouble is told last: whoever hears of it may free r. */
+static void try_again(struct klx_reader *r) {
+    klx_timer_start(r->timer, klx_backoff_next(&r->backoff, klx_clock_real()));
+    klx_trouble_add(&r->trouble, r->words);
 }
 
 static void on_looked_up(void *arg) {
@@ -186,20 +249,51 @@ static void on_looked_up(void *arg) {
         klx_reader_free(r);
         return;
     }
-    if (r->outcome == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        begin_serving(r);
+    if (r->outcome != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_topic_partition_list_destroy(r->partitions);
+        r->partitions = NULL;
+        try_again(r);
         return;
     }
-    rd_kafka_topic_partition_list_destroy(r->partitions);
-    r->partitions = NULL;
-    klx_timer_start(r->timer, klx_backoff_next(&r->backoff, klx_clock_real()));
-    klx_trouble_add(&r->trouble, r->words); /* last: it may free r */
+    klx_backoff_reset(&r->backoff);
+    begin_serving(r);
+    if (r->on_synced != NULL) {
+        klx_timer_start(r->timer, 0);
+    }
+}
+
+static void on_ends_looked_up(void *arg) {
+    struct klx_reader *r = arg;
+    r->working = false;
+    if (r->freed) {
+        klx_reader_free(r);
+    } else if (r->outcome != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        try_again(r);
+    } else {
+        klx_backoff_reset(&r->backoff);
+        r->ends_known = true;
+        check_synced(r);
+    }
 }
 
 static void on_timer(void *arg) {
     struct klx_reader *r = arg;
     r->working = true;
-    klx_work(r->loop, look_up, on_looked_up, r);
+    if (r->partitions == NULL) {
+        klx_work(r->loop, look_up, on_looked_up, r);
+    } else {
+        klx_work(r->loop, look_up_ends, on_ends_looked_up, r);
+    }
+}
+
+void klx_reader_sync(struct klx_reader *r, void (*on_synced)(void *arg), void *arg) {
+    assert(r->on_synced == NULL);
+    r->on_synced = on_synced;
+    r->synced_arg = arg;
+    r->ends_known = false;
+    if (r->partitions != NULL && !r->working) {
+        klx_timer_start(r->timer, 0);
+    }
 }
 
 int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
@@ -210,7 +304,7 @@ int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,
     klx_kafka_set(conf, "group.id", "klaxon-reader"); /* needed by the API; nothing is committed */
     klx_kafka_set(conf, "enable.auto.commit", "false");
     klx_kafka_set(conf, "enable.partition.eof", "true");
-    klx_kafka_set(conf, "isolation.level", "read_committed");
+    klx_kafka_set(conf, "isolation.level", o->uncommitted ? "read_uncommitted" : "read_committed");
     klx_kafka_set(conf, "queued.max.messages.kbytes", "16384");
     klx_kafka_set(conf, "fetch.wait.max.ms", "100");
     rd_kafka_conf_set_error_cb(conf, on_client_error);
@@ -261,6 +355,8 @@ void klx_reader_free(struct klx_reader *r) {
     }
     free(r->topics);
     free(r->at_end);
+    free(r->next);
+    free(r->ends);
     klx_kafka_end(r->loop, r->rk);
     free(r);
 }
