@@ -6,7 +6,7 @@
 #define US_PER_DAY (INT64_C(86400) * KLX_US_PER_S)
 
 /* Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant's algorithm: eras of 400 years that begin in March). */
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d) {
+int64_t klx_days_from_date(int64_t y, int64_t m, int64_t d) {
     y -= m <= 2;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
     int64_t yoe = y - era * 400;
@@ -15,7 +15,7 @@ static int64_t days_from_civil(int64_t y, int64_t m, int64_t d) {
     return era * 146097 + doe - 719468;
 }
 
-static void civil_from_days(int64_t z, int *y, int *m, int *d) {
+void klx_date_from_days(int64_t z, int *y, int *m, int *d) {
     z += 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     int64_t doe = z - era * 146097;
@@ -56,7 +56,7 @@ static bool take_date(struct klx_sv *s, int64_t *ret_days) {
     if (m == 2 && d == 29 && !leap) {
         return false;
     }
-    *ret_days = days_from_civil(y, m, d);
+    *ret_days = klx_days_from_date(y, m, d);
     return true;
 }
 
@@ -131,13 +131,13 @@ static char *put_number(char *p, unsigned width, int64_t n, char behind) {
 
 size_t klx_time_format(int64_t us, enum klx_time_digits digits,
                        char out[static KLX_TIME_TEXT_BYTES]) {
-    const int64_t first = days_from_civil(1, 1, 1) * US_PER_DAY;
-    const int64_t last = days_from_civil(9999, 12, 31) * US_PER_DAY + US_PER_DAY - 1;
+    const int64_t first = klx_days_from_date(1, 1, 1) * US_PER_DAY;
+    const int64_t last = klx_days_from_date(9999, 12, 31) * US_PER_DAY + US_PER_DAY - 1;
     us = us < first ? first : us > last ? last : us;
     int64_t days = us / US_PER_DAY - (us % US_PER_DAY < 0);
     int64_t rest = us - days * US_PER_DAY;
     int y = 0, m = 0, d = 0;
-    civil_from_days(days, &y, &m, &d);
+    klx_date_from_days(days, &y, &m, &d);
     int64_t sec = rest / KLX_US_PER_S;
     char *p = out;
     p = put_number(p, 4, y, '-');

@@ -24,6 +24,10 @@ int klx_time_parse(struct klx_sv text, int64_t *ret_us) KLX_MUST_CHECK;
 size_t klx_time_format(int64_t us, enum klx_time_digits digits,
                        char out[static KLX_TIME_TEXT_BYTES]);
 
+/* Days since 1970-01-01 of a date of the Gregorian calendar, and back. */
+int64_t klx_days_from_date(int64_t y, int64_t m, int64_t d);
+void klx_date_from_days(int64_t days, int *ret_y, int *ret_m, int *ret_d);
+
 /* Prometheus style: ms s m h d w y, joinable, "1d12h"; "0" alone is allowed. 0, -EINVAL or -ERANGE. Result in milliseconds. */
 int klx_duration_parse(struct klx_sv text, int64_t *ret_ms) KLX_MUST_CHECK;
 /* For people: "4 s", "10 min", "2 h 5 min", "3 d 4 h"; returns the length. */
