@@ -3,7 +3,9 @@
 
 #include <pcre2.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 
 #define STEPS_MAX 100000u
@@ -21,6 +23,7 @@ struct klx_match {
     pcre2_match_context *limits;
     pcre2_match_data *data;
     size_t limit_hits;
+    uint64_t hash; /* of the patterns as written */
 };
 
 void klx_match_free(struct klx_match *m) {
@@ -73,6 +76,7 @@ int klx_match_new(const struct klx_sv *patterns, size_t n, struct klx_match **re
     pcre2_set_depth_limit(m->limits, STEPS_MAX);
     for (size_t i = 0; i < n; i++) {
         m->n++;
+        m->hash = klx_hash_seeded(patterns[i], m->hash + i + 1);
         int rc = compile(patterns[i], &m->patterns[i], e);
         if (rc != 0) {
             klx_match_free(m);
@@ -135,6 +139,28 @@ bool klx_match_test(const struct klx_match *m, struct klx_sv text) {
         }
     }
     return positive;
+}
+
+size_t klx_match_literals(const struct klx_match *m, struct klx_sv *ret, size_t max) {
+    if (m == NULL || m->positives == 0 || m->positives > max) {
+        return 0;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct pattern *p = &m->patterns[i];
+        if (!p->negative && (p->text == NULL || strpbrk(p->text, "*?") != NULL)) {
+            return 0;
+        }
+        if (!p->negative) {
+            ret[n++] = klx_sv(p->text);
+        }
+    }
+    return n;
+}
+
+uint64_t klx_match_hash(const struct klx_match *m, uint64_t seed) {
+    const uint64_t of[] = { m != NULL ? m->hash : 0, seed };
+    return klx_hash_seeded(klx_sv_n((const char *)of, sizeof(of)), 0);
 }
 
 size_t klx_match_limit_hits(const struct klx_match *m) {
