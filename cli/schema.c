@@ -237,9 +237,19 @@ static void in_cluster(struct klx_jw *w, const char *key) {
     }
 }
 
+static void write_label(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    write_ref(w, "texts");
+    write_map(w, klx_label_fields, NULL);
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+}
+
 static void in_match(struct klx_jw *w, const char *key) {
     if (klx_sv_eq(klx_sv(key), KLX_SV("labels"))) {
-        any_map_of(w, "texts");
+        any_map_of(w, "label");
     } else {
         write_ref(w, "texts");
     }
@@ -248,6 +258,8 @@ static void in_match(struct klx_jw *w, const char *key) {
 static void in_subscription(struct klx_jw *w, const char *key) {
     if (klx_sv_eq(klx_sv(key), KLX_SV("match"))) {
         write_map(w, klx_match_fields, in_match);
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("severity"))) {
+        write_map(w, klx_subscription_severity_fields, NULL);
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("team"))) {
         klx_jw_raw(w, KLX_SV("{\"type\":\"string\",\"minLength\":1}"));
     } else {
@@ -301,14 +313,13 @@ static void in_file(struct klx_jw *w, const char *key) {
     } else if (klx_sv_eq(k, KLX_SV("channels"))) {
         any_map_of(w, "channel");
     } else if (klx_sv_eq(k, KLX_SV("subscriptions"))) {
-        list_of(w, "subscription");
+        list_of(w, "teamsSubscription");
     } else {
         write_map(w, klx_settings_log_fields, NULL);
     }
 }
 
-static void write_definitions(struct klx_jw *w) {
-    klx_jw_begin_object(w);
+static void define_values(struct klx_jw *w) {
     klx_jw_key(w, "texts");
     klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":\"string\"},"
                          "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}}]}"));
@@ -316,6 +327,9 @@ static void write_definitions(struct klx_jw *w) {
     klx_jw_raw(w, KLX_SV("{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,"
                          "\"additionalProperties\":false,\"properties\":{"
                          "\"file\":{\"type\":\"string\"},\"env\":{\"type\":\"string\"}}}"));
+}
+
+static void define_clusters(struct klx_jw *w) {
     klx_jw_key(w, "kafkaProperty");
     klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\"]},"
                          "{\"$ref\":\"#/definitions/secret\"}]}"));
@@ -323,11 +337,21 @@ static void write_definitions(struct klx_jw *w) {
     write_map(w, klx_cluster_fields, in_cluster);
     klx_jw_key(w, "endpoint");
     write_map(w, klx_endpoint_fields, NULL);
+}
+
+static void define_channels(struct klx_jw *w) {
     klx_jw_key(w, "channel");
     write_kinds(w, true);
+}
+
+static void define_subscriptions(struct klx_jw *w) {
+    klx_jw_key(w, "label");
+    write_label(w);
     klx_jw_key(w, "subscription");
     write_map(w, klx_subscription_fields, in_subscription);
-    klx_jw_end_object(w);
+    klx_jw_key(w, "teamsSubscription");
+    klx_jw_raw(w, KLX_SV("{\"allOf\":[{\"$ref\":\"#/definitions/subscription\"},"
+                         "{\"required\":[\"team\"]}]}"));
 }
 
 static void new_line(struct klx_buf *out, unsigned depth) {
@@ -369,25 +393,74 @@ void klx_schema_indent(struct klx_buf *out, struct klx_sv json) {
     klx_buf_add_char(out, '\n');
 }
 
-void klx_schema_write(struct klx_buf *out) {
+static void in_subscriptions_file(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("team"))) {
+        in_subscription(w, key);
+    } else {
+        list_of(w, "subscription");
+    }
+}
+
+/* Of subscriptions.d/: with `team:` at its head, or each with its own. */
+static void write_subscriptions_file(struct klx_jw *w) {
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    list_of(w, "teamsSubscription");
+    write_map(w, klx_settings_subscriptions_file_fields, in_subscriptions_file);
+    klx_jw_end_array(w);
+}
+
+static void write_channels_file(struct klx_jw *w) {
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    write_map(w, klx_settings_channels_file_fields, in_file);
+    any_map_of(w, "channel");
+    klx_jw_end_array(w);
+}
+
+static void write_main_file(struct klx_jw *w) {
+    klx_jw_member_str(w, "type", "object");
+    klx_jw_member_bool(w, "additionalProperties", false);
+    klx_jw_key(w, "properties");
+    klx_jw_begin_object(w);
+    for (const struct klx_config_field *f = klx_settings_fields; f->key != NULL; f++) {
+        klx_jw_key(w, f->key);
+        write_property(w, f, in_file);
+    }
+    klx_jw_end_object(w);
+}
+
+void klx_schema_write(struct klx_buf *out, enum klx_schema_file file) {
+    static const struct {
+        const char *title;
+        void (*write)(struct klx_jw *w);
+        void (*define[3])(struct klx_jw *w);
+    } files[] = {
+        [KLX_SCHEMA_MAIN] = { "klaxon.yaml",
+                              write_main_file,
+                              { define_clusters, define_channels, define_subscriptions } },
+        [KLX_SCHEMA_CHANNELS] = { "a file of channels.d/",
+                                  write_channels_file,
+                                  { define_channels } },
+        [KLX_SCHEMA_SUBSCRIPTIONS] = { "a file of subscriptions.d/",
+                                       write_subscriptions_file,
+                                       { define_subscriptions } },
+    };
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;
     klx_buf_init(&text, out->max);
     klx_jw_init(&w, &text);
     klx_jw_begin_object(&w);
     klx_jw_member_str(&w, "$schema", "http://json-schema.org/draft-07/schema#");
-    klx_jw_member_str(&w, "title", "klaxon.yaml");
-    klx_jw_member_str(&w, "type", "object");
-    klx_jw_member_bool(&w, "additionalProperties", false);
-    klx_jw_key(&w, "properties");
+    klx_jw_member_str(&w, "title", files[file].title);
+    files[file].write(&w);
+    klx_jw_key(&w, "definitions");
     klx_jw_begin_object(&w);
-    for (const struct klx_config_field *f = klx_settings_fields; f->key != NULL; f++) {
-        klx_jw_key(&w, f->key);
-        write_property(&w, f, in_file);
+    define_values(&w);
+    for (size_t i = 0; i < KLX_COUNT(files[0].define) && files[file].define[i] != NULL; i++) {
+        files[file].define[i](&w);
     }
     klx_jw_end_object(&w);
-    klx_jw_key(&w, "definitions");
-    write_definitions(&w);
     klx_jw_end_object(&w);
     klx_schema_indent(out, klx_buf_sv(&text));
     out->failed = out->failed || text.failed;

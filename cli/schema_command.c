@@ -14,6 +14,8 @@
 #define PREFIX "klaxon."
 #define TYPE_PREFIX "io.klaxon."
 
+static const char *const documents[] = { "config", "channels", "subscriptions", "asyncapi" };
+
 struct options {
     char unused;
 };
@@ -22,10 +24,11 @@ static const struct klx_option table[] = { { .name = NULL } };
 
 static const struct klx_command_help help = {
     .name = COMMAND,
-    .operands = "[config|asyncapi|EVENT]",
-    .summary = "Print the JSON Schema of klaxon.yaml or of the data of an event, or the AsyncAPI "
-               "document of all topics.",
+    .operands = "[config|channels|subscriptions|asyncapi|EVENT]",
+    .summary = "Print the JSON Schema of a configuration file or of an event's data, or the "
+               "AsyncAPI document of all topics.",
     .examples = "  klaxon schema > klaxon.schema.json\n"
+                "  klaxon schema subscriptions > subscriptions.schema.json\n"
                 "  klaxon schema node.repair.started\n"
                 "  klaxon schema asyncapi > asyncapi.json\n"
                 "\nIn the first line of klaxon.yaml, for editors:\n"
@@ -42,16 +45,21 @@ static enum klx_kind kind_of(struct klx_sv name) {
 }
 
 static int refuse(const char *what) {
-    const char *names[KLX_KINDS_N + 2] = { "config", "asyncapi" };
+    const char *names[KLX_KINDS_N + KLX_COUNT(documents)];
     struct klx_sv given = klx_sv(what);
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
-        names[k + 2] = klx_kind_short_name((enum klx_kind)k);
+        names[k + KLX_COUNT(documents)] = klx_kind_short_name((enum klx_kind)k);
+    }
+    for (size_t i = 0; i < KLX_COUNT(documents); i++) {
+        names[i] = documents[i];
     }
     if (klx_sv_starts(given, KLX_SV(TYPE_PREFIX))) {
         given = klx_sv(what + sizeof(TYPE_PREFIX) - 1);
     }
     const char *near = klx_config_nearest(given, names, KLX_COUNT(names));
-    fprintf(stderr, "%s: \"%s\" is neither config nor asyncapi nor a kind of event%s%s%s\n",
+    fprintf(stderr,
+            "%s: \"%s\" is neither config, channels, subscriptions nor asyncapi nor a kind of "
+            "event%s%s%s\n",
             COMMAND, what, near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
             near != NULL ? "\"?" : ". docs/events.md has them all.");
     return KLX_EXIT_USAGE;
@@ -62,7 +70,11 @@ static int write_document(struct klx_buf *out, const char *what) {
     enum klx_kind kind = kind_of(name);
     struct klx_topic_names topics;
     if (klx_sv_eq(name, KLX_SV("config"))) {
-        klx_schema_write(out);
+        klx_schema_write(out, KLX_SCHEMA_MAIN);
+    } else if (klx_sv_eq(name, KLX_SV("channels"))) {
+        klx_schema_write(out, KLX_SCHEMA_CHANNELS);
+    } else if (klx_sv_eq(name, KLX_SV("subscriptions"))) {
+        klx_schema_write(out, KLX_SCHEMA_SUBSCRIPTIONS);
     } else if (kind < KLX_KINDS_N) {
         klx_event_schema_write(out, kind);
     } else if (klx_sv_eq(name, KLX_SV("asyncapi")) &&

@@ -104,6 +104,36 @@ const struct klx_config_field klx_settings_log_fields[] = {
     { .key = NULL },
 };
 
+struct channels_file {
+    const struct klx_config_node *channels;
+};
+
+const struct klx_config_field klx_settings_channels_file_fields[] = {
+    { .key = "channels",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct channels_file, channels),
+      .required = true,
+      .help = "where messages go, by name" },
+    { .key = NULL },
+};
+
+struct subscriptions_file {
+    const struct klx_config_node *team, *subscriptions;
+};
+
+const struct klx_config_field klx_settings_subscriptions_file_fields[] = {
+    { .key = "team",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct subscriptions_file, team),
+      .help = "whose file this is: the team of each of its subscriptions" },
+    { .key = "subscriptions",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct subscriptions_file, subscriptions),
+      .required = true,
+      .help = "who is told of what" },
+    { .key = NULL },
+};
+
 /* Where the settings and the mistakes go. */
 struct loader {
     struct klx_settings *s;
@@ -225,12 +255,18 @@ static void add_channels(struct loader *l, const struct klx_config_node *map) {
     }
 }
 
-static void add_subscriptions(struct loader *l, const struct klx_config_node *list) {
+/* team: of the whole file, or NULL. */
+static void add_subscriptions(struct loader *l, const struct klx_config_node *list,
+                              const struct klx_config_node *team) {
     struct klx_settings *s = l->s;
     const struct klx_config_node *n = expect(l, list, KLX_CONFIG_LIST, "a list of subscriptions");
     for (n = n != NULL ? klx_config_first(n) : NULL; n != NULL; n = klx_config_next(n)) {
         s->subscriptions = klx_grow_array(s->subscriptions, s->subscriptions_n,
                                           s->subscriptions_n + 1, sizeof(*s->subscriptions));
+        s->subscription_teams =
+            klx_grow_array(s->subscription_teams, s->subscriptions_n, s->subscriptions_n + 1,
+                           sizeof(*s->subscription_teams));
+        s->subscription_teams[s->subscriptions_n] = team;
         s->subscriptions[s->subscriptions_n++] = n;
     }
 }
@@ -254,33 +290,46 @@ static const struct klx_config_node *open_file(struct loader *l, const char *pat
     return klx_config_root(c);
 }
 
-/* A file of channels.d/ or subscriptions.d/ may hold the channels or subscriptions themselves, or one map with that key. */
-static void add_extra(struct loader *l, const char *key, const struct klx_config_node *root) {
-    bool channels = strcmp(key, "channels") == 0;
-    bool is_map = klx_config_type(root) == KLX_CONFIG_MAP;
-    if (is_map && klx_config_first(root) == NULL) {
+/* The channels themselves, or one map with that key; of subscriptions likewise. */
+static void add_channels_file(struct loader *l, const struct klx_config_node *root) {
+    struct channels_file f = { 0 };
+    if (klx_config_type(root) == KLX_CONFIG_MAP && klx_config_get(root, "channels") != NULL) {
+        klx_config_bind_all(root, klx_settings_channels_file_fields, &f, take_report, l);
+        root = f.channels;
+    }
+    add_channels(l, root);
+}
+
+static void add_subscriptions_file(struct loader *l, const struct klx_config_node *root) {
+    struct subscriptions_file f = { 0 };
+    if (klx_config_type(root) != KLX_CONFIG_MAP) {
+        add_subscriptions(l, root, NULL);
         return;
     }
-    if (is_map && !channels && klx_config_get(root, "team") != NULL &&
-        klx_config_get(root, key) == NULL) {
+    if (klx_config_get(root, "topics") != NULL || klx_config_get(root, "match") != NULL) {
         struct klx_error e;
         klx_config_fail(root, &e, "expected a list: begin with `- team: …`");
         mistake(l, &e);
         return;
     }
-    if (is_map && (!channels || klx_config_get(root, key) != NULL)) {
-        const struct klx_config_field only[] = {
-            { .key = key, .kind = KLX_CFG_NODE, .required = true },
-            { .key = NULL },
-        };
-        const struct klx_config_node *inner = NULL;
-        klx_config_bind_all(root, only, &inner, take_report, l);
-        root = inner;
+    klx_config_bind_all(root, klx_settings_subscriptions_file_fields, &f, take_report, l);
+    if (f.team != NULL && (klx_config_is_null(f.team) || klx_config_scalar(f.team).n == 0)) {
+        struct klx_error e;
+        klx_config_fail(f.team, &e, "expected the name of the team that the file is of");
+        mistake(l, &e);
+        f.team = NULL;
     }
-    if (channels) {
-        add_channels(l, root);
+    add_subscriptions(l, f.subscriptions, f.team);
+}
+
+static void add_extra(struct loader *l, const char *key, const struct klx_config_node *root) {
+    if (klx_config_type(root) == KLX_CONFIG_MAP && klx_config_first(root) == NULL) {
+        return; /* an empty file */
+    }
+    if (strcmp(key, "channels") == 0) {
+        add_channels_file(l, root);
     } else {
-        add_subscriptions(l, root);
+        add_subscriptions_file(l, root);
     }
 }
 
@@ -364,7 +413,7 @@ static void read_top(struct loader *l, struct top *top) {
     l->s->clusters = expect(l, top->clusters, KLX_CONFIG_LIST, "a list of clusters");
     l->s->sinks = expect(l, top->sinks, KLX_CONFIG_MAP, "a map of sinks");
     add_channels(l, top->channels);
-    add_subscriptions(l, top->subscriptions);
+    add_subscriptions(l, top->subscriptions, NULL);
 }
 
 static void load(struct loader *l, const char *path) {
@@ -428,5 +477,6 @@ void klx_settings_release(struct klx_settings *s) {
     free(s->files);
     free(s->channels);
     free(s->subscriptions);
+    free(s->subscription_teams);
     *s = (struct klx_settings){ 0 };
 }

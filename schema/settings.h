@@ -1,5 +1,8 @@
 /*
- * The configuration as a whole: one klaxon.yaml, plus channels.d/ and subscriptions.d/ beside it (every *.yaml, in name order).
+ * The configuration as a whole: one klaxon.yaml, plus channels.d/ and subscriptions.d/ beside it (every *.yaml and *.yml, in name order).
+ * Names that begin with a dot are not read: editors' copies, and ..data of a Kubernetes ConfigMap, which the files' links lead through.
+ *
+ * A file of a folder holds what the folder is for and nothing else, so whoever may change one of them cannot change what is another's.
  *
  * This module knows the top level only and reads what all processes share; each part is bound by the module that owns it:
  * clusters and collector by collector/settings.h, channels, subscriptions and sinks by sinks/core/settings.h.
@@ -9,7 +12,7 @@
  *     collector:     { … }      clusters: [ … ]
  *     sinks:         { slack: { listen: "127.0.0.1:9465" }, … }
  *     channels:      { name: { slack: { … } } }           # a file of channels.d/ is such a map itself
- *     subscriptions: [ … ]                                # a file of subscriptions.d/ is such a list, or a map with that key
+ *     subscriptions: [ … ]                                # a file of subscriptions.d/ is such a list, or { team: T, subscriptions: […] }
  *     log:           { level: info, format: auto }
  */
 #pragma once
@@ -25,6 +28,9 @@
 extern const struct klx_config_field klx_settings_fields[];
 extern const struct klx_config_field klx_settings_topics_fields[];
 extern const struct klx_config_field klx_settings_log_fields[];
+/* Of a file of channels.d/ and of subscriptions.d/, in the form with keys. */
+extern const struct klx_config_field klx_settings_channels_file_fields[];
+extern const struct klx_config_field klx_settings_subscriptions_file_fields[];
 
 struct klx_settings {
     struct klx_topic_names topics;
@@ -43,6 +49,7 @@ struct klx_settings {
     size_t channels_n;
     /* Items of all `subscriptions` lists. */
     const struct klx_config_node **subscriptions;
+    const struct klx_config_node **subscription_teams; /* of each: `team` of its file, or NULL */
     size_t subscriptions_n;
 
     struct klx_config **files;

@@ -231,8 +231,9 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
     size_t n = klx_route_match(d->route, topic, &m->event, m->data, &targets);
     m->told = n > 0;
     for (size_t i = 0; i < n; i++) {
-        klx_outlet_push(d->outlets[targets[i].channel],
-                        klx_delivery_new(m, targets[i].subscription, mono_us(d)));
+        struct klx_delivery *delivery = klx_delivery_new(m, targets[i].subscription, mono_us(d));
+        delivery->severity = targets[i].severity;
+        klx_outlet_push(d->outlets[targets[i].channel], delivery);
     }
     if (n > 0) {
         check_brake(d);

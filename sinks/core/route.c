@@ -3,14 +3,27 @@
 #include <stdlib.h>
 
 #include "lib/base/mem.h"
+#include "sinks/core/route_index.h"
+#include "sinks/core/subject.h"
+
+struct list {
+    const struct klx_subscription_settings **items;
+    size_t n, room;
+};
+
+struct by_topic {
+    bool read; /* some subscription of it names a channel of this process */
+    struct list all;
+    struct klx_route_index *index;
+    /* One for each way of asking for attributes, however many subscriptions ask so: whether the data is worth parsing. */
+    struct list ways;
+    struct klx_route_index *ways_index;
+};
 
 struct klx_route {
     const struct klx_sinks_settings *settings;
     const struct klx_sink_ops *ops;
-    struct {
-        const struct klx_subscription_settings **items;
-        size_t n;
-    } topics[KLX_TOPICS_N];
+    struct by_topic topics[KLX_TOPICS_N];
     uint64_t *told; /* of each channel: the number of the last event it was told of */
     bool *named;    /* of each channel: by some subscription */
     uint64_t event; /* the number of the event in hand */
@@ -21,6 +34,15 @@ static bool is_ours(const struct klx_route *r, size_t channel) {
     return r->settings->channels[channel].ops == r->ops;
 }
 
+static void append(struct list *l, const struct klx_subscription_settings *s) {
+    if (l->n == l->room) {
+        size_t room = l->room > 0 ? 2 * l->room : 8;
+        l->items = klx_grow_array(l->items, l->room, room, sizeof(*l->items));
+        l->room = room;
+    }
+    l->items[l->n++] = s;
+}
+
 static void add_subscription(struct klx_route *r, const struct klx_subscription_settings *s) {
     bool ours = false;
     for (size_t i = 0; i < s->channels_n; i++) {
@@ -29,14 +51,45 @@ static void add_subscription(struct klx_route *r, const struct klx_subscription_
             ours = true;
         }
     }
-    for (size_t t = 0; ours && t < KLX_TOPICS_N; t++) {
+    for (size_t t = 0; (ours || s->stops) && t < KLX_TOPICS_N; t++) {
         if (s->topics[t]) {
-            size_t n = r->topics[t].n++;
-            r->topics[t].items =
-                klx_grow_array(r->topics[t].items, n, n + 1, sizeof(*r->topics[t].items));
-            r->topics[t].items[n] = s;
+            r->topics[t].read = r->topics[t].read || ours;
+            append(&r->topics[t].all, s);
         }
     }
+}
+
+/* Equal for those that the attributes of every event decide alike. */
+static uint64_t way_of(const struct klx_subscription_settings *s) {
+    uint64_t flags = s->history;
+    for (int i = 0; i <= KLX_SEVERITY_CRITICAL; i++) {
+        flags = flags << 1 | s->severities[i];
+    }
+    return klx_match_hash(s->event, klx_match_hash(s->cluster, flags));
+}
+
+struct way {
+    uint64_t hash;
+    const struct klx_subscription_settings *of;
+};
+
+static int compare_ways(const void *a, const void *b) {
+    const struct way *x = a, *y = b;
+    return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static void find_ways(struct by_topic *t) {
+    struct way *ways = klx_alloc_n(struct way, t->all.n);
+    for (size_t i = 0; i < t->all.n; i++) {
+        ways[i] = (struct way){ way_of(t->all.items[i]), t->all.items[i] };
+    }
+    qsort(ways, t->all.n, sizeof(struct way), compare_ways);
+    for (size_t i = 0; i < t->all.n; i++) {
+        if (i == 0 || ways[i].hash != ways[i - 1].hash) {
+            append(&t->ways, ways[i].of);
+        }
+    }
+    free(ways);
 }
 
 struct klx_route *klx_route_new(const struct klx_sinks_settings *s,
@@ -50,6 +103,14 @@ struct klx_route *klx_route_new(const struct klx_sinks_settings *s,
     for (size_t i = 0; i < s->subscriptions_n; i++) {
         add_subscription(r, &s->subscriptions[i]);
     }
+    for (size_t i = 0; i < KLX_TOPICS_N; i++) {
+        struct by_topic *t = &r->topics[i];
+        if (t->read) {
+            find_ways(t);
+            t->index = klx_route_index_new(t->all.items, t->all.n, false);
+            t->ways_index = klx_route_index_new(t->ways.items, t->ways.n, true);
+        }
+    }
     return r;
 }
 
@@ -58,7 +119,10 @@ void klx_route_free(struct klx_route *r) {
         return;
     }
     for (size_t t = 0; t < KLX_TOPICS_N; t++) {
-        free(r->topics[t].items);
+        klx_route_index_free(r->topics[t].index);
+        klx_route_index_free(r->topics[t].ways_index);
+        free(r->topics[t].all.items);
+        free(r->topics[t].ways.items);
     }
     free(r->told);
     free(r->named);
@@ -67,80 +131,54 @@ void klx_route_free(struct klx_route *r) {
 }
 
 bool klx_route_reads(const struct klx_route *r, enum klx_topic topic) {
-    return r->topics[topic].n > 0;
+    return r->topics[topic].read;
 }
 
 bool klx_route_names(const struct klx_route *r, size_t channel) {
     return r->named[channel];
 }
 
-/* The end of an incident is only info: whether it is told is decided by the data, which has the incident's worst severity. */
-static bool attributes_match(const struct klx_subscription_settings *s, const struct klx_event *e) {
-    bool is_history = e->resync && e->incident.n == 0;
-    return (s->severities[e->severity] || e->phase == KLX_PHASE_RESOLVED) &&
-           (s->history || !is_history) && klx_match_test(s->cluster, e->cluster);
-}
-
-static bool severity_matches(const struct klx_subscription_settings *s, const struct klx_event *e,
-                             const struct klx_json *data) {
-    enum klx_severity worst = e->severity;
-    bool matches = s->severities[e->severity];
-    if (e->phase == KLX_PHASE_RESOLVED &&
-        klx_severity_parse(klx_json_str(data, "incident.severity"), &worst) == 0) {
-        for (int i = 0; i <= (int)worst; i++) {
-            matches = matches || s->severities[i];
-        }
-    }
-    return matches;
-}
-
-static bool data_matches(const struct klx_subscription_settings *s, const struct klx_event *e,
-                         const struct klx_json *data) {
-    const struct klx_json *object = klx_json_get(data, "object");
-    if (!severity_matches(s, e, data) ||
-        !klx_match_test(s->namespace, klx_json_str(object, "namespace")) ||
-        !klx_match_test(s->name, klx_json_str(object, "name")) ||
-        !klx_match_test(s->kind, klx_json_str(object, "kind")) ||
-        !klx_match_test(s->reason, klx_json_str(data, "reason"))) {
-        return false;
-    }
-    const struct klx_json *labels = klx_json_get(data, "labels");
-    for (size_t i = 0; i < s->labels_n; i++) {
-        struct klx_sv value = klx_json_str(klx_json_member(labels, s->labels[i].key), "");
-        if (!klx_match_test(s->labels[i].value, value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool klx_route_may_match(const struct klx_route *r, enum klx_topic topic,
                          const struct klx_event *e) {
-    for (size_t i = 0; e->replay_id.n == 0 && i < r->topics[topic].n; i++) {
-        if (attributes_match(r->topics[topic].items[i], e)) {
-            return true;
-        }
+    const struct by_topic *t = &r->topics[topic];
+    if (!t->read || e->replay_id.n > 0) {
+        return false;
     }
-    return false;
+    struct klx_subject subject;
+    struct klx_route_cursor c;
+    klx_subject_init(&subject, e, NULL);
+    klx_route_index_find(t->ways_index, &subject, &c);
+    const struct klx_subscription_settings *s = klx_route_cursor_next(&c);
+    while (s != NULL && !klx_subject_may_match(&subject, s)) {
+        s = klx_route_cursor_next(&c);
+    }
+    return s != NULL;
 }
 
 size_t klx_route_match(struct klx_route *r, enum klx_topic topic, const struct klx_event *e,
                        const struct klx_json *data, const struct klx_target **ret) {
+    const struct by_topic *t = &r->topics[topic];
     size_t n = 0;
+    bool stop = !t->read || e->replay_id.n > 0;
+    struct klx_subject subject;
+    struct klx_route_cursor cursor = { .n = 0 };
     r->event++;
-    for (size_t i = 0; e->replay_id.n == 0 && i < r->topics[topic].n; i++) {
-        const struct klx_subscription_settings *s = r->topics[topic].items[i];
-        if (!attributes_match(s, e) || !data_matches(s, e, data)) {
-            continue;
-        }
-        for (size_t c = 0; c < s->channels_n; c++) {
+    *ret = r->targets;
+    if (!stop) {
+        klx_subject_init(&subject, e, data);
+        klx_route_index_find(t->index, &subject, &cursor);
+    }
+    while (!stop) {
+        const struct klx_subscription_settings *s = klx_route_cursor_next(&cursor);
+        bool matches = s != NULL && klx_subject_matches(&subject, s);
+        for (size_t c = 0; matches && c < s->channels_n; c++) {
             size_t channel = s->channels[c];
             if (is_ours(r, channel) && r->told[channel] != r->event) {
                 r->told[channel] = r->event;
-                r->targets[n++] = (struct klx_target){ channel, s };
+                r->targets[n++] = (struct klx_target){ channel, s, klx_subject_told(&subject, s) };
             }
         }
+        stop = s == NULL || (matches && klx_subject_stops(&subject, s));
     }
-    *ret = r->targets;
     return n;
 }

@@ -1,13 +1,13 @@
 /*
- * Routing: which channels of this process are told of an event, and for which team.
+ * Routing: which channels of this process are told of an event, for which team, and as how severe.
  *
- * A channel is told once, however many subscriptions match: the first in the order of the configuration names the team. History is kept
- * apart from news: an event that a relist found (resync) and that belongs to no incident goes only to subscriptions with
- * `history: true`; a replayed one (replayid) goes to no subscription. The end of an incident goes to whoever may have been told of some
- * of it: its own severity does not count, but that of the worst event before it.
+ * Subscriptions are gone through in the order of the configuration. Each that matches (subject.h) has its channels told, and the next one
+ * is asked, unless it says `continue: false`. A channel is told once, however many of them match: the first names team and severity. A
+ * replayed event (replayid) goes to no subscription.
  *
- * A name, label or namespace that the event does not have reads as empty text: "!kube-*" matches it, "prod" does not, and "?*" asks for
- * one. Subscriptions are indexed by topic; those that name no channel of this process are left out at the start.
+ * One with `continue: false` counts also where none of its channels is this process's, so all kinds of sinks agree on who is told. Other
+ * subscriptions of foreign channels are left out at the start. By topic, and in each by what is asked for (route_index.h), so 10,000
+ * subscriptions cost little more than ten: tests/bench/matching.c measures it.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ struct klx_route;
 struct klx_target {
     size_t channel; /* index into klx_sinks_settings.channels */
     const struct klx_subscription_settings *subscription;
+    enum klx_severity severity; /* to tell */
 };
 
 /* Of the channels that are bound to `ops`. Borrows the settings. */

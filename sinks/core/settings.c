@@ -270,9 +270,12 @@ static size_t bind_all(struct binder *b, struct klx_sinks_settings *ret) {
     for (size_t i = 0; i < s->channels_n; i++) {
         bind_channel(b, s->channels[i], &b->out.channels[i]);
     }
+    const struct klx_subscription_env env = { .topics = &s->topics,
+                                              .channels = b->out.channels,
+                                              .channels_n = b->out.channels_n };
     for (size_t i = 0; i < s->subscriptions_n; i++) {
-        klx_subscription_settings_bind(s->subscriptions[i], &s->topics, b->out.channels,
-                                       b->out.channels_n, &b->out.subscriptions[i], &b->r);
+        klx_subscription_settings_bind(s->subscriptions[i], s->subscription_teams[i], &env,
+                                       &b->out.subscriptions[i], &b->r);
     }
     if (b->r.mistakes > 0) {
         klx_sinks_settings_release(&b->out);

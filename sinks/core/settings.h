@@ -6,14 +6,17 @@
  *     channels:                                     # names: 1 to 63 of letters, digits, '-', '_', '.'; they stand in keys of records
  *       ops-slack: { slack: { webhook_url: { file: /run/secrets/ops-slack } } }    # exactly one kind of sink a channel
  *     subscriptions:
- *       - team: operations                          # team, topics and channels are required
+ *       - team: operations                          # team (also once for a file of subscriptions.d/), topics and channels are required
  *         topics: [nodes]                           # event topics: kubernetes, nodes, scaling, gitops, metrics
  *         match:                                    # each one or a list of patterns (lib/base/match.h); left out: everything
  *           cluster: "prod-*"
  *           severity: [warning, critical]
+ *           event: "node.*"                         # the event's type without "io.klaxon."
  *           namespace, name, kind, reason: of the event's object; kind "Node", "Pod"
- *           labels: { agentpool: system }           # of the event's data
+ *           labels: { agentpool: system, spot: { exists: false } }    # of the event's data
  *         channels: [ops-slack]
+ *         severity: { raise_to: critical }          # or lower_to: what is told, not what is recorded
+ *         continue: true                            # false: an event that this one matches goes to none that stands after it
  *         history: false                            # true: also what a relist found and that belongs to no incident
  *
  * A sink process binds the channels of its own kind and knows of the others only that they exist; `klaxon check` binds them all.
@@ -33,6 +36,9 @@
 extern const struct klx_config_field klx_sink_process_fields[];
 extern const struct klx_config_field klx_subscription_fields[];
 extern const struct klx_config_field klx_match_fields[];
+/* Of `severity` of a subscription, and of a label that is asked for by {exists: …}. */
+extern const struct klx_config_field klx_subscription_severity_fields[];
+extern const struct klx_config_field klx_label_fields[];
 
 struct klx_channel_settings {
     const char *name;
@@ -41,16 +47,25 @@ struct klx_channel_settings {
     void *config;                   /* bound to ops->fields; NULL without ops */
 };
 
+enum klx_label_rule_kind { KLX_LABEL_MATCHES, KLX_LABEL_EXISTS, KLX_LABEL_ABSENT };
+
+struct klx_label_rule {
+    struct klx_sv key;
+    enum klx_label_rule_kind kind;
+    struct klx_match *value; /* KLX_LABEL_MATCHES */
+};
+
 struct klx_subscription_settings {
     struct klx_sv team;
     bool topics[KLX_TOPICS_N];
     bool severities[KLX_SEVERITY_CRITICAL + 1];
-    struct klx_match *cluster, *namespace, *name, *kind, *reason; /* NULL: everything */
-    struct {
-        struct klx_sv key;
-        struct klx_match *value;
-    } * labels;
+    struct klx_match *cluster, *event, *namespace, *name, *kind, *reason; /* NULL: everything */
+    struct klx_label_rule *labels;
     size_t labels_n;
+    enum klx_severity raise_to; /* what is told is at least this; INFO: as it is */
+    bool lowers;                /* and at most lower_to */
+    enum klx_severity lower_to;
+    bool stops;       /* `continue: false` */
     size_t *channels; /* indexes into klx_sinks_settings.channels */
     size_t channels_n;
     bool history;

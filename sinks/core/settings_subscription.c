@@ -3,20 +3,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "sinks/core/subject.h"
 
 struct item {
-    const struct klx_config_node *team, *topics, *match, *channels;
-    bool history;
+    const struct klx_config_node *team, *topics, *match, *channels, *severity;
+    bool history, goes_on;
 };
 
 const struct klx_config_field klx_subscription_fields[] = {
     { .key = "team",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct item, team),
-      .required = true,
       .help = "who is told; it stands in messages and receipts" },
     { .key = "topics",
       .kind = KLX_CFG_NODE,
@@ -32,6 +33,15 @@ const struct klx_config_field klx_subscription_fields[] = {
       .offset = offsetof(struct item, channels),
       .required = true,
       .help = "names from `channels:`" },
+    { .key = "severity",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct item, severity),
+      .help = "what is told, when it is not that of the event" },
+    { .key = "continue",
+      .kind = KLX_CFG_BOOL,
+      .offset = offsetof(struct item, goes_on),
+      .otherwise = "true",
+      .help = "false: an event that this one matches goes to none that stands after it" },
     { .key = "history",
       .kind = KLX_CFG_BOOL,
       .offset = offsetof(struct item, history),
@@ -40,8 +50,38 @@ const struct klx_config_field klx_subscription_fields[] = {
     { .key = NULL },
 };
 
+struct severity {
+    char *raise_to, *lower_to;
+};
+
+const struct klx_config_field klx_subscription_severity_fields[] = {
+    { .key = "raise_to",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct severity, raise_to),
+      .help = "told as at least this: info, warning or critical" },
+    { .key = "lower_to",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct severity, lower_to),
+      .help = "told as at most this" },
+    { .key = NULL },
+};
+
+struct label {
+    bool exists;
+};
+
+const struct klx_config_field klx_label_fields[] = {
+    { .key = "exists",
+      .kind = KLX_CFG_BOOL,
+      .offset = offsetof(struct label, exists),
+      .required = true,
+      .help = "whether the label is there, whatever its value" },
+    { .key = NULL },
+};
+
 struct match {
-    const struct klx_config_node *cluster, *severity, *namespace, *name, *kind, *reason, *labels;
+    const struct klx_config_node *cluster, *severity, *event, *namespace, *name, *kind, *reason,
+        *labels;
 };
 
 #define MATCH_FIELD(key_, help_)                                                                   \
@@ -50,6 +90,7 @@ struct match {
 const struct klx_config_field klx_match_fields[] = {
     MATCH_FIELD(cluster, "the cluster's name"),
     MATCH_FIELD(severity, "info, warning, critical"),
+    MATCH_FIELD(event, "its type without io.klaxon., for example node.repair.*"),
     MATCH_FIELD(namespace, "of the object that the event is about"),
     MATCH_FIELD(name, "of that object"),
     MATCH_FIELD(kind, "of that object, for example Node or Pod"),
@@ -60,9 +101,7 @@ const struct klx_config_field klx_match_fields[] = {
 
 /* What all of the steps below need. */
 struct binder {
-    const struct klx_topic_names *topics;
-    const struct klx_channel_settings *channels;
-    size_t channels_n;
+    const struct klx_subscription_env *env;
     struct klx_subscription_settings *out;
     struct klx_settings_reporter *r;
 };
@@ -184,6 +223,17 @@ static void bind_severities(const struct klx_config_node *n, struct binder *b) {
     klx_match_free(m);
 }
 
+static void bind_label(const struct klx_config_node *n, struct binder *b,
+                       struct klx_label_rule *to) {
+    struct label l = { 0 };
+    to->key = klx_config_key(n);
+    if (klx_config_type(n) != KLX_CONFIG_MAP) {
+        to->value = patterns(n, b->r);
+    } else if (klx_config_bind_all(n, klx_label_fields, &l, klx_settings_report_text, b->r) == 0) {
+        to->kind = l.exists ? KLX_LABEL_EXISTS : KLX_LABEL_ABSENT;
+    }
+}
+
 static void bind_labels(const struct klx_config_node *n, struct binder *b) {
     if (klx_config_type(n) != KLX_CONFIG_MAP) {
         mistake(b->r, n, "expected a map of patterns by label, for example {agentpool: system}");
@@ -192,9 +242,41 @@ static void bind_labels(const struct klx_config_node *n, struct binder *b) {
     for (const struct klx_config_node *c = klx_config_first(n); c != NULL; c = klx_config_next(c)) {
         struct klx_subscription_settings *s = b->out;
         s->labels = klx_grow_array(s->labels, s->labels_n, s->labels_n + 1, sizeof(s->labels[0]));
-        s->labels[s->labels_n].key = klx_config_key(c);
-        s->labels[s->labels_n++].value = patterns(c, b->r);
+        bind_label(c, b, &s->labels[s->labels_n++]);
     }
+}
+
+/* A text without wildcards that names no kind of event is a mistake of writing: it would never match. */
+static void check_event_name(const struct klx_config_node *n, struct klx_settings_reporter *r) {
+    const char *names[KLX_KINDS_N];
+    struct klx_sv text = klx_config_scalar(n);
+    if (klx_sv_starts(text, KLX_SV("!"))) {
+        text = klx_sv_n(text.p + 1, text.n - 1);
+    }
+    if (klx_sv_starts(text, KLX_SV("~")) || memchr(text.p, '*', text.n) != NULL ||
+        memchr(text.p, '?', text.n) != NULL) {
+        return;
+    }
+    for (size_t i = 0; i < KLX_KINDS_N; i++) {
+        names[i] = klx_subject_type(klx_sv(klx_kind_specs[i].type)).p;
+        if (klx_sv_eq(text, klx_sv(names[i]))) {
+            return;
+        }
+    }
+    struct klx_config_hint hint = klx_config_hint(text, names, KLX_KINDS_N);
+    mistake(r, n, "there is no kind of event \"%.*s\"%s", KLX_SV_FMT(text),
+            klx_sv_starts(text, KLX_SV("io.klaxon.")) ? ": leave io.klaxon. out" : hint.text);
+}
+
+static struct klx_match *event_patterns(const struct klx_config_node *n, struct binder *b) {
+    size_t before = b->r->mistakes;
+    bool list = klx_config_type(n) == KLX_CONFIG_LIST;
+    struct klx_match *m = patterns(n, b->r);
+    const struct klx_config_node *c = list ? klx_config_first(n) : n;
+    for (; c != NULL && b->r->mistakes == before; c = list ? klx_config_next(c) : NULL) {
+        check_event_name(c, b->r);
+    }
+    return m;
 }
 
 static void bind_match(const struct klx_config_node *n, struct binder *b) {
@@ -213,6 +295,7 @@ static void bind_match(const struct klx_config_node *n, struct binder *b) {
     for (size_t i = 0; i < KLX_COUNT(simple); i++) {
         *simple[i].to = simple[i].from != NULL ? patterns(simple[i].from, b->r) : NULL;
     }
+    b->out->event = m.event != NULL ? event_patterns(m.event, b) : NULL;
     bind_severities(m.severity, b);
     if (m.labels != NULL) {
         bind_labels(m.labels, b);
@@ -231,7 +314,7 @@ static void bind_topics(const struct klx_config_node *n, struct binder *b) {
     for (size_t i = 0; i < count; i++) {
         enum klx_topic topic = KLX_TOPICS_N;
         struct klx_error e = { 0 };
-        if (klx_topic_find(b->topics, klx_config_scalar(nodes[i]), &topic, &e) != 0) {
+        if (klx_topic_find(b->env->topics, klx_config_scalar(nodes[i]), &topic, &e) != 0) {
             mistake(b->r, nodes[i], "%s", e.text);
         } else if (!holds_events(topic)) {
             mistake(b->r, nodes[i],
@@ -249,13 +332,13 @@ static void bind_topics(const struct klx_config_node *n, struct binder *b) {
 }
 
 static void unknown_channel(const struct klx_config_node *n, struct binder *b) {
-    const char **names = (const char **)klx_alloc_n(char *, b->channels_n);
-    for (size_t i = 0; i < b->channels_n; i++) {
-        names[i] = b->channels[i].name;
+    const char **names = (const char **)klx_alloc_n(char *, b->env->channels_n);
+    for (size_t i = 0; i < b->env->channels_n; i++) {
+        names[i] = b->env->channels[i].name;
     }
-    struct klx_config_hint hint = klx_config_hint(klx_config_scalar(n), names, b->channels_n);
+    struct klx_config_hint hint = klx_config_hint(klx_config_scalar(n), names, b->env->channels_n);
     mistake(b->r, n, "there is no channel \"%.*s\"%s", KLX_SV_FMT(klx_config_scalar(n)),
-            b->channels_n == 0 ? ": define it in `channels:` or channels.d/" : hint.text);
+            b->env->channels_n == 0 ? ": define it in `channels:` or channels.d/" : hint.text);
     free(names);
 }
 
@@ -265,11 +348,11 @@ static void bind_channels(const struct klx_config_node *n, struct binder *b) {
     b->out->channels = klx_alloc_n(size_t, count);
     for (size_t i = 0; i < count; i++) {
         size_t at = 0;
-        while (at < b->channels_n &&
-               !klx_sv_eq(klx_sv(b->channels[at].name), klx_config_scalar(nodes[i]))) {
+        while (at < b->env->channels_n &&
+               !klx_sv_eq(klx_sv(b->env->channels[at].name), klx_config_scalar(nodes[i]))) {
             at++;
         }
-        if (at == b->channels_n) {
+        if (at == b->env->channels_n) {
             unknown_channel(nodes[i], b);
         } else {
             b->out->channels[b->out->channels_n++] = at;
@@ -278,27 +361,59 @@ static void bind_channels(const struct klx_config_node *n, struct binder *b) {
     free(nodes);
 }
 
-static void bind_team(const struct klx_config_node *n, struct binder *b) {
-    b->out->team = klx_config_scalar(n);
-    if (b->out->team.n == 0 || klx_config_is_null(n)) {
-        mistake(b->r, n, "expected the name of the team that is told");
+static void bind_team(const struct klx_config_node *item, const struct klx_config_node *own,
+                      const struct klx_config_node *file, struct binder *b) {
+    const struct klx_config_node *team = own != NULL ? own : file;
+    if (team == NULL) {
+        mistake(b->r, item, "\"team\" is missing: who is told");
+    } else if (klx_config_scalar(team).n == 0 || klx_config_is_null(team)) {
+        mistake(b->r, team, "expected the name of the team that is told");
+    } else if (file != NULL && !klx_sv_eq(klx_config_scalar(team), klx_config_scalar(file))) {
+        mistake(b->r, team,
+                "this is a file of the team %.*s (line %u): put what is another's in "
+                "a file of its own",
+                KLX_SV_FMT(klx_config_scalar(file)), klx_config_line(file));
+    } else {
+        b->out->team = klx_config_scalar(team);
     }
 }
 
+static void bind_told(const struct klx_config_node *n, struct binder *b) {
+    struct severity s = { 0 };
+    struct klx_subscription_settings *out = b->out;
+    klx_config_bind_all(n, klx_subscription_severity_fields, &s, klx_settings_report_text, b->r);
+    bool good = true;
+    const struct {
+        const char *key, *text;
+        enum klx_severity *to;
+    } ends[] = { { "raise_to", s.raise_to, &out->raise_to },
+                 { "lower_to", s.lower_to, &out->lower_to } };
+    for (size_t i = 0; i < KLX_COUNT(ends); i++) {
+        if (ends[i].text != NULL && klx_severity_parse(klx_sv(ends[i].text), ends[i].to) != 0) {
+            mistake(b->r, klx_config_get(n, ends[i].key),
+                    "expected info, warning or critical, found \"%s\"", ends[i].text);
+            good = false;
+        }
+    }
+    out->lowers = s.lower_to != NULL;
+    if (good && out->lowers && out->lower_to < out->raise_to) {
+        mistake(b->r, n, "nothing is at least %s and at most %s", s.raise_to, s.lower_to);
+    }
+    klx_config_unbind(klx_subscription_severity_fields, &s);
+}
+
 void klx_subscription_settings_bind(const struct klx_config_node *n,
-                                    const struct klx_topic_names *topics,
-                                    const struct klx_channel_settings *channels, size_t channels_n,
+                                    const struct klx_config_node *file_team,
+                                    const struct klx_subscription_env *env,
                                     struct klx_subscription_settings *ret,
                                     struct klx_settings_reporter *r) {
     *ret = (struct klx_subscription_settings){ .file = klx_config_file(n),
                                                .line = klx_config_line(n) };
-    struct binder b = {
-        .topics = topics, .channels = channels, .channels_n = channels_n, .out = ret, .r = r
-    };
+    struct binder b = { .env = env, .out = ret, .r = r };
     struct item item = { 0 };
     klx_config_bind_all(n, klx_subscription_fields, &item, klx_settings_report_text, r);
-    if (item.team != NULL) {
-        bind_team(item.team, &b);
+    if (klx_config_type(n) == KLX_CONFIG_MAP) {
+        bind_team(n, item.team, file_team, &b);
     }
     if (item.topics != NULL) {
         bind_topics(item.topics, &b);
@@ -307,13 +422,17 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     if (item.channels != NULL) {
         bind_channels(item.channels, &b);
     }
+    if (item.severity != NULL) {
+        bind_told(item.severity, &b);
+    }
     ret->history = item.history;
+    ret->stops = !item.goes_on;
 }
 
 size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s) {
-    size_t n = klx_match_limit_hits(s->cluster) + klx_match_limit_hits(s->namespace) +
-               klx_match_limit_hits(s->name) + klx_match_limit_hits(s->kind) +
-               klx_match_limit_hits(s->reason);
+    size_t n = klx_match_limit_hits(s->cluster) + klx_match_limit_hits(s->event) +
+               klx_match_limit_hits(s->namespace) + klx_match_limit_hits(s->name) +
+               klx_match_limit_hits(s->kind) + klx_match_limit_hits(s->reason);
     for (size_t i = 0; i < s->labels_n; i++) {
         n += klx_match_limit_hits(s->labels[i].value);
     }
@@ -322,6 +441,7 @@ size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s) {
 
 void klx_subscription_settings_release(struct klx_subscription_settings *s) {
     klx_match_free(s->cluster);
+    klx_match_free(s->event);
     klx_match_free(s->namespace);
     klx_match_free(s->name);
     klx_match_free(s->kind);

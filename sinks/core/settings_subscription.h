@@ -16,10 +16,18 @@ void klx_settings_report(struct klx_settings_reporter *r, const struct klx_error
 /* For klx_config_bind_all: `arg` is the reporter, which counts. */
 void klx_settings_report_text(void *arg, const char *text);
 
-/* Binds what can be bound and reports the rest; *ret needs klx_subscription_settings_release in any case. */
+/* What a subscription names. */
+struct klx_subscription_env {
+    const struct klx_topic_names *topics;
+    const struct klx_channel_settings *channels;
+    size_t channels_n;
+};
+
+/* Binds what can be bound and reports the rest; *ret needs klx_subscription_settings_release in any case. file_team: the `team` of the
+   whole file, or NULL. */
 void klx_subscription_settings_bind(const struct klx_config_node *n,
-                                    const struct klx_topic_names *topics,
-                                    const struct klx_channel_settings *channels, size_t channels_n,
+                                    const struct klx_config_node *file_team,
+                                    const struct klx_subscription_env *env,
                                     struct klx_subscription_settings *ret,
                                     struct klx_settings_reporter *r);
 void klx_subscription_settings_release(struct klx_subscription_settings *s);

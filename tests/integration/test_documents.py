@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -159,11 +160,39 @@ def test_check_accepts_what_the_pages_about_connecting_show(binaries: Path, tmp_
         assert done.returncode == 0, piece + done.stdout
 
 
-def test_the_pieces_of_the_reference_fit_the_schema() -> None:
+def test_the_pieces_of_the_reference_fit_the_schema(binaries: Path) -> None:
     pieces = pieces_of("configuration.md")
     assert len(pieces) >= 6
+    of_a_file = file_errors(binaries, "subscriptions")
     for piece in pieces:
-        assert errors(yaml.safe_load(piece)) == [], piece
+        found = of_a_file if piece.startswith("team:") else errors
+        assert found(yaml.safe_load(piece)) == [], piece
+
+
+def file_errors(binaries: Path, name: str) -> Callable[[object], list[str]]:
+    schema = json.loads(subprocess.run([binaries / "klaxon", "schema", name], capture_output=True, timeout=20, check=True).stdout)
+    jsonschema.Draft7Validator.check_schema(schema)
+    return lambda document: [error.message for error in jsonschema.Draft7Validator(schema).iter_errors(document)]
+
+
+CHANNEL = {"slack": {"webhook_url": {"file": "/x"}}}
+TOLD = {"topics": ["nodes"], "channels": ["a"]}
+
+
+@pytest.mark.parametrize(("file", "document", "good"), [
+    ("channels", {"a": CHANNEL}, True),
+    ("channels", {"channels": {"a": CHANNEL}}, True),
+    ("channels", {"channels": {"a": CHANNEL}, "subscriptions": []}, False),
+    ("channels", {"a": {"slack": {}}}, False),
+    ("subscriptions", [TOLD | {"team": "t"}], True),
+    ("subscriptions", {"team": "t", "subscriptions": [TOLD]}, True),
+    ("subscriptions", {"subscriptions": [TOLD | {"team": "t", "continue": False, "severity": {"raise_to": "critical"}}]}, True),
+    ("subscriptions", [TOLD], False),
+    ("subscriptions", {"team": "t", "subscriptions": [TOLD | {"chanels": ["a"]}]}, False),
+    ("subscriptions", {"team": "t", "subscriptions": [TOLD], "channels": {}}, False),
+])
+def test_the_schemas_of_the_folders(binaries: Path, file: str, document: object, good: bool) -> None:
+    assert (file_errors(binaries, file)(document) == []) == good
 
 
 @pytest.mark.parametrize("text", [

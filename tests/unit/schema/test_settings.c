@@ -132,6 +132,59 @@ static void the_folders_add_in_name_order(void **state) {
     klx_settings_release(&s);
 }
 
+static void a_file_may_be_of_one_team(void **state) {
+    (void)state;
+    const struct file files[FILES_MAX] = {
+        { "klaxon.yaml", KAFKA "subscriptions: [ { team: a } ]\n" },
+        { "subscriptions.d/.hidden.yaml", "{ not: read\n" },
+        { "subscriptions.d/b.yaml", "team: b\nsubscriptions: [ { topics: nodes }, {} ]\n" },
+        { "subscriptions.d/c.yaml", "- team: c\n" },
+        { "subscriptions.d/d.yaml", "# nothing yet\n" },
+    };
+    static const char *const teams[] = { NULL, "b", "b", NULL };
+    struct klx_settings s;
+    struct klx_error e = { 0 };
+    if (load(files, &s, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_int_equal(s.subscriptions_n, KLX_COUNT(teams));
+    for (size_t i = 0; i < KLX_COUNT(teams); i++) {
+        assert_int_equal(s.subscription_teams[i] != NULL, teams[i] != NULL);
+        if (teams[i] != NULL) {
+            assert_sv(klx_config_scalar(s.subscription_teams[i]), teams[i]);
+        }
+    }
+    klx_settings_release(&s);
+}
+
+/* What a ConfigMap's volume looks like: links through ..data, which is exchanged as a whole. */
+static void links_of_a_config_map_are_followed(void **state) {
+    (void)state;
+    const struct file files[FILES_MAX] = {
+        { "klaxon.yaml", KAFKA },
+        { "subscriptions.d/..2026_01/a.yaml", "- team: a\n" },
+    };
+    char at[128], link_path[128];
+    path_of(at, sizeof(at), "subscriptions.d/..2026_01");
+    assert_int_equal(mkdir(at, 0700), 0);
+    path_of(link_path, sizeof(link_path), "subscriptions.d/..data");
+    assert_int_equal(symlink("..2026_01", link_path), 0);
+    path_of(at, sizeof(at), "subscriptions.d/a.yaml");
+    assert_int_equal(symlink("..data/a.yaml", at), 0);
+    struct klx_settings s;
+    struct klx_error e = { 0 };
+    int rc = load(files, &s, &e);
+    unlink(at);
+    unlink(link_path);
+    path_of(at, sizeof(at), "subscriptions.d/..2026_01");
+    rmdir(at);
+    if (rc != 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_int_equal(s.subscriptions_n, 1);
+    klx_settings_release(&s);
+}
+
 static void a_mistake_is_said_with_its_place(void **state) {
     (void)state;
     static const struct {
@@ -149,6 +202,16 @@ static void a_mistake_is_said_with_its_place(void **state) {
           "klaxon.yaml:1:29: kafka.bootstrap.servers: expected host:port" },
         { { { "klaxon.yaml", KAFKA }, { "subscriptions.d/a.yaml", "team: x\ntopics: [nodes]\n" } },
           "subscriptions.d/a.yaml:1:1: expected a list: begin with `- team: …`" },
+        { { { "klaxon.yaml", KAFKA }, { "subscriptions.d/a.yaml", "team: x\n" } },
+          "subscriptions.d/a.yaml:1:1: \"subscriptions\" is missing" },
+        { { { "klaxon.yaml", KAFKA }, { "subscriptions.d/a.yaml", "team:\nsubscriptions: []\n" } },
+          "subscriptions.d/a.yaml:1:6: team: expected the name of the team" },
+        { { { "klaxon.yaml", KAFKA },
+            { "subscriptions.d/a.yaml", "subscriptions: []\nchannels: {}\n" } },
+          "subscriptions.d/a.yaml:2:1: unknown key \"channels\"" },
+        { { { "klaxon.yaml", KAFKA },
+            { "channels.d/a.yaml", "channels: {}\nsubscriptions: []\n" } },
+          "channels.d/a.yaml:2:1: unknown key \"subscriptions\"" },
         { { { "klaxon.yaml", KAFKA "topics: { prefix: \"a b\" }\n" } }, "topic prefix \"a b\"" },
         { { { "klaxon.yaml", KAFKA "topics: { replication: 0 }\n" } },
           "topics.replication: at least 1" },
@@ -169,8 +232,8 @@ static void a_mistake_is_said_with_its_place(void **state) {
         { { { "klaxon.yaml", KAFKA "channels: [ x ]\n" } }, "a map of channels by name" },
         { { { "klaxon.yaml", KAFKA "subscriptions: x\n" } }, "a list of subscriptions" },
         { { { "klaxon.yaml", KAFKA },
-            { "subscriptions.d/a.yaml", "subscriptions: []\nteam: x\n" } },
-          "subscriptions.d/a.yaml:2:1: unknown key \"team\"" },
+            { "subscriptions.d/a.yaml", "subscriptions: []\ntaem: x\n" } },
+          "subscriptions.d/a.yaml:2:1: unknown key \"taem\"" },
         { { { "klaxon.yaml", KAFKA }, { "channels.d/a.yaml", "a: {" } }, "channels.d/a.yaml:" },
     };
     for (size_t i = 0; i < KLX_COUNT(cases); i++) {
@@ -266,6 +329,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_smallest_has_the_defaults),
         cmocka_unit_test(the_folders_add_in_name_order),
+        cmocka_unit_test(a_file_may_be_of_one_team),
+        cmocka_unit_test(links_of_a_config_map_are_followed),
         cmocka_unit_test(a_mistake_is_said_with_its_place),
         cmocka_unit_test(a_channel_defined_twice_names_both_places),
         cmocka_unit_test(all_mistakes_are_said),

@@ -179,17 +179,123 @@ static void the_object_and_its_labels_match(void **state) {
         klx_match_free(*places[i]);
         *places[i] = NULL;
     }
-    struct {
-        struct klx_sv key;
-        struct klx_match *value;
-    } labels[] = { { KLX_SV("agentpool"), pattern("system") }, { KLX_SV("a.b/c"), pattern("x") } };
-    s.labels = (void *)labels;
+    struct klx_label_rule labels[] = {
+        { .key = KLX_SV("agentpool"), .value = pattern("system") },
+        { .key = KLX_SV("a.b/c"), .value = pattern("x") },
+    };
+    s.labels = labels;
     s.labels_n = 2;
     assert_true(goes(&s, &e));
     labels[1].key = KLX_SV("a.b/d"); /* a label that is not there reads as empty */
     assert_false(goes(&s, &e));
     klx_match_free(labels[0].value);
     klx_match_free(labels[1].value);
+}
+
+static void a_label_is_there_or_not(void **state) {
+    (void)state;
+    struct klx_event e = event();
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_label_rule label = { .key = KLX_SV("agentpool"), .kind = KLX_LABEL_EXISTS };
+    s.labels = &label;
+    s.labels_n = 1;
+    assert_true(goes(&s, &e));
+    label.kind = KLX_LABEL_ABSENT;
+    assert_false(goes(&s, &e));
+    label.key = KLX_SV("spot");
+    assert_true(goes(&s, &e));
+    label.kind = KLX_LABEL_EXISTS;
+    assert_false(goes(&s, &e));
+    e.data = KLX_SV("{\"labels\":{\"spot\":\"\"}}"); /* there, and empty */
+    assert_true(goes(&s, &e));
+}
+
+static void the_type_matches_without_its_prefix(void **state) {
+    (void)state;
+    struct klx_event e = event();
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    e.type = KLX_SV("io.klaxon.node.repair.started");
+    s.event = pattern("node.repair.started");
+    assert_true(goes(&s, &e));
+    e.type = KLX_SV("io.klaxon.node.ready");
+    assert_false(goes(&s, &e));
+    klx_match_free(s.event);
+}
+
+static enum klx_severity told(enum klx_severity is, enum klx_phase phase,
+                              enum klx_severity raise_to, int lower_to) {
+    struct klx_event e = event();
+    struct klx_subscription_settings s = subscription("a", to_ops, 1);
+    struct klx_target targets[KLX_COUNT(channels)];
+    e.severity = is;
+    e.phase = phase;
+    s.raise_to = raise_to;
+    s.lowers = lower_to >= 0;
+    s.lower_to = s.lowers ? (enum klx_severity)lower_to : KLX_SEVERITY_INFO;
+    assert_int_equal(route(&s, 1, &e, targets), 1);
+    return targets[0].severity;
+}
+
+static void a_severity_is_raised_or_lowered(void **state) {
+    (void)state;
+    const enum klx_severity info = KLX_SEVERITY_INFO, warning = KLX_SEVERITY_WARNING,
+                            critical = KLX_SEVERITY_CRITICAL;
+    assert_int_equal(told(warning, KLX_PHASE_OPEN, info, -1), warning);
+    assert_int_equal(told(warning, KLX_PHASE_OPEN, critical, -1), critical);
+    assert_int_equal(told(critical, KLX_PHASE_OPEN, warning, -1), critical);
+    assert_int_equal(told(critical, KLX_PHASE_OPEN, info, KLX_SEVERITY_WARNING), warning);
+    assert_int_equal(told(info, KLX_PHASE_NONE, warning, KLX_SEVERITY_WARNING), warning);
+    assert_int_equal(told(info, KLX_PHASE_RESOLVED, critical, -1), info); /* the end is no alarm */
+    assert_int_equal(told(warning, KLX_PHASE_RESOLVED, info, KLX_SEVERITY_INFO), info);
+}
+
+/* Teams that are told, by their first letters. */
+static void expect_teams(struct klx_subscription_settings *s, size_t n, const struct klx_event *e,
+                         const char *teams) {
+    struct klx_target targets[KLX_COUNT(channels)];
+    char found[KLX_COUNT(channels) + 1] = "";
+    size_t told_n = route(s, n, e, targets);
+    for (size_t i = 0; i < told_n; i++) {
+        found[i] = targets[i].subscription->team.p[0];
+    }
+    assert_string_equal(found, teams);
+}
+
+static void who_does_not_continue_keeps_it_from_the_rest(void **state) {
+    (void)state;
+    size_t to_dev[] = { 2 };
+    struct klx_event e = event();
+    struct klx_subscription_settings s[] = { subscription("first", to_ops, 1),
+                                             subscription("second", to_dev, 1) };
+    expect_teams(s, 2, &e, "fs");
+    s[0].stops = true;
+    expect_teams(s, 2, &e, "f");
+    s[0].kind = pattern("Pod"); /* only what it matches */
+    expect_teams(s, 2, &e, "s");
+    klx_match_free(s[0].kind);
+    s[0].kind = NULL;
+    s[0].channels = to_mail; /* of another process: all agree on who is told */
+    expect_teams(s, 2, &e, "");
+}
+
+static void the_end_is_not_kept_from_who_heard_the_beginning(void **state) {
+    (void)state;
+    size_t to_dev[] = { 2 };
+    struct klx_event e = event();
+    struct klx_subscription_settings s[] = { subscription("critical", to_ops, 1),
+                                             subscription("rest", to_dev, 1) };
+    s[0].stops = true;
+    e.incident = KLX_SV("i");
+    e.phase = KLX_PHASE_RESOLVED;
+    e.severity = KLX_SEVERITY_INFO;
+    e.data = KLX_SV("{\"reason\":\"Ready\",\"incident\":{\"severity\":\"critical\"}}");
+    expect_teams(s, 2, &e, "c"); /* nobody else heard of any of it */
+    s[0].severities[KLX_SEVERITY_WARNING] = false;
+    expect_teams(s, 2, &e, "cr");
+    s[0].severities[KLX_SEVERITY_WARNING] = true;
+    s[0].reason = pattern("Ready");
+    expect_teams(s, 2, &e, "cr");
+    klx_match_free(s[0].reason);
 }
 
 static void history_and_replays_are_no_news(void **state) {
@@ -216,6 +322,11 @@ int main(void) {
         cmocka_unit_test(attributes_decide_before_the_data_is_read),
         cmocka_unit_test(who_was_alarmed_hears_the_end),
         cmocka_unit_test(the_object_and_its_labels_match),
+        cmocka_unit_test(a_label_is_there_or_not),
+        cmocka_unit_test(the_type_matches_without_its_prefix),
+        cmocka_unit_test(a_severity_is_raised_or_lowered),
+        cmocka_unit_test(who_does_not_continue_keeps_it_from_the_rest),
+        cmocka_unit_test(the_end_is_not_kept_from_who_heard_the_beginning),
         cmocka_unit_test(history_and_replays_are_no_news),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

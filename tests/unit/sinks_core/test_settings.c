@@ -74,6 +74,10 @@ static void keep(void *arg, const char *text) {
     klx_buf_printf(said, "%s\n", from != NULL ? from : text);
 }
 
+static void count_text(void *arg, const char *text) {
+    klx_buf_printf(arg, "%s\n", text);
+}
+
 static void bind_with(struct outcome *o, const char *text, const struct klx_sink_ops *const *ops,
                       size_t ops_n, bool anywhere) {
     *o = (struct outcome){ 0 };
@@ -190,6 +194,70 @@ static void what_is_left_out_has_its_default(void **state) {
     expect_none(&o);
     assert_int_equal(o.sinks.channels_n + o.sinks.subscriptions_n, 0);
     release(&o);
+}
+
+static void what_is_told_and_to_whom_else(void **state) {
+    (void)state;
+    struct outcome o;
+    bind_slack(&o, OPS
+               "subscriptions:\n"
+               "  - { team: a, topics: nodes, channels: ops, continue: false,\n"
+               "      severity: { raise_to: warning, lower_to: warning },\n"
+               "      match: { event: [node.ready, \"!node.repair.*\"],\n"
+               "               labels: { a: { exists: true }, b: { exists: false }, c: x } } }\n"
+               "  - { team: a, topics: nodes, channels: ops, severity: { raise_to: critical } }\n");
+    expect_none(&o);
+    const struct klx_subscription_settings *s = &o.sinks.subscriptions[0];
+    assert_true(s->stops && s->lowers);
+    assert_int_equal(s->raise_to, KLX_SEVERITY_WARNING);
+    assert_int_equal(s->lower_to, KLX_SEVERITY_WARNING);
+    assert_true(klx_match_test(s->event, KLX_SV("node.ready")));
+    assert_int_equal(s->labels_n, 3);
+    assert_int_equal(s->labels[0].kind, KLX_LABEL_EXISTS);
+    assert_int_equal(s->labels[1].kind, KLX_LABEL_ABSENT);
+    assert_int_equal(s->labels[2].kind, KLX_LABEL_MATCHES);
+    assert_false(s[1].stops || s[1].lowers);
+    assert_int_equal(s[1].raise_to, KLX_SEVERITY_CRITICAL);
+    assert_null(s[1].event);
+    release(&o);
+}
+
+/* As from a file of subscriptions.d/ with `team:` in its head. */
+static size_t bind_in_file_of(const char *file_team, const char *subscription,
+                              struct klx_buf *said) {
+    static const struct klx_sink_ops *const ops[] = { &slack };
+    struct outcome o;
+    struct klx_config *c = NULL;
+    char text[128];
+    snprintf(text, sizeof(text), "team: %s", file_team);
+    assert_int_equal(klx_config_parse(klx_sv(text), "teams.yaml", &c, NULL), 0);
+    bind_slack(&o, OPS "subscriptions: [ { team: x, topics: nodes, channels: ops } ]\n");
+    expect_none(&o);
+    klx_sinks_settings_release(&o.sinks);
+    struct klx_config *item = NULL;
+    assert_int_equal(klx_config_parse(klx_sv(subscription), "teams.yaml", &item, NULL), 0);
+    o.s.subscriptions[0] = klx_config_root(item);
+    o.s.subscription_teams[0] = klx_config_get(klx_config_root(c), "team");
+    size_t mistakes_n = klx_sinks_settings_bind(&o.s, ops, 1, &o.sinks, count_text, said);
+    if (mistakes_n == 0) {
+        assert_sv(o.sinks.subscriptions[0].team, "a");
+    }
+    release(&o);
+    klx_config_free(item);
+    klx_config_free(c);
+    return mistakes_n;
+}
+
+static void a_file_is_of_one_team(void **state) {
+    (void)state;
+    struct klx_buf said KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&said, 4096);
+    assert_int_equal(bind_in_file_of("a", "{ topics: nodes, channels: ops }", &said), 0);
+    assert_int_equal(bind_in_file_of("a", "{ team: a, topics: nodes, channels: ops }", &said), 0);
+    assert_int_equal(bind_in_file_of("b", "{ team: a, topics: nodes, channels: ops }", &said), 1);
+    assert_string_equal(klx_buf_str(&said),
+                        "teams.yaml:1:9: team: this is a file of the team b (line 1): put what is "
+                        "another's in a file of its own\n");
 }
 
 static void severities_are_patterns_too(void **state) {
@@ -313,6 +381,28 @@ static const struct {
       "match.labels.a: pattern \"~[\": missing terminating ]" },
     { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, history: yes } ]\n",
       "history: expected true or false, found \"yes\"" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { event: node.redy } } ]\n",
+      "match.event: there is no kind of event \"node.redy\", did you mean \"node.ready\"?" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { event: "
+          "[\"!io.klaxon.node.ready\"] } } ]\n",
+      "match.event[0]: there is no kind of event \"io.klaxon.node.ready\": leave io.klaxon. out" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, match: { labels: {a: { exists: "
+      "x }} } } ]\n",
+      "match.labels.a.exists: expected true or false, found \"x\"" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, severity: critical } ]\n",
+      "severity: expected a map" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, severity: { raise_to: loud } } "
+      "]\n",
+      "severity.raise_to: expected info, warning or critical, found \"loud\"" },
+    { OPS
+      "subscriptions: [ { team: a, topics: nodes, channels: ops, severity: { raise_to: critical, "
+      "lower_to: warning } } ]\n",
+      "severity: nothing is at least critical and at most warning" },
+    { OPS "subscriptions: [ { team: a, topics: nodes, channels: ops, continue: no } ]\n",
+      "continue: expected true or false, found \"no\"" },
     { "subscriptions: [ x ]\n", "subscriptions[0]: expected a map, found a single value" },
 };
 
@@ -382,6 +472,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(binds_what_the_header_shows),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(what_is_told_and_to_whom_else),
+        cmocka_unit_test(a_file_is_of_one_team),
         cmocka_unit_test(severities_are_patterns_too),
         cmocka_unit_test(another_kinds_settings_are_not_this_processes),
         cmocka_unit_test(each_mistake_is_one_line_with_its_place),
