@@ -19,6 +19,7 @@
 #define SERVE_EVERY_MS 500
 #define CLOSING_EVERY_MS 20
 #define CHECK_EVERY_MS 5000
+#define ENDS_MAX 256 /* partitions of a topic whose ends are asked for */
 
 struct klx_consumer {
     struct klx_loop *loop;
@@ -41,6 +42,8 @@ struct klx_consumer {
     char wrong[KLX_KAFKA_WORDS];
     rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
     bool paused;
+    bool leaving;            /* on_leaving was called: owned goes with klx_consumer_let_go */
+    size_t asking;           /* questions on the pool: rk is theirs too */
     bool dead;               /* fatal, or told to stop: hands out nothing more */
     bool over;               /* stopped: nothing is called any more */
     struct klx_timer *timer; /* the start, later the deadline of the stop */
@@ -126,12 +129,20 @@ static void keep_start(struct klx_consumer *c, const rd_kafka_message_t *m) {
     }
 }
 
+static void say_end(struct klx_consumer *c, const rd_kafka_message_t *m) {
+    const char *topic = rd_kafka_topic_name(m->rkt);
+    if (c->cb.on_end != NULL && !c->dead && owns(c, topic, m->partition)) {
+        c->cb.on_end(c->cb.arg, topic, m->partition, m->offset);
+    }
+}
+
 static void on_message(struct klx_consumer *c, const rd_kafka_message_t *m) {
     struct klx_record_header headers[KLX_KAFKA_HEADERS_MAX];
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         keep_start(c, m);
     }
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        say_end(c, m);
         return;
     }
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -166,7 +177,7 @@ static bool take_of_group(void *arg) {
 
 static bool take_record(void *arg) {
     struct klx_consumer *c = arg;
-    if (c->paused || c->dead) {
+    if (c->paused || c->leaving || c->dead) {
         return false;
     }
     c->in_callback = true;
@@ -207,7 +218,8 @@ static void take_over(struct klx_consumer *c, rd_kafka_topic_partition_list_t *g
     }
 }
 
-static void give_up(struct klx_consumer *c) {
+static void give_back(struct klx_consumer *c) {
+    c->leaving = false;
     rd_kafka_topic_partition_list_t *owned = c->owned;
     c->owned = NULL;
     for (int i = 0; owned != NULL && !c->over && i < owned->cnt; i++) {
@@ -216,6 +228,23 @@ static void give_up(struct klx_consumer *c) {
     rd_kafka_assign(c->rk, NULL); /* commits what is stored, then lets the group go on */
     if (owned != NULL) {
         rd_kafka_topic_partition_list_destroy(owned);
+    }
+}
+
+/* The group waits for whoever has something to end. Nobody waits for what is lost. */
+static void give_up(struct klx_consumer *c) {
+    if (c->cb.on_leaving == NULL || c->owned == NULL || c->dead ||
+        rd_kafka_assignment_lost(c->rk) != 0) {
+        give_back(c);
+        return;
+    }
+    c->leaving = true;
+    c->cb.on_leaving(c->cb.arg);
+}
+
+void klx_consumer_let_go(struct klx_consumer *c) {
+    if (c->leaving) {
+        give_back(c);
     }
 }
 
@@ -394,6 +423,51 @@ void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t parti
     rd_kafka_topic_partition_list_destroy(offsets);
 }
 
+void klx_consumer_seek(struct klx_consumer *c, const char *topic, int32_t partition,
+                       int64_t offset) {
+    if (!owns(c, topic, partition) || c->leaving) {
+        return;
+    }
+    rd_kafka_topic_t *t = rd_kafka_topic_new(c->rk, topic, NULL);
+    rd_kafka_seek(t, partition, offset, 0); /* what was read ahead is outdated from now on */
+    rd_kafka_topic_destroy(t);
+}
+
+struct ends {
+    struct klx_consumer *consumer;
+    char *topic;
+    klx_consumer_ends_fn done;
+    void *arg;
+    int64_t offsets[ENDS_MAX];
+    size_t n;
+};
+
+static void ask_ends(void *arg) {
+    struct ends *e = arg;
+    e->n = klx_group_ends(e->consumer->rk, e->topic, e->offsets, ENDS_MAX);
+}
+
+static void on_ends(void *arg) {
+    struct ends *e = arg;
+    struct klx_consumer *c = e->consumer;
+    c->asking--;
+    if (c->freed) {
+        klx_consumer_free(c);
+    } else if (!c->over) {
+        e->done(e->arg, e->offsets, e->n);
+    }
+    free(e->topic);
+    free(e);
+}
+
+void klx_consumer_ends(struct klx_consumer *c, const char *topic, klx_consumer_ends_fn done,
+                       void *arg) {
+    struct ends *e = klx_alloc(struct ends);
+    *e = (struct ends){ .consumer = c, .topic = klx_strdup(topic), .done = done, .arg = arg };
+    c->asking++;
+    klx_work(c->loop, ask_ends, on_ends, e);
+}
+
 bool klx_consumer_assigned(const struct klx_consumer *c) {
     return c->owned != NULL;
 }
@@ -426,6 +500,7 @@ void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stoppe
     c->stop_arg = arg;
     c->dead = true;
     klx_trouble_clear(&c->trouble);
+    klx_consumer_let_go(c);
     bool member = !c->looking_up && c->begun;
     klx_timer_start(c->timer, member ? wait_ms : 0);
     if (member) {
@@ -443,7 +518,7 @@ void klx_consumer_free(struct klx_consumer *c) {
     c->on_stopped = NULL;
     klx_timer_stop(c->timer);
     klx_timer_stop(c->check);
-    if (c->in_callback || c->looking_up || c->checking) {
+    if (c->in_callback || c->looking_up || c->checking || c->asking > 0) {
         return; /* comes again when librdkafka, or the work, is done */
     }
     klx_timer_free(c->timer);

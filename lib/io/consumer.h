@@ -33,6 +33,13 @@ struct klx_consumer_callbacks {
     /* The record is borrowed for the call. */
     void (*on_record)(void *arg, const struct klx_record *r);
     void (*on_assigned)(void *arg, const char *topic, int32_t partition);
+    /* May be NULL. The partition was read to its end as it is now; next_offset is that of the record that will come next. Again after
+       each seek, and whenever records have come since. */
+    void (*on_end)(void *arg, const char *topic, int32_t partition, int64_t next_offset);
+    /* May be NULL. The group wants the partitions back: nothing is handed out any more, and on_revoked follows as soon as
+       klx_consumer_let_go is called, from here or later. The group waits meanwhile, so not for long. Not called for partitions that are
+       lost already, nor after klx_consumer_stop. */
+    void (*on_leaving)(void *arg);
     /* Everything about the partition that has no verdict is somebody else's now; a later store for it is ignored. */
     void (*on_revoked)(void *arg, const char *topic, int32_t partition);
     /* "Kafka does not answer", "topic klaxon.nodes does not exist": said at most every 5 s and, as long as it lasts, about that
@@ -55,6 +62,16 @@ void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t parti
                         int64_t next_offset);
 bool klx_consumer_assigned(
     const struct klx_consumer *c); /* the group has given it its partitions (perhaps none) */
+/* After on_leaving: what is stored is committed, and the partitions go. Nothing when there is nothing to let go. */
+void klx_consumer_let_go(struct klx_consumer *c);
+/* The next record of the partition is that of `offset`; what was read ahead is dropped. Nothing for a partition that is not ours. */
+void klx_consumer_seek(struct klx_consumer *c, const char *topic, int32_t partition,
+                       int64_t offset);
+/* Asks Kafka where the partitions of a topic end: done(arg, ends, n), where ends[p] is the offset of the next record of partition p, -1
+   where Kafka did not say; n is 0 when the topic is not to be had. Once, on the loop, unless the consumer is freed first. */
+typedef void (*klx_consumer_ends_fn)(void *arg, const int64_t *ends, size_t n);
+void klx_consumer_ends(struct klx_consumer *c, const char *topic, klx_consumer_ends_fn done,
+                       void *arg);
 /* Commits what is stored, leaves the group, then on_stopped; at most wait_ms. From the call on only on_revoked may come, and nothing
    after on_stopped. */
 void klx_consumer_stop(struct klx_consumer *c, int64_t wait_ms, void (*on_stopped)(void *arg),

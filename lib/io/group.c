@@ -23,6 +23,23 @@ static rd_kafka_resp_err_t error_of_topic(const struct rd_kafka_metadata *md) {
     return md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
+size_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret, size_t max) {
+    const struct rd_kafka_metadata *md = NULL;
+    if (ask_for_topic(rk, topic, KLX_GROUP_STEP_MS, &md) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    bool there = error_of_topic(md) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    size_t n = there ? (size_t)md->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(md);
+    n = n < max ? n : max;
+    for (size_t i = 0; i < n; i++) {
+        int64_t low = -1;
+        ret[i] = -1;
+        rd_kafka_query_watermark_offsets(rk, topic, (int32_t)i, &low, &ret[i], KLX_GROUP_CHECK_MS);
+    }
+    return n;
+}
+
 static bool add_partitions(rd_kafka_t *rk, const char *name, rd_kafka_topic_partition_list_t *list,
                            struct klx_group_start *s) {
     const struct rd_kafka_metadata *md = NULL;

@@ -28,6 +28,10 @@ bool klx_group_begin(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topi
                      struct klx_group_start *ret) KLX_MUST_CHECK;
 void klx_group_start_release(struct klx_group_start *s);
 
+/* Where the partitions of a topic end: the number of partitions, at most `max`, with -1 where Kafka did not say; 0: the topic is not to be
+   had. KLX_GROUP_STEP_MS, and KLX_GROUP_CHECK_MS a partition when Kafka is away. */
+size_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret, size_t max);
+
 enum klx_group_state {
     KLX_GROUP_FINE,
     KLX_GROUP_AWAY,  /* Kafka does not answer */

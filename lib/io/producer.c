@@ -28,7 +28,8 @@ struct klx_producer {
 
 /* One record on its way: librdkafka gives it back with the answer. */
 struct sent {
-    klx_produced_fn done;
+    klx_produced_fn done; /* or `placed`, or neither */
+    klx_placed_fn placed;
     void *arg;
 };
 
@@ -54,13 +55,18 @@ static void words_of(struct klx_producer *p, const char *topic, size_t bytes,
 }
 
 static void answer(struct klx_producer *p, const struct sent *s, const rd_kafka_message_t *m) {
-    char words[KLX_KAFKA_WORDS];
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        s->done(s->arg, 0, NULL);
-        return;
+    char words[KLX_KAFKA_WORDS] = "";
+    bool good = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    int status = good ? 0 : klx_kafka_errno(m->err);
+    if (!good) {
+        words_of(p, rd_kafka_topic_name(m->rkt), m->len, m->err, words, sizeof(words));
     }
-    words_of(p, rd_kafka_topic_name(m->rkt), m->len, m->err, words, sizeof(words));
-    s->done(s->arg, klx_kafka_errno(m->err), words);
+    if (s->done != NULL) {
+        s->done(s->arg, status, good ? NULL : words);
+    } else if (s->placed != NULL) {
+        s->placed(s->arg, status, good ? NULL : words, good ? m->partition : -1,
+                  good ? m->offset : -1);
+    }
 }
 
 /* Runs inside rd_kafka_poll: on the loop, or on the worker that ends the client, when nobody wants to know any more. */
@@ -70,9 +76,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     struct sent *s = m->_private;
     if (!p->freed) {
         p->pending--;
-        if (s->done != NULL) {
-            answer(p, s, m);
-        }
+        answer(p, s, m);
     }
     free(s);
 }
@@ -170,9 +174,9 @@ int klx_producer_new(struct klx_loop *l, const struct klx_kafka_config *kafka,
 }
 
 static rd_kafka_resp_err_t produce(struct klx_producer *p, const struct klx_record *r,
-                                   klx_produced_fn done, void *arg) {
+                                   const struct sent *answer_to) {
     struct sent *s = klx_alloc(struct sent);
-    *s = (struct sent){ .done = done, .arg = arg };
+    *s = *answer_to;
     rd_kafka_resp_err_t err = klx_kafka_produce(p->rk, r, RD_KAFKA_MSG_F_COPY, s);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         free(s);
@@ -180,14 +184,14 @@ static rd_kafka_resp_err_t produce(struct klx_producer *p, const struct klx_reco
     return err;
 }
 
-int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_produced_fn done,
-                      void *arg, struct klx_error *e) {
+static int send_record(struct klx_producer *p, const struct klx_record *r,
+                       const struct sent *answer_to, struct klx_error *e) {
     char words[KLX_KAFKA_WORDS];
     if (p->stopping) {
         return klx_fail(e, -ESHUTDOWN, "the producer is ending");
     }
     rd_kafka_resp_err_t err =
-        p->client == CLIENT_GOOD ? produce(p, r, done, arg) : RD_KAFKA_RESP_ERR__FATAL;
+        p->client == CLIENT_GOOD ? produce(p, r, answer_to) : RD_KAFKA_RESP_ERR__FATAL;
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->pending++;
         return 0;
@@ -197,6 +201,16 @@ int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_pr
     }
     words_of(p, r->topic, r->value.n, err, words, sizeof(words));
     return klx_fail(e, klx_kafka_errno(err), "%s", words);
+}
+
+int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_produced_fn done,
+                      void *arg, struct klx_error *e) {
+    return send_record(p, r, &(struct sent){ .done = done, .arg = arg }, e);
+}
+
+int klx_producer_place(struct klx_producer *p, const struct klx_record *r, klx_placed_fn placed,
+                       void *arg, struct klx_error *e) {
+    return send_record(p, r, &(struct sent){ .placed = placed, .arg = arg }, e);
 }
 
 size_t klx_producer_pending(const struct klx_producer *p) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/error.h"
 #include "lib/base/record.h"
@@ -28,6 +29,11 @@ int klx_producer_new(struct klx_loop *l, const struct klx_kafka_config *kafka,
    are the record's own, as above; -ESHUTDOWN after _stop. done may be NULL. */
 int klx_producer_send(struct klx_producer *p, const struct klx_record *r, klx_produced_fn done,
                       void *arg, struct klx_error *e) KLX_MUST_CHECK;
+/* The same for whoever must know where the record stands: partition and offset with status 0, else -1 and -1. */
+typedef void (*klx_placed_fn)(void *arg, int status, const char *why, int32_t partition,
+                              int64_t offset);
+int klx_producer_place(struct klx_producer *p, const struct klx_record *r, klx_placed_fn placed,
+                       void *arg, struct klx_error *e) KLX_MUST_CHECK;
 size_t klx_producer_pending(const struct klx_producer *p);
 /* Waits for what is pending, at most wait_ms, then calls on_stopped with what was left; p is freed from or after it. What is left may
    still be written and is not answered any more. */

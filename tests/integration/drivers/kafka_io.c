@@ -191,7 +191,12 @@ static int set_property(struct klx_kafka_config *kafka, const char *text) {
 static int open_both(struct driver *d, const struct klx_kafka_config *kafka, int n, char **args) {
     struct klx_error e;
     struct klx_consumer_callbacks cb = {
-        on_record, on_assigned, on_revoked, on_trouble, on_fatal, d
+        .on_record = on_record,
+        .on_assigned = on_assigned,
+        .on_revoked = on_revoked,
+        .on_trouble = on_trouble,
+        .on_fatal = on_fatal,
+        .arg = d,
     };
     int rc = klx_producer_new(d->loop, kafka, &d->producer, &e);
     if (rc == 0 && n > 1 && strcmp(args[0], "-") != 0) {
