@@ -198,7 +198,7 @@ static int read_tag(struct compiler *c, size_t open, struct tag *ret) {
 
 /* The tag that begins at `open`; c->at moves behind it. */
 static int compile_tag(struct compiler *c, size_t open) {
-    struct tag t;
+    struct tag t = { 0 };
     int rc = read_tag(c, open, &t);
     if (rc == 0) {
         bool alone = t.sigil != 0 && take_line(c, &t);
