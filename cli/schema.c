@@ -298,6 +298,19 @@ static void write_kafka(struct klx_jw *w) {
     klx_jw_end_object(w);
 }
 
+static void in_links_cluster(struct klx_jw *w, const char *key) {
+    (void)key; /* azure is the only one */
+    write_map(w, klx_links_azure_fields, NULL);
+}
+
+static void in_links(struct klx_jw *w, const char *key) {
+    (void)key; /* clusters are the only ones */
+    begin_map(w);
+    klx_jw_key(w, "additionalProperties");
+    write_map(w, klx_links_cluster_fields, in_links_cluster);
+    klx_jw_end_object(w);
+}
+
 static void in_file(struct klx_jw *w, const char *key) {
     struct klx_sv k = klx_sv(key);
     if (klx_sv_eq(k, KLX_SV("kafka"))) {
@@ -314,6 +327,8 @@ static void in_file(struct klx_jw *w, const char *key) {
         any_map_of(w, "channel");
     } else if (klx_sv_eq(k, KLX_SV("subscriptions"))) {
         list_of(w, "teamsSubscription");
+    } else if (klx_sv_eq(k, KLX_SV("links"))) {
+        write_map(w, klx_links_fields, in_links);
     } else {
         write_map(w, klx_settings_log_fields, NULL);
     }

@@ -13,7 +13,7 @@
 
 struct top {
     const struct klx_config_node *kafka, *topics, *collector, *clusters, *sinks, *channels,
-        *subscriptions, *log;
+        *subscriptions, *links, *log;
 };
 
 const struct klx_config_field klx_settings_fields[] = {
@@ -46,6 +46,10 @@ const struct klx_config_field klx_settings_fields[] = {
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct top, subscriptions),
       .help = "who is told of what; also in subscriptions.d/*.yaml" },
+    { .key = "links",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct top, links),
+      .help = "pages that messages link to" },
     { .key = "log",
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct top, log),
@@ -399,6 +403,7 @@ static void read_top(struct loader *l, struct top *top) {
     drop_nothing(&top->sinks);
     drop_nothing(&top->channels);
     drop_nothing(&top->subscriptions);
+    drop_nothing(&top->links);
     drop_nothing(&top->log);
     if (top->kafka != NULL) {
         read_kafka(l, top->kafka);
@@ -412,6 +417,7 @@ static void read_top(struct loader *l, struct top *top) {
     l->s->collector = expect(l, top->collector, KLX_CONFIG_MAP, "a map");
     l->s->clusters = expect(l, top->clusters, KLX_CONFIG_LIST, "a list of clusters");
     l->s->sinks = expect(l, top->sinks, KLX_CONFIG_MAP, "a map of sinks");
+    l->s->links = expect(l, top->links, KLX_CONFIG_MAP, "a map");
     add_channels(l, top->channels);
     add_subscriptions(l, top->subscriptions, NULL);
 }

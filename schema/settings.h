@@ -5,7 +5,7 @@
  * A file of a folder holds what the folder is for and nothing else, so whoever may change one of them cannot change what is another's.
  *
  * This module knows the top level only and reads what all processes share; each part is bound by the module that owns it:
- * clusters and collector by collector/settings.h, channels, subscriptions and sinks by sinks/core/settings.h.
+ * clusters and collector by collector/settings.h, channels, subscriptions, sinks and links by sinks/core/settings.h.
  *
  *     kafka:         { bootstrap.servers: "…", … }        # any librdkafka property
  *     topics:        { prefix: klaxon., replication: 3, partitions: 4, retention: { nodes: 90d } }
@@ -13,6 +13,7 @@
  *     sinks:         { slack: { listen: "127.0.0.1:9465" }, … }
  *     channels:      { name: { slack: { … } } }           # a file of channels.d/ is such a map itself
  *     subscriptions: [ … ]                                # a file of subscriptions.d/ is such a list, or { team: T, subscriptions: […] }
+ *     links:         { runbooks: "https://…", … }
  *     log:           { level: info, format: auto }
  */
 #pragma once
@@ -44,6 +45,7 @@ struct klx_settings {
     const struct klx_config_node *collector; /* map or NULL */
     const struct klx_config_node *clusters;  /* list or NULL */
     const struct klx_config_node *sinks;     /* map or NULL */
+    const struct klx_config_node *links;     /* map or NULL */
     /* Members of all `channels` maps: klx_config_key is the channel's name; unique over all files (else an error with both places). */
     const struct klx_config_node **channels;
     size_t channels_n;

@@ -518,14 +518,40 @@ static struct klx_sv make_code(struct maker *m) {
                                        KLX_SV_FMT(name));
 }
 
-/* The first that the event has: whoever wrote it, only a plain address is shown. */
-static void make_link(struct maker *m) {
-    const struct klx_json *first = klx_json_first(klx_json_get(m->data, "links"));
-    struct klx_sv url = klx_json_str(first, "url"), title = klx_json_str(first, "title");
-    if (klx_url_is_link(url)) {
-        m->card->link = klx_arena_dup(m->arena, url);
-        m->card->link_title =
-            line(m, title.n > 0 ? title : KLX_SV("Details"), LINK_TITLE_BYTES_MAX);
+static void add_link(struct maker *m, struct klx_sv title, struct klx_sv url) {
+    struct klx_card *c = m->card;
+    for (size_t i = 0; i < c->links_n; i++) {
+        if (klx_sv_eq(c->links[i].title, title)) {
+            return;
+        }
+    }
+    if (c->links_n < KLX_CARD_LINKS_MAX && url.p != NULL && title.n > 0) {
+        c->links[c->links_n++] = (struct klx_link){ title, url };
+    }
+}
+
+/* Those that the event has: whoever wrote them, only a plain address is shown. */
+static void add_own_links(struct maker *m) {
+    const struct klx_json *link = klx_json_first(klx_json_get(m->data, "links"));
+    for (; link != NULL && m->card->links_n < KLX_CARD_LINKS_MAX; link = klx_json_next(link)) {
+        struct klx_sv url = klx_json_str(link, "url"), title = klx_json_str(link, "title");
+        if (klx_url_is_link(url)) {
+            add_link(m, line(m, title.n > 0 ? title : KLX_SV("Details"), LINK_TITLE_BYTES_MAX),
+                     klx_arena_dup(m->arena, url));
+        }
+    }
+}
+
+static void make_links(struct maker *m, const struct klx_links *configured) {
+    struct klx_link more[KLX_LINKS_MAX];
+    add_own_links(m);
+    size_t n = klx_links_make(configured, m->arena, m->event, m->data, more);
+    for (size_t i = 0; i < n; i++) {
+        add_link(m, more[i].title, more[i].url);
+    }
+    if (m->card->links_n > 0) {
+        m->card->link = m->card->links[0].url;
+        m->card->link_title = m->card->links[0].title;
     }
 }
 
@@ -590,7 +616,7 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
                    ? klx_sv(klx_kind_specs[e->kind].advice)
                    : klx_sv("");
     c.code = make_code(&m);
-    make_link(&m);
+    make_links(&m, notice->links);
     c.footer = make_footer(&m, notice->team);
     /* The footer is made last: when there was no room for it, something before it may be missing as well. */
     if (c.footer.p == NULL || c.subject.p == NULL || c.summary.p == NULL) {

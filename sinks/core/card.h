@@ -2,7 +2,7 @@
  * What every channel tells of an event, before it is laid out: the same words on Slack, in a mail, on a card of Teams.
  *
  * All texts are plain and untrusted: they hold whatever a pod's owner wrote, and each renderer escapes them for the place where they will
- * stand. Only `code` and `link` are safe as they are: `code` is left empty when a name in it is not a plain Kubernetes name, `link` when it is not
+ * stand. Only `code` and links are safe as they are: `code` is left empty when a name in it is not a plain Kubernetes name, a link is left out when it is not
  * one that a person may follow (klx_url_is_link). Control characters, bidi controls and invalid UTF-8 are gone already; every text is cut
  * at its maximum with "…".
  */
@@ -12,11 +12,13 @@
 #include <stddef.h>
 
 #include "lib/base/arena.h"
+#include "sinks/core/links.h"
 #include "sinks/core/sink.h"
 
 #define KLX_CARD_SUMMARY_BYTES_MAX 1000
 #define KLX_CARD_FACT_BYTES_MAX 300
 #define KLX_CARD_FACTS_MAX 12
+#define KLX_CARD_LINKS_MAX 6
 
 struct klx_card_fact {
     struct klx_sv name;  /* ours: "Cluster" */
@@ -32,9 +34,13 @@ struct klx_card {
     struct klx_card_fact
         facts[KLX_CARD_FACTS_MAX]; /* cluster, object, reason, times, the actions so far … */
     size_t facts_n;
-    struct klx_sv advice;           /* ours: what to do; "" when resolved or unknown */
-    struct klx_sv code;             /* a command to copy: "kubectl describe node aks-1"; or "" */
-    struct klx_sv link, link_title; /* a page to look at, and what it is called: "Argo CD"; or "" */
+    struct klx_sv advice; /* ours: what to do; "" when resolved or unknown */
+    struct klx_sv code;   /* a command to copy: "kubectl describe node aks-1"; or "" */
+    struct klx_link
+        links[KLX_CARD_LINKS_MAX]; /* pages to look at: the event's own, then the configuration's */
+    size_t links_n;
+    struct klx_sv link,
+        link_title;       /* the first of them: a URL, and what it is called: "Argo CD"; or "" */
     struct klx_sv footer; /* "klaxon · operations · incident b25f05a3 · 2026-03-11 08:02:18 UTC" */
     enum klx_severity severity;
     bool resolved;

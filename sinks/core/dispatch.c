@@ -425,6 +425,7 @@ static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
     struct klx_outlet_options o = {
         .env = d->o.env,
         .ops = d->o.ops,
+        .links = d->o.settings->links,
         .queue_max = (size_t)d->o.settings->process.queue,
         .give_up_after_ms = d->o.settings->process.give_up_after_ms,
         .on_outcome = on_outcome,

@@ -49,6 +49,7 @@ int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
         .channel = channel,
         .name = o->channel->name,
         .clock = o->env.clock,
+        .links = o->links,
         .queue_max = o->queue_max,
         .give_up_after_ms = o->give_up_after_ms,
     };

@@ -24,6 +24,7 @@ struct klx_outlet_options {
     struct klx_sink_env env;
     const struct klx_sink_ops *ops;
     const struct klx_channel_settings *channel; /* borrowed */
+    const struct klx_links *links;              /* for notices; NULL: none */
     size_t queue_max;
     int64_t give_up_after_ms;
     /* As those of a lane. */

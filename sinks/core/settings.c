@@ -267,6 +267,7 @@ static size_t bind_all(struct binder *b, struct klx_sinks_settings *ret) {
         .subscriptions_n = s->subscriptions_n,
     };
     bind_processes(b);
+    klx_links_bind(s->links, &b->out.links, klx_settings_report_text, &b->r);
     for (size_t i = 0; i < s->channels_n; i++) {
         bind_channel(b, s->channels[i], &b->out.channels[i]);
     }
@@ -304,6 +305,7 @@ size_t klx_sinks_settings_bind_anywhere(const struct klx_settings *s,
 
 void klx_sinks_settings_release(struct klx_sinks_settings *s) {
     klx_config_unbind(klx_sink_process_fields, &s->process);
+    klx_links_free(s->links);
     for (size_t i = 0; i < s->channels_n; i++) {
         struct klx_channel_settings *c = &s->channels[i];
         if (c->config != NULL) {

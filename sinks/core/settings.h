@@ -30,6 +30,7 @@
 #include "lib/base/match.h"
 #include "schema/event.h"
 #include "schema/settings.h"
+#include "sinks/core/links.h"
 #include "sinks/core/sink.h"
 
 /* The keys: under a kind of `sinks:`, of a subscription, of its `match`. */
@@ -85,6 +86,7 @@ size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s);
 
 struct klx_sinks_settings {
     struct klx_sink_process_settings process; /* of ops[0] */
+    struct klx_links *links;                  /* what `links:` says (sinks/core/links.h) */
     struct klx_channel_settings *channels;
     size_t channels_n;
     struct klx_subscription_settings *subscriptions;

@@ -77,6 +77,8 @@ struct klx_digest {
     size_t lines_n;
 };
 
+struct klx_links;
+
 /* What a renderer sees of one event. All borrowed for the call. */
 struct klx_notice {
     const struct klx_event *event; /* of a digest: the last of its worst events */
@@ -87,6 +89,8 @@ struct klx_notice {
     const struct klx_digest *digest; /* KLX_NOTICE_DIGEST, else NULL */
     struct klx_sv
         handle; /* of the incident's first message on this channel; empty: there is none, or it has no handle */
+    const struct klx_links
+        *links; /* pages of the configuration to link to (sinks/core/links.h); NULL: none */
 };
 
 /* What is to be sent. All borrowed for the call that starts it. */
