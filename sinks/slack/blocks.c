@@ -216,24 +216,52 @@ static void begin_message(struct klx_jw *w, struct klx_buf *out, struct klx_sv t
     klx_jw_member_bool(w, "unfurl_media", false);
 }
 
+/* The line and the bar's colour say the rest. */
+static void write_brief_blocks(struct klx_buf *out, const struct klx_card *c) {
+    struct klx_jw w;
+    klx_jw_init(&w, out);
+    klx_jw_begin_array(&w);
+    if (c->summary.n == 0) {
+        write_header(&w, c);
+    }
+    write_section(&w, c->summary, NULL, 0);
+    write_footer(&w, c, 0);
+    klx_jw_end_array(&w);
+}
+
+static void write_attachments(struct klx_jw *w, const struct klx_card *c,
+                              void (*write)(struct klx_buf *out, const struct klx_card *c)) {
+    struct klx_buf blocks KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&blocks, (size_t)4 * KLX_SLACK_PAYLOAD_BYTES_MAX);
+    write(&blocks, c);
+    klx_jw_key(w, "attachments");
+    klx_jw_begin_array(w);
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "color", color_of(c));
+    klx_jw_key(w, "blocks");
+    klx_jw_raw(w, klx_buf_sv(&blocks));
+    klx_jw_end_object(w);
+    klx_jw_end_array(w);
+    w->out->failed = w->out->failed || blocks.failed;
+}
+
 void klx_slack_render(const struct klx_card *card, struct klx_buf *out) {
-    struct klx_buf line KLX_CLEANUP(klx_buf_release), blocks KLX_CLEANUP(klx_buf_release);
+    struct klx_buf line KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;
     klx_buf_init(&line, KLX_SLACK_PAYLOAD_BYTES_MAX);
-    klx_buf_init(&blocks, (size_t)4 * KLX_SLACK_PAYLOAD_BYTES_MAX);
     add_line(&line, card);
-    write_blocks_that_fit(&blocks, card);
     begin_message(&w, out, klx_buf_sv(&line));
-    klx_jw_key(&w, "attachments");
-    klx_jw_begin_array(&w);
-    klx_jw_begin_object(&w);
-    klx_jw_member_str(&w, "color", color_of(card));
-    klx_jw_key(&w, "blocks");
-    klx_jw_raw(&w, klx_buf_sv(&blocks));
+    write_attachments(&w, card, write_blocks_that_fit);
     klx_jw_end_object(&w);
-    klx_jw_end_array(&w);
-    klx_jw_end_object(&w);
-    out->failed = out->failed || blocks.failed || line.failed;
+    out->failed = out->failed || line.failed;
+}
+
+void klx_slack_write_members(struct klx_jw *w, const struct klx_card *card, bool brief) {
+    struct klx_buf line KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&line, KLX_SLACK_PAYLOAD_BYTES_MAX);
+    add_line(&line, card);
+    klx_jw_member_sv(w, "text", klx_buf_sv(&line));
+    write_attachments(w, card, brief ? write_brief_blocks : write_blocks_that_fit);
 }
 
 /* The text of the first section of a rendered message; empty when there is none. */
@@ -248,13 +276,17 @@ static struct klx_sv summary_of(const struct klx_json *message) {
     return klx_sv(NULL);
 }
 
+void klx_slack_add_plain_text(struct klx_buf *out, const struct klx_json *message) {
+    klx_buf_add_sv(out, klx_json_str(message, "text")); /* inert already */
+    klx_buf_add_str(out, SEPARATOR);
+    klx_slack_add_inert_escaped(out, summary_of(message), KLX_SLACK_FALLBACK_UNITS_MAX);
+}
+
 static void write_plain(const struct klx_json *message, struct klx_buf *out) {
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;
     klx_buf_init(&text, KLX_SLACK_PAYLOAD_BYTES_MAX);
-    klx_buf_add_sv(&text, klx_json_str(message, "text")); /* inert already */
-    klx_buf_add_str(&text, SEPARATOR);
-    klx_slack_add_inert_escaped(&text, summary_of(message), KLX_SLACK_FALLBACK_UNITS_MAX);
+    klx_slack_add_plain_text(&text, message);
     begin_message(&w, out, klx_buf_sv(&text));
     klx_jw_end_object(&w);
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/base/sv.h"
 #include "sinks/core/card.h"
 
@@ -18,3 +19,9 @@
 void klx_slack_render(const struct klx_card *card, struct klx_buf *out);
 /* Appends the plain message of a rendered one: its line and its summary, no blocks. -EINVAL: `message` is not of klx_slack_render. */
 int klx_slack_render_plain(struct klx_sv message, struct klx_buf *out) KLX_MUST_CHECK;
+
+/* The Web API's: the same, as the members "text" and "attachments" of an object that the caller has begun. Brief: the line, the summary and
+   the footer, for a reply below a message that has the rest. */
+void klx_slack_write_members(struct klx_jw *w, const struct klx_card *card, bool brief);
+/* Appends the plain text of a rendered message: its line and its summary, at most KLX_SLACK_UPDATE_UNITS_MAX. */
+void klx_slack_add_plain_text(struct klx_buf *out, const struct klx_json *message);

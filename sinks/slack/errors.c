@@ -5,7 +5,7 @@
 #include "lib/base/cleanup.h"
 
 #define CODE_BYTES_MAX 63
-#define ERROR_PAGE_BYTES_MAX 65536
+#define ANSWER_BYTES_MAX (512u << 10)       /* the Web API repeats the whole message */
 #define QUOTA_WAIT_MS (60 * INT64_C(60000)) /* a month's quota is not back in minutes */
 
 /* The first line that matches counts; a code that ends in '*' stands for all that begin so. */
@@ -49,9 +49,10 @@ static const struct {
     { "json_not_object", KLX_VERDICT_REJECT_MESSAGE },
     { "invalid_post_type", KLX_VERDICT_REJECT_MESSAGE },
     { "missing_post_type", KLX_VERDICT_REJECT_MESSAGE },
+    { "slack_connect_*",
+      KLX_VERDICT_REJECT_MESSAGE }, /* …_sharing_blocked: a link that an admin forbids */
 
-    /* The thread or the message to update is not there or closed: a new, plain message is what helps, and that is what the sender makes
-       of a rejected message. The two restricted_action_… stand before the prefix. */
+    /* The thread or the message to update is not there or closed: klx_slack_is_gone. The two restricted_action_… stand before the prefix. */
     { "message_not_found", KLX_VERDICT_REJECT_MESSAGE },
     { "cant_update_message", KLX_VERDICT_REJECT_MESSAGE },
     { "edit_window_closed", KLX_VERDICT_REJECT_MESSAGE },
@@ -60,6 +61,8 @@ static const struct {
     { "streaming_state_conflict", KLX_VERDICT_REJECT_MESSAGE },
     { "restricted_action_thread_locked", KLX_VERDICT_REJECT_MESSAGE },
     { "restricted_action_non_threadable_channel", KLX_VERDICT_REJECT_MESSAGE },
+    { "thread_not_found", KLX_VERDICT_REJECT_MESSAGE },
+    { "cant_broadcast_message", KLX_VERDICT_REJECT_MESSAGE },
 
     { "restricted_action*", KLX_VERDICT_DESTINATION_BROKEN },
     { "channel_not_found", KLX_VERDICT_DESTINATION_BROKEN },
@@ -70,6 +73,9 @@ static const struct {
     { "messages_tab_disabled", KLX_VERDICT_DESTINATION_BROKEN },
     { "team_not_found", KLX_VERDICT_DESTINATION_BROKEN },
     { "cannot_reply_to_message", KLX_VERDICT_DESTINATION_BROKEN },
+    { "unknown_method", KLX_VERDICT_DESTINATION_BROKEN }, /* base_url is not that of a Web API */
+    { "deprecated_endpoint", KLX_VERDICT_DESTINATION_BROKEN },
+    { "method_deprecated", KLX_VERDICT_DESTINATION_BROKEN },
     { "action_prohibited", KLX_VERDICT_DESTINATION_BROKEN },
     { "posting_to_general_channel_denied", KLX_VERDICT_DESTINATION_BROKEN },
     { "user_not_found", KLX_VERDICT_DESTINATION_BROKEN },
@@ -97,6 +103,33 @@ static const struct {
     { "enterprise_is_restricted", KLX_VERDICT_CREDENTIAL_BROKEN },
 };
 
+/* Of an edit or a reply. The last four speak of the channel that the handle names, which need not be the configured one any more. */
+static const char *const gone[] = {
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "block_mismatch",
+    "is_inactive",
+    "streaming_state_conflict",
+    "restricted_action_thread_locked",
+    "restricted_action_non_threadable_channel",
+    "thread_not_found",
+    "cant_broadcast_message",
+    "cannot_reply_to_message",
+    "channel_not_found",
+    "not_in_channel",
+    "is_archived",
+};
+
+bool klx_slack_is_gone(const char *code) {
+    for (size_t i = 0; i < KLX_COUNT(gone); i++) {
+        if (klx_sv_eq(klx_sv(code), klx_sv(gone[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct answer {
     bool ok;
     char code[CODE_BYTES_MAX + 1]; /* "": none */
@@ -122,7 +155,7 @@ static void take_code(struct answer *a, struct klx_sv code) {
 static void read_json(struct answer *a, struct klx_sv body) {
     struct klx_arena arena;
     const struct klx_json *parsed = NULL;
-    klx_arena_init(&arena, 4096, (size_t)4 * ERROR_PAGE_BYTES_MAX);
+    klx_arena_init(&arena, 4096, (size_t)4 * ANSWER_BYTES_MAX);
     if (klx_json_parse(&arena, body, NULL, &parsed, NULL) == 0) {
         int64_t seconds = klx_json_int(parsed, "retry_after", -1);
         a->ok = klx_json_bool(parsed, "ok", false);
@@ -136,7 +169,7 @@ static void read_json(struct answer *a, struct klx_sv body) {
 static struct answer read_answer(struct klx_sv body) {
     struct answer a = { .retry_after_ms = -1 };
     struct klx_sv text = klx_sv_trim(body);
-    if (text.n > 0 && text.n <= ERROR_PAGE_BYTES_MAX && text.p[0] == '{') {
+    if (text.n > 0 && text.n <= ANSWER_BYTES_MAX && text.p[0] == '{') {
         read_json(&a, text);
     } else if (klx_sv_eq(text, KLX_SV("ok"))) {
         a.ok = true;

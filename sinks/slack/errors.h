@@ -6,8 +6,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "lib/io/http.h"
 #include "sinks/core/sink.h"
 
 /* `body` is the result's, with the URL taken out: all that is read or shown. */
 void klx_slack_judge(const struct klx_http_result *r, struct klx_sv body, struct klx_verdict *ret);
+/* Whether this answer to an edit or a reply says that there is nothing to edit or to reply to, so that a new message is what helps. */
+bool klx_slack_is_gone(const char *code);

@@ -16,12 +16,14 @@ enum {
     KLX_SLACK_FIELDS_MAX = 10, /* of a section */
     KLX_SLACK_FIELD_UNITS_MAX = 2000,
 
+    KLX_SLACK_UPDATE_UNITS_MAX = 4000, /* of the text of chat.update: past it, msg_too_long */
+
     /* Ours, well under any limit: a line for a lock screen, a footer, a plain-text message. */
-    KLX_SLACK_LINE_UNITS_MAX = 400,
+    KLX_SLACK_LINE_UNITS_MAX = 400, /* with what a plain message adds, under that of an update */
     KLX_SLACK_FOOTER_UNITS_MAX = 500,
     KLX_SLACK_FALLBACK_UNITS_MAX = 3500,
 
-    /* 12,000 units of at most three bytes, and the line above them. */
+    /* 12,000 units of at most three bytes, the line above them, and for the Web API the reply, of a summary and a footer. */
     KLX_SLACK_PAYLOAD_BYTES_MAX = 65536,
     /* One message a second for a webhook, short bursts tolerated (docs.slack.dev/apis/web-api/rate-limits). */
     KLX_SLACK_INTERVAL_MS = 1000,

@@ -15,13 +15,13 @@
 #define ANSWER_BYTES_MAX 262144    /* a proxy's error page, with room to spare */
 #define FIRST_ANSWER_BYTES_MAX 300 /* of the 511 that a verdict holds: the second one shows too */
 
-enum state { IDLE, MESSAGE, PAUSE, PLAIN, FAILED };
+enum state { IDLE, MESSAGE, PAUSE, PLAIN, PROBE, FAILED };
 
 struct klx_slack_post {
     struct klx_sink_env env;
     struct klx_secret *webhook_url;
     enum state state;
-    struct klx_http_call *call; /* in MESSAGE and PLAIN */
+    struct klx_http_call *call; /* in MESSAGE, PLAIN and PROBE */
     struct klx_timer *timer;    /* in PAUSE and FAILED */
     struct klx_buf payload;
     char *url;                   /* of the message under way; wiped when it has ended */
@@ -91,6 +91,8 @@ static void on_answer(void *arg, const struct klx_http_result *r) {
     }
     if (p->state == PLAIN) {
         join_verdicts(p);
+    } else if (p->state == PROBE && p->verdict.class == KLX_VERDICT_REJECT_MESSAGE) {
+        klx_verdict_set(&p->verdict, KLX_VERDICT_DELIVERED, "reachable", klx_sv(p->verdict.answer));
     }
     finish(p);
 }
@@ -174,6 +176,19 @@ void klx_slack_post_start(struct klx_slack_post *p, struct klx_sv payload, klx_s
         fail(p, KLX_VERDICT_CREDENTIAL_BROKEN, "webhook_url", &e);
     } else {
         post(p, klx_buf_sv(&p->payload), MESSAGE);
+    }
+}
+
+/* What has neither text nor blocks is refused by a webhook that would take a message, and shown to nobody. */
+void klx_slack_post_probe(struct klx_slack_post *p, klx_sent_fn done, void *arg) {
+    struct klx_error e = { 0 };
+    assert(p->state == IDLE);
+    p->done = done;
+    p->arg = arg;
+    if (take_url(p, &e) != 0) {
+        fail(p, KLX_VERDICT_CREDENTIAL_BROKEN, "webhook_url", &e);
+    } else {
+        post(p, KLX_SV("{}"), PROBE);
     }
 }
 

@@ -23,5 +23,7 @@ struct klx_slack_post *klx_slack_post_new(const struct klx_sink_env *env,
 /* Only when idle. The payload is copied; done is called once, not from inside, with one verdict, and may start the next. */
 void klx_slack_post_start(struct klx_slack_post *p, struct klx_sv payload, klx_sent_fn done,
                           void *arg);
+/* Only when idle: whether the webhook would take a message. It is sent an empty one, which Slack refuses without showing anything. */
+void klx_slack_post_probe(struct klx_slack_post *p, klx_sent_fn done, void *arg);
 /* Cancels what is under way, without calling back. */
 void klx_slack_post_free(struct klx_slack_post *p);

@@ -1,9 +1,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "sinks/core/sink.h"
+#include "sinks/core/card.h"
 #include "sinks/slack/blocks.h"
+#include "sinks/slack/bot_message.h"
 #include "sinks/slack/errors.h"
+#include "sinks/slack/handle.h"
 #include "sinks/slack/limits.h"
 #include "sinks/slack/text.h"
 #include "sinks/slack/webhook.h"
@@ -40,13 +42,28 @@ static void check_message(struct klx_arena *a, struct klx_sv payload) {
     klx_buf_release(&plain);
 }
 
+/* A bot's payload is within its budget, and every part of it keeps to the same. */
+static void check_bot(struct klx_arena *a, const struct klx_card *card,
+                      const struct klx_notice *notice, bool whole_reply) {
+    struct klx_buf out;
+    const struct klx_json *payload = NULL;
+    klx_buf_init(&out, KLX_SLACK_PAYLOAD_BYTES_MAX);
+    klx_slack_render_bot(card, notice, whole_reply, &out);
+    require(klx_buf_check(&out) == 0);
+    require(klx_json_parse(a, klx_buf_sv(&out), NULL, &payload, NULL) == 0);
+    require(klx_json_str(payload, "message.text").n > 0);
+    require(whole_reply == (klx_json_get(payload, "reply") == NULL));
+    klx_buf_release(&out);
+}
+
 /* Two bytes choose severity and phase; what follows is the event's data, and also every text around it. */
 static void render(const uint8_t *choice, struct klx_sv text) {
     struct klx_arena a;
     struct klx_buf out;
     const struct klx_json *parsed = NULL;
+    struct klx_card card;
     klx_arena_init(&a, 65536, 64 << 20);
-    klx_buf_init(&out, klx_sink_slack.payload_bytes_max);
+    klx_buf_init(&out, KLX_SLACK_PAYLOAD_BYTES_MAX);
     if (klx_json_parse(&a, text, NULL, &parsed, NULL) == 0) {
         const struct klx_event e = { .kind = (enum klx_kind)(choice[0] % (KLX_KINDS_N + 1)),
                                      .type = text,
@@ -57,8 +74,11 @@ static void render(const uint8_t *choice, struct klx_sv text) {
         const struct klx_notice notice = {
             .event = &e, .data = parsed, .team = text, .channel = text
         };
-        require(klx_sink_slack.render(NULL, &notice, &out, NULL) == 0);
+        require(klx_card_make(&a, &notice, &card) == 0);
+        klx_slack_render(&card, &out);
+        require(klx_buf_check(&out) == 0);
         check_message(&a, klx_buf_sv(&out));
+        check_bot(&a, &card, &notice, choice[1] % 2 == 0);
     }
     klx_buf_release(&out);
     klx_arena_release(&a);
@@ -81,6 +101,17 @@ static void judge(const uint8_t *choice, struct klx_sv text) {
     klx_buf_release(&shown);
 }
 
+/* What is read of a handle is written as something that reads the same. */
+static void read_handle(struct klx_sv text) {
+    struct klx_slack_handle h = { 0 }, again = { 0 };
+    char out[KLX_HANDLE_BYTES_MAX + 1];
+    if (klx_slack_handle_read(text, &h)) {
+        klx_slack_handle_write(&h, out);
+        require(klx_slack_handle_read(klx_sv(out), &again));
+        require(memcmp(&h, &again, sizeof(h)) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) {
         return 0;
@@ -88,5 +119,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct klx_sv text = klx_sv_n((const char *)data + 2, size - 2);
     render(data, text);
     judge(data, text);
+    read_handle(text);
     return 0;
 }

@@ -231,3 +231,46 @@ def test_the_program_plays_an_episode(program: dict) -> None:
     assert requests.post(f"{control}/scenario/nix", timeout=5).status_code == 400
     played = requests.get(f"{control}/scenario", timeout=5).json()
     assert "ladder" in played["scenarios"] and played["played"][0]["done"]
+
+
+def api(slack: Slack, method: str, token: str, **args) -> dict:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=utf-8"}
+    return requests.post(slack.api_url + method, data=json.dumps(args), headers=headers, timeout=5).json()
+
+
+def test_the_web_api_edits_and_threads(slack: Slack) -> None:
+    token, channel = slack.new_bot(), slack.new_channel("ops")
+    assert api(slack, "auth.test", token)["ok"]
+    first = api(slack, "chat.postMessage", token, channel="ops", text="one")
+    assert api(slack, "chat.postMessage", token, channel=channel, text="two", thread_ts=first["ts"], reply_broadcast=True)["ok"]
+    assert api(slack, "chat.update", token, channel=first["channel"], ts=first["ts"], text="three")["ok"]
+    [post] = slack.channel("ops").posts
+    assert (post.payload, post.edits, post.replies[0].payload, post.replies[0].broadcast) == ({"text": "three"}, 1, {"text": "two"}, True)
+
+
+def test_the_web_api_refuses_with_200(slack: Slack) -> None:
+    token, reader, channel = slack.new_bot(), slack.new_bot("reader", ()), slack.new_channel("ops")
+    other = slack.new_bot("other")
+    ts = api(slack, "chat.postMessage", token, channel=channel, text="one")["ts"]
+    cases = [
+        ("not_authed", "chat.postMessage", "", {"channel": channel, "text": "x"}),
+        ("invalid_auth", "auth.test", "xoxb-1", {}),
+        ("missing_scope", "chat.postMessage", reader, {"channel": channel, "text": "x"}),
+        ("channel_not_found", "chat.postMessage", token, {"channel": "nowhere", "text": "x"}),
+        ("channel_not_found", "chat.update", token, {"channel": "ops", "ts": ts, "text": "x"}),  # by ID only
+        ("message_not_found", "chat.update", token, {"channel": channel, "ts": "1.1", "text": "x"}),
+        ("message_not_found", "chat.postMessage", token, {"channel": channel, "thread_ts": "1.1", "text": "x"}),
+        ("cant_update_message", "chat.update", other, {"channel": channel, "ts": ts, "text": "x"}),
+        ("msg_too_long", "chat.update", token, {"channel": channel, "ts": ts, "text": "x" * 4001}),
+        ("no_text", "chat.postMessage", token, {"channel": channel}),
+        ("invalid_arguments", "chat.update", token, {"channel": channel, "ts": ts, "text": "x", "unfurl_links": False}),
+        ("invalid_metadata_schema", "chat.postMessage", token,
+         {"channel": channel, "text": "x", "metadata": {"event_type": "t", "event_payload": {"a": {"b": 1}}}}),
+        ("unknown_method", "chat.nothing", token, {}),
+    ]
+    for code, method, who, args in cases:
+        assert api(slack, method, who, **args)["error"] == code, (method, args)
+    slack.channel("ops").archived = True
+    assert api(slack, "chat.postMessage", token, channel=channel, text="x")["error"] == "is_archived"
+    slack.revoke_bot()
+    assert api(slack, "auth.test", token)["error"] == "token_revoked"

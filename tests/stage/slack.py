@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks, as strict as the documentation says, with faults by command.
+"""Slack's incoming webhooks and Web API (slack_api.py), as strict as the documentation says, with faults by command.
 
     with Slack() as slack:
         url = slack.new_hook("ops")                 # http://127.0.0.1:…/services/T…/B…/…
@@ -24,6 +24,7 @@ from typing import Any
 from . import slack_rules
 from .faults import Fault, Faults
 from .journal import Journal
+from .slack_api import CODES, SlackChannel, WebApi
 from .web import Exchange, Server
 
 # The documented errors of a webhook and their statuses; a fault may name the code alone.
@@ -31,21 +32,22 @@ ERRORS = {
     "invalid_payload": 400, "invalid_blocks": 400, "invalid_attachments": 400, "no_text": 400, "msg_blocks_too_long": 400,
     "too_many_attachments": 400, "user_not_found": 400, "invalid_token": 403, "action_prohibited": 403,
     "posting_to_general_channel_denied": 403, "channel_not_found": 404, "no_service": 404, "no_team": 404,
-    "channel_is_archived": 410, "rollup_error": 500,
+    "channel_is_archived": 410, "rollup_error": 500, "invalid_metadata_format": 400, "invalid_metadata_schema": 400,
 }
 RATE_LIMITED = '{"retry_after":%d,"ok":false,"error":"rate_limited"}'
 
 
 @dataclass
 class SlackFault(Fault):
-    """What to do with a post to `hook` (by name; None: any) instead of judging it.
+    """What to do with a post to `hook` (a webhook's or a channel's name; None: any) instead of judging it.
 
-    error: one of ERRORS, answered with its status. status, body, headers: any other answer. retry_after: the header, and 429.
+    method: "webhook", or that of the Web API; None: any. error: one of ERRORS, answered with its status, or one of the Web API's CODES. status, body, headers: any other answer. retry_after: the header, and 429.
     delay: seconds before the answer, whatever it is; alone it only delays.
     cut: "reset" (RST), "close" (FIN) or "hang" instead of the answer; `at="request"`: the message is not taken, `at="answer"`: it is.
     """
 
     hook: str | None = None
+    method: str | None = None
     error: str | None = None
     status: int | None = None
     body: str | None = None
@@ -56,8 +58,8 @@ class SlackFault(Fault):
     at: str = "request"
 
     def __post_init__(self) -> None:
-        if self.error is not None and self.error not in ERRORS:
-            raise ValueError(f"error: {self.error!r} is none of {', '.join(ERRORS)}")
+        if self.error is not None and self.error not in ERRORS and self.error not in CODES:
+            raise ValueError(f"error: {self.error!r} is none of {', '.join([*ERRORS, *CODES])}")
         if self.cut not in (None, "reset", "close", "hang") or self.at not in ("request", "answer"):
             raise ValueError('cut is "reset", "close" or "hang"; at is "request" or "answer"')
 
@@ -67,7 +69,7 @@ class SlackFault(Fault):
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         if self.error is not None:
-            return ERRORS[self.error], self.body or self.error, headers
+            return ERRORS.get(self.error, 400), self.body or self.error, headers
         if self.status is not None or self.retry_after is not None:
             status = self.status or 429
             return status, self.body if self.body is not None else _usual_body(status, self.retry_after), headers
@@ -81,9 +83,10 @@ def _usual_body(status: int, retry_after: int | None) -> str:
 @dataclass
 class SlackMessage:
     number: int
-    hook: str
+    hook: str  # or the channel
     at: float  # unix time of arrival
     payload: dict[str, Any]
+    method: str = "webhook"
 
     def active_markup(self) -> list[str]:
         return slack_rules.active_markup(self.payload)
@@ -95,7 +98,7 @@ class SlackMessage:
         return "\n".join(own + [text for _, text in inner])
 
     def to_json(self) -> dict[str, Any]:
-        return {"number": self.number, "hook": self.hook, "at": self.at, "text": self.text(), "payload": self.payload}
+        return {"number": self.number, "hook": self.hook, "at": self.at, "method": self.method, "text": self.text(), "payload": self.payload}
 
 
 @dataclass
@@ -127,6 +130,7 @@ class Slack:
         self._hooks: dict[str, _Hook] = {}  # by path
         self._lock = threading.Lock()
         self._server = Server(self._serve, port=port)
+        self._api = WebApi(self)
 
     def __enter__(self) -> "Slack":
         self.start()
@@ -162,6 +166,25 @@ class Slack:
         with self._lock:
             return {hook.name: self.url + hook.path for hook in self._hooks.values()}
 
+    @property
+    def api_url(self) -> str:
+        return self.url + "/api/"
+
+    def new_bot(self, name: str = "klaxon", scopes: tuple[str, ...] = ("chat:write",)) -> str:
+        """The token of a new bot."""
+        return self._api.new_bot(name, scopes)
+
+    def revoke_bot(self, name: str = "klaxon") -> None:
+        self._api.revoke(name)
+
+    def new_channel(self, name: str) -> str:
+        """The ID of a new channel, for bots."""
+        return self._api.new_channel(name).id
+
+    def channel(self, name: str) -> SlackChannel:
+        """By name or ID: what stands in it."""
+        return self._api.channel(name)
+
     def fault(self, **fields: Any) -> None:
         self.faults.add(**fields)
 
@@ -171,21 +194,24 @@ class Slack:
     # one post
 
     def _serve(self, exchange: Exchange) -> None:
+        if exchange.route_path.startswith("/api/"):
+            self._api.serve(exchange)
+            return
         with self._lock:
             hook = self._hooks.get(exchange.route_path)
         if hook is None:
-            self._answer(exchange, "", 404, "no_service" if exchange.route_path.startswith("/services/") else "not_found")
+            self.answer(exchange, "", 404, "no_service" if exchange.route_path.startswith("/services/") else "not_found")
             return
-        fault = self.faults.take(hook=hook.name) or SlackFault()
-        if fault.delay and self._server.stopping.wait(fault.delay):
+        fault = self.take_fault(hook.name, "webhook")
+        if fault is None:
             return
         if fault.cut and fault.at == "request":
-            self._cut(exchange, hook, fault)
+            self.cut(exchange, hook.name, fault)
             return
         answer = fault.answer()
         if answer is not None:
             status, body, headers = answer
-            self._answer(exchange, hook.name, status, body, headers, "by command")
+            self.answer(exchange, hook.name, status, body, headers, "by command")
             return
         self._judge(exchange, hook, fault)
 
@@ -193,19 +219,27 @@ class Slack:
         try:
             payload = self._read(exchange)
         except slack_rules.Refused as refused:
-            self._answer(exchange, hook.name, ERRORS[refused.code], refused.code, why=refused.why)
+            self.answer(exchange, hook.name, ERRORS[refused.code], refused.code, why=refused.why)
             return
         wait = self._seconds_to_wait(hook)
         if wait > 0:
             retry = int(wait) + 1
-            self._answer(exchange, hook.name, 429, RATE_LIMITED % retry, {"Retry-After": str(retry)}, "more than one a second")
+            self.answer(exchange, hook.name, 429, RATE_LIMITED % retry, {"Retry-After": str(retry)}, "more than one a second")
             return
-        with self._lock:
-            self.messages.append(SlackMessage(len(self.messages), hook.name, time.time(), payload))
+        self.accept(hook.name, payload)
         if fault.cut:
-            self._cut(exchange, hook, fault)
+            self.cut(exchange, hook.name, fault)
         else:
-            self._answer(exchange, hook.name, 200, "ok")
+            self.answer(exchange, hook.name, 200, "ok")
+
+    def take_fault(self, hook: str, method: str) -> SlackFault | None:
+        """What to do, after its delay; None: the stage stops."""
+        fault = self.faults.take(hook=hook, method=method) or SlackFault()
+        return None if fault.delay and self._server.stopping.wait(fault.delay) else fault
+
+    def accept(self, hook: str, payload: dict[str, Any], method: str = "webhook") -> None:
+        with self._lock:
+            self.messages.append(SlackMessage(len(self.messages), hook, time.time(), payload, method))
 
     def _read(self, exchange: Exchange) -> dict[str, Any]:
         if exchange.command != "POST":
@@ -228,11 +262,11 @@ class Slack:
                 hook.free_at = now + 1
             return wait
 
-    def _answer(self, exchange: Exchange, hook: str, status: int, body: str, headers: dict[str, str] | None = None,
+    def answer(self, exchange: Exchange, hook: str, status: int, body: str, headers: dict[str, str] | None = None,
                 why: str = "") -> None:
         self.attempts.append(SlackAttempt(hook, time.time(), status, body, why))
         exchange.send(status, body, headers=headers)
 
-    def _cut(self, exchange: Exchange, hook: _Hook, fault: SlackFault) -> None:
-        self.attempts.append(SlackAttempt(hook.name, time.time(), 0, f"{fault.cut} at {fault.at}", "by command"))
+    def cut(self, exchange: Exchange, hook: str, fault: SlackFault) -> None:
+        self.attempts.append(SlackAttempt(hook, time.time(), 0, f"{fault.cut} at {fault.at}", "by command"))
         {"reset": exchange.reset, "close": exchange.close, "hang": exchange.hang}[fault.cut]()

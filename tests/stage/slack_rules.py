@@ -48,15 +48,16 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def check_message(message: Any) -> None:
-    """Raises Refused for the first thing that Slack would not take."""
+def check_message(message: Any, api: bool = False) -> None:
+    """Raises Refused for the first thing that Slack would not take. api: arguments of the Web API, whose names were looked at."""
     if not isinstance(message, dict):
         raise Refused("invalid_payload", "the body is not a JSON object")
     unknown = sorted(set(message) - _MESSAGE_KEYS)
-    if unknown:
+    if unknown and not api:
         raise Refused("invalid_payload", f"/{unknown[0]}: no such property of a message")
     if message.get("text") is not None and not isinstance(message["text"], str):
         raise Refused("invalid_payload", "/text: not a string")
+    _check_metadata(message.get("metadata"))
     blocks, attachments = message.get("blocks") or [], message.get("attachments") or []
     if not message.get("text") and not blocks and not attachments:
         raise Refused("no_text", "neither text nor blocks nor attachments")
@@ -65,6 +66,16 @@ def check_message(message: Any) -> None:
     total = _text_units(blocks) + sum(_text_units(one.get("blocks") or []) for one in attachments)
     if total > ALL_BLOCKS_TEXT_MAX:
         raise Refused("msg_blocks_too_long", f"{total} characters in all blocks, more than {ALL_BLOCKS_TEXT_MAX}")
+
+
+def _check_metadata(metadata: Any) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"} or not isinstance(metadata["event_type"], str):
+        raise Refused("invalid_metadata_format", "/metadata: event_type and event_payload, and nothing else")
+    payload = metadata["event_payload"]
+    if not isinstance(payload, dict) or not all(isinstance(value, str | int | float | bool) for value in payload.values()):
+        raise Refused("invalid_metadata_schema", "/metadata/event_payload: not flat")
 
 
 def _refuse(code: str, check: Any, *args: Any) -> None:

@@ -257,6 +257,31 @@ static void the_next_may_start_from_done(void **state) {
     close_world(&r);
 }
 
+static void a_probe_shows_nothing_to_anybody(void **state) {
+    (void)state;
+    static const struct {
+        const char *reply;
+        enum klx_verdict_class class;
+        const char *reason;
+    } cases[] = {
+        { HTTP_REPLY("400 Bad Request", "no_text"), KLX_VERDICT_DELIVERED, "reachable" },
+        { HTTP_REPLY("400 Bad Request", "invalid_payload"), KLX_VERDICT_DELIVERED, "reachable" },
+        { HTTP_REPLY("404 Not Found", "no_service"), KLX_VERDICT_DESTINATION_BROKEN, "no_service" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        struct world r = { .server.replies = { cases[i].reply } };
+        open_world(&r);
+        http_replies_start(&r.server);
+        klx_sink_slack.probe(r.rig.channel, on_sent, &r);
+        klx_loop_run(r.rig.env.loop);
+        assert_int_equal(r.verdict.class, cases[i].class);
+        assert_string_equal(r.verdict.reason, cases[i].reason);
+        assert_non_null(strstr(r.server.requests[0], "\r\n\r\n{}"));
+        assert_int_equal(r.server.served, 1);
+        close_world(&r);
+    }
+}
+
 static void close_when_served(void *arg) {
     struct world *r = arg;
     if (r->server.served > 0) {
@@ -301,6 +326,7 @@ int main(void) {
         cmocka_unit_test(a_secret_that_cannot_be_read_names_its_file),
         cmocka_unit_test(a_rotated_secret_counts_from_the_next_message),
         cmocka_unit_test(the_next_may_start_from_done),
+        cmocka_unit_test(a_probe_shows_nothing_to_anybody),
         cmocka_unit_test(close_cancels_without_a_call),
         cmocka_unit_test(limits_are_declared),
     };
