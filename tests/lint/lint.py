@@ -31,6 +31,7 @@ WRAPPERS = {  # foreign header -> the files that may include it
     r"yaml\.h": ["lib/base/config.c"],
     r"pcre2\.h": ["lib/base/match.c"],
     r"xxhash\.h": ["lib/base/hash.c"],
+    r"zlib\.h": ["lib/base/gzip.c", "tests/unit/support/gunzip.c"],
     r"getopt\.h": ["lib/base/options.c"],
 }
 BANNED = (
