@@ -197,6 +197,10 @@ static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_n
         !is_about_unreadable(ops, n, config, e.text)) {
         klx_settings_report(&b->r, &e);
     }
+    if (b->r.mistakes == before && !b->anywhere && ops->check_here != NULL &&
+        ops->check_here(config, n, &e) != 0) {
+        klx_settings_report(&b->r, &e);
+    }
     if (b->r.mistakes != before) {
         klx_config_unbind(ops->fields, config);
         free(config);

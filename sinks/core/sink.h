@@ -134,6 +134,8 @@ struct klx_sink_ops {
     /* MAY: what the table cannot say. `at` is for the error's place. A secret or file of the table that cannot be read is reported
        already: what is said at its place is dropped. */
     int (*check)(const void *config, const struct klx_config_node *at, struct klx_error *e);
+    /* MAY: the same of what the environment of the process decides: not called where that is another (klaxon check --no-environment). */
+    int (*check_here)(const void *config, const struct klx_config_node *at, struct klx_error *e);
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
     int (*open)(const struct klx_sink_env *env, const char *name, const void *config,
                 void **ret_channel, struct klx_error *e);
