@@ -19,7 +19,7 @@ from conftest import ROOT
 from test_cli import GOOD
 
 SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
-PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email"]
+PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email", "klaxon-sink-loganalytics"]
 
 
 @pytest.fixture(scope="module")

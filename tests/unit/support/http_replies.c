@@ -9,15 +9,16 @@
 
 #include "tests/unit/support/support.h"
 
-static bool is_whole(const char *request) {
+/* A body may hold NUL. */
+static bool is_whole(const char *request, size_t n) {
     const char *length = strstr(request, "Content-Length: ");
     const char *body = strstr(request, "\r\n\r\n");
     if (body == NULL) {
         return false;
     }
-    return length == NULL
-               ? strncmp(request, "GET ", 4) == 0
-               : strlen(body + 4) >= strtoul(length + strlen("Content-Length: "), NULL, 10);
+    return length == NULL ? strncmp(request, "GET ", 4) == 0
+                          : n - (size_t)(body + 4 - request) >=
+                                strtoul(length + strlen("Content-Length: "), NULL, 10);
 }
 
 static void reset_connection(int fd) {
@@ -29,10 +30,11 @@ static void serve_one(struct http_replies *s, int fd, int i) {
     char *request = s->requests[i], byte;
     size_t n = 0;
     ssize_t got = 1;
-    while (!is_whole(request) && got > 0) {
+    while (!is_whole(request, n) && got > 0) {
         got = read(fd, request + n, sizeof(s->requests[i]) - 1 - n);
         n += got > 0 ? (size_t)got : 0;
     }
+    s->bytes[i] = n;
     s->served = i + 1;
     if (strcmp(s->replies[i], HTTP_REPLIES_RESET) == 0) {
         reset_connection(fd);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stddef.h>
 
 #define HTTP_REPLIES_MAX 8
 #define HTTP_REPLIES_RESET "reset" /* the request is read, the connection dropped */
@@ -19,6 +20,7 @@ struct http_replies {
     pthread_t thread;
     const char *replies[HTTP_REPLIES_MAX + 1]; /* NULL ends */
     char requests[HTTP_REPLIES_MAX][65536];    /* as they came, NUL-terminated */
+    size_t bytes[HTTP_REPLIES_MAX];            /* of each: a body may hold NUL */
     _Atomic int served;
 };
 
