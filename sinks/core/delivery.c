@@ -6,6 +6,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/time.h"
 
 struct klx_delivery *klx_delivery_new(struct klx_message *m,
                                       const struct klx_subscription_settings *s, int64_t now_us) {
@@ -14,7 +15,9 @@ struct klx_delivery *klx_delivery_new(struct klx_message *m,
                                 .subscription = s,
                                 .reason = KLX_NOTICE_NEWS,
                                 .severity = m->event.severity,
-                                .queued_us = now_us };
+                                .queued_us = now_us,
+                                .first_us = KLX_TIME_NONE,
+                                .last_us = KLX_TIME_NONE };
     return d;
 }
 
@@ -84,6 +87,13 @@ void klx_delivery_id(const struct klx_delivery *d, struct klx_sv channel,
     klx_hash_parts(parts, d->reason == KLX_NOTICE_NEWS ? 4U : KLX_COUNT(parts), out);
 }
 
+void klx_delivery_begin(struct klx_delivery *d, size_t recipients_n) {
+    if (d->recipients == NULL) {
+        d->recipients = klx_alloc_n(struct klx_delivery_recipient, recipients_n);
+        d->recipients_n = d->recipients_left = recipients_n;
+    }
+}
+
 bool klx_delivery_is_revoked(const struct klx_delivery *d) {
     if (!klx_tracker_is_revoked(&d->message->tracked)) {
         return false;
@@ -105,6 +115,7 @@ static void end(struct klx_delivery *d, void (*drop)(struct klx_message *m)) {
     }
     drop(d->message);
     free(d->covered);
+    free(d->recipients);
     free_digest(d->digest);
     free(d);
 }

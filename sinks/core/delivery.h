@@ -19,6 +19,13 @@
 #include "sinks/core/settings.h"
 #include "sinks/core/sink.h"
 
+/* What has become of it at one recipient. */
+struct klx_delivery_recipient {
+    bool final;
+    unsigned attempts, ambiguous;
+    struct klx_verdict last;
+};
+
 struct klx_delivery {
     struct klx_delivery *next;   /* of whoever owns it */
     struct klx_message *message; /* a reference; of a digest: the last of its worst events */
@@ -33,7 +40,18 @@ struct klx_delivery {
     struct klx_message **covered;
     size_t covered_n, covered_room;
 
-    void *lane; /* of the lane that holds it */
+    /* From the first attempt on; of a delivery that was tried before it was parked, from the start. */
+    struct klx_delivery_recipient *recipients; /* as many as the channel has, NULL before */
+    size_t recipients_n, recipients_left;
+    int64_t first_us,
+        last_us; /* wall time of the first and the last attempt; KLX_TIME_NONE without one */
+    int64_t first_mono_us; /* set by whoever sets first_us */
+
+    /* Of the queue that it is in (sinks/core/queue.h). */
+    struct klx_delivery *prev, *chain_prev, *chain_next;
+    struct klx_queue_chain *chain;
+    uint64_t arrival;
+    bool under_way;
 };
 
 /* Takes a reference to the message. NEWS, with the event's own severity. */
@@ -48,6 +66,8 @@ struct klx_sv klx_delivery_key(const struct klx_delivery *d);
 /* What the channel's other side may tell a repetition by: the same for every attempt, also of another process. */
 void klx_delivery_id(const struct klx_delivery *d, struct klx_sv channel,
                      char out[static KLX_HASH_TEXT_BYTES]);
+/* Makes its recipients, if it has none. */
+void klx_delivery_begin(struct klx_delivery *d, size_t recipients_n);
 /* Everything of it was read from partitions that belong to somebody else now. */
 bool klx_delivery_is_revoked(const struct klx_delivery *d);
 /* Both free it; NULL is nothing to do. */

@@ -1,21 +1,33 @@
 /*
- * The lane of one channel: its deliveries in order, one send at a time, each until every recipient has a final verdict.
+ * The lane of one channel: its deliveries, each tried until every recipient has a final verdict.
  *
- *            push                      due                          no recipient is left
- *    IDLE ─────────▶ WAITING ─────────────────────▶ SENDING ─────────────────────────────▶ the next delivery, or IDLE
- *      ▲               │  ▲                           │
- *      └───────────────┘  └───────────────────────────┘
- *        rejected by render,     not final: the head stays, and waits
- *        given up, dropped
+ *          push                    next of its key, and due                 no recipient is left
+ *     ─────────────▶ WAITING ───────────────────────────────▶ SENDING ─────────────────────────────▶ outcome
+ *                      ▲  │                                      │
+ *                      │  └─▶ outcome: rejected by render,       │
+ *                      │      given up                           │
+ *                      └─────────────────────────────────────────┘
+ *                        not final: it keeps its place, and waits
  *
- * WAITING: for min_interval after the last send, for a backoff with full jitter, for as long as the other side asked (Retry-After), or
- * for a probe. Only the head is ever tried, and only its recipients without a final verdict; what is behind it waits, so order holds.
+ * As many sends are under way as the ops allow (concurrency), and never two of a key: what is of one incident (or, outside of incidents, of
+ * one record key) goes out in order, and what is behind it waits (sinks/core/queue.h). A delivery is tried only at its recipients without a
+ * final verdict.
  *
- * The circuit is apart from the state: DESTINATION_BROKEN and CREDENTIAL_BROKEN open it, and the head is tried at long intervals only,
- * until somebody has repaired the channel; the first final verdict closes it. Messages are kept meanwhile.
+ * When the channel may be tried is health's to say: all of the lane waits for a backoff with full jitter, for as long as the other side
+ * asked (Retry-After), and for a probe; a delivery of which some recipients have a final verdict waits alone. min_interval is between the
+ * starts of sends; of a channel with a concurrency of one, from an answer to the next send. What failed often, while other deliveries
+ * wait, lets them go first.
  *
- * A delivery that was tried for give_up_after, or waited so long behind a head while nothing at all went through, is given up: its
- * outcome has the last verdict and `gave_up`.
+ * A batch (batch_bytes_max) is gathered in order of arrival, rendered as it grows, and sent when it is full or its first delivery has
+ * waited for batch_age_ms. Each payload counts a byte more than it has, for what stands between two. What has no final verdict keeps its
+ * place and goes into the next one. One batch at a time is gathered, so a crash repeats those that were under way.
+ *
+ * The circuit: DESTINATION_BROKEN and CREDENTIAL_BROKEN open it, and the channel is tried at long intervals only, until somebody has
+ * repaired it. Messages are kept meanwhile. It is tried with ops->probe, where there is one, and then with one message; with a message
+ * otherwise; the first final verdict closes it. A refused credential holds all channels that use it (sinks/core/circuit.h).
+ *
+ * A delivery that was tried for give_up_after, or waited so long while nothing at all went through, is given up: its outcome has the last
+ * verdict and `gave_up`.
  *
  * Nothing is called from inside klx_lane_push: the lane asks its owner for a wake-up (schedule), and acts in klx_lane_wake. Times are the
  * clock's, so tests drive them. The lane logs what an operator must know of the channel, once when it begins and once when it is over.
@@ -27,6 +39,7 @@
 #include <stdint.h>
 
 #include "lib/base/clock.h"
+#include "sinks/core/circuit.h"
 #include "sinks/core/delivery.h"
 #include "sinks/core/sink.h"
 
@@ -71,26 +84,36 @@ struct klx_lane_options {
     const struct klx_links *links; /* for notices; NULL: none */
     size_t queue_max;
     int64_t give_up_after_ms;
+    /* NULL: the credential is the channel's own. `credential` names it, and is borrowed for klx_lane_new. */
+    struct klx_circuits *circuits;
+    struct klx_sv credential;
 };
 
 struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
                               const struct klx_lane_callbacks *cb);
-/* Cancels a send under way; deliveries that are left are abandoned. */
+/* Cancels sends under way; deliveries that are left are abandoned. */
 void klx_lane_free(struct klx_lane *l);
 /* Takes the delivery. Goes past queue_max when it must: look at klx_lane_full before reading on. */
 void klx_lane_push(struct klx_lane *l, struct klx_delivery *d);
 void klx_lane_wake(struct klx_lane *l);
 /* Probes an open circuit, or tries again, without waiting longer; not earlier than the other side asked for. */
 void klx_lane_retry_now(struct klx_lane *l);
-/* Abandons the deliveries of revoked partitions, but for one that is being sent: it ends, and is not tried again. */
+/* Abandons the deliveries of revoked partitions, but for those that are being sent: they end, and are not tried again. */
 void klx_lane_drop_revoked(struct klx_lane *l);
-/* Nothing is sent any more; a send under way still ends. */
+/* Takes the oldest delivery that is not being sent out of the lane, for whoever will deliver it otherwise; NULL: there is none. Of a key of
+   which something is being sent, what is behind that is taken too: wait for klx_lane_is_sending where order counts. */
+struct klx_delivery *klx_lane_take(struct klx_lane *l);
+/* Held: no send begins, those under way end. For a while (a rebalance). */
+void klx_lane_hold(struct klx_lane *l, bool held);
+/* Nothing is sent any more; sends under way still end, and what is gathered of a batch is sent before, when the channel may be tried. */
 void klx_lane_stop(struct klx_lane *l);
+/* Sets the gauges that time alone changes. */
+void klx_lane_look(struct klx_lane *l);
 bool klx_lane_is_sending(const struct klx_lane *l);
 bool klx_lane_full(const struct klx_lane *l);     /* queue_max deliveries or more */
 bool klx_lane_has_room(const struct klx_lane *l); /* at most three quarters of that */
 bool klx_lane_is_broken(const struct klx_lane *l);
 size_t klx_lane_depth(const struct klx_lane *l);
 const char *klx_lane_name(const struct klx_lane *l);
-/* Appends "channel ops-slack: 3 waiting" or "…, broken since TIME: no_service (…)". */
+/* Appends "channel ops-slack: 3 waiting, well" or "…, broken since TIME: no_service (…)". */
 void klx_lane_describe(const struct klx_lane *l, struct klx_buf *out);

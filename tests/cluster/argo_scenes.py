@@ -345,8 +345,7 @@ def canary(s: Scene) -> None:
     s.sees_rollout("web", "rollout.resumed", phase="resolved")
     s.sees_rollout("web", "rollout.step", step=2)
     s.sees_rollout("web", "rollout.step", step=3)
-    s.sees_rollout("web", "rollout.paused", reason="CanaryPauseStep")
-    s.sees("app.suspended")
+    s.sees_rollout("web", "rollout.paused", reason="CanaryPauseStep")  # within ten seconds: still suspended
     s.sees_rollout("web", "rollout.step", step=4)
     s.sees_rollout("web", "rollout.completed")
     s.sees("app.settled", to=second)

@@ -22,6 +22,7 @@
  *   drift loop       KLX_APP_HEALS self-heals within KLX_APP_LOOP_US; over when there was none for as long.
  *   in sync          Synced again, after what was told.
  *   degraded …       Degraded, Missing (once something was deployed) or Unknown (for no error's sake) for a hold-down; recovered when Healthy.
+ *   suspended        Suspended, for the first time in KLX_APP_SUSPENDED_US: a rollout that goes on and pauses makes it flicker.
  *   error            InvalidSpecError, ComparisonError, UnknownError, a failed hydration, or sync status Unknown, for a hold-down.
  *   warning          a condition …Warning appeared.
  *   stalled          not refreshed any more: app_stall.h.
@@ -45,6 +46,7 @@
 #define KLX_APP_UNKNOWN_US (3 * KLX_MINUTE_US)
 #define KLX_APP_INVALID_US (30 * KLX_US_PER_S)
 #define KLX_APP_ERROR_US (3 * KLX_MINUTE_US) /* a restart of the repo-server passes */
+#define KLX_APP_SUSPENDED_US (10 * KLX_US_PER_S)
 #define KLX_APP_WAIT_US (1 * KLX_MINUTE_US)
 #define KLX_APP_LONG_US (30 * KLX_MINUTE_US)
 #define KLX_APP_SETTLE_US (1 * KLX_MINUTE_US)

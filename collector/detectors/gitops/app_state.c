@@ -30,6 +30,7 @@ void klx_app_state_init(struct klx_app_state *h, struct klx_sv namespace, struct
         .op_started_us = KLX_TIME_NONE,
         .op_succeeded_us = KLX_TIME_NONE,
         .loop_us = KLX_TIME_NONE,
+        .suspended_us = KLX_TIME_NONE,
         .reconciled_us = KLX_TIME_NONE,
         .refreshed_us = KLX_TIME_NONE,
     };
@@ -91,6 +92,7 @@ static void write_standing(const struct klx_app_state *h, struct klx_jw *w) {
     klx_jw_member_bool(w, "gaveUp", h->gave_up);
     klx_jw_member_bool(w, "outTooLong", h->out_too_long);
     klx_jw_member_time(w, "loop", h->loop_us);
+    klx_jw_member_time(w, "suspended", h->suspended_us);
     klx_jw_member_int(w, "warned", h->warned);
     if (h->stalled || h->left_alone) {
         klx_jw_member_bool(w, "stalled", h->stalled);
@@ -167,6 +169,7 @@ static void read_standing(struct klx_app_state *h, const struct klx_json *v) {
     h->gave_up = klx_json_bool(v, "gaveUp", false);
     h->out_too_long = klx_json_bool(v, "outTooLong", false);
     h->loop_us = klx_news_time(v, "loop");
+    h->suspended_us = klx_news_time(v, "suspended");
     h->warned = klx_json_int(v, "warned", 0);
     h->stalled = klx_json_bool(v, "stalled", false);
     h->left_alone = klx_json_bool(v, "leftAlone", false);

@@ -64,6 +64,7 @@ struct klx_app_state {
     bool out_too_long;
     int64_t heals[KLX_APP_HEALS]; /* when the last self-heals began */
     int64_t loop_us;              /* the last heal of a loop; KLX_TIME_NONE: no loop */
+    int64_t suspended_us;         /* when that was told last */
     int64_t warned;               /* a bit for each warning that is there */
     char out_resources[1536];     /* JSON array of what is out of sync */
     int64_t out_resources_n;

@@ -306,8 +306,12 @@ static void tell_recovered(struct klx_news_call *c, struct klx_app_state *h,
 
 static void tell_suspended(struct klx_news_call *c, struct klx_app_state *h,
                            const struct klx_app_view *v, int64_t at_us) {
+    if (h->suspended_us != KLX_TIME_NONE && at_us - h->suspended_us < KLX_APP_SUSPENDED_US) {
+        return;
+    }
     struct klx_app_news n = KLX_APP_NEWS(h, v);
     n.detail = klx_redact(c->out->arena, v->health_message, 400);
+    h->suspended_us = at_us;
     klx_app_tell(
         c, &n,
         (struct klx_news){
