@@ -19,7 +19,8 @@
 #define SERVE_EVERY_MS 500
 #define CLOSING_EVERY_MS 20
 #define CHECK_EVERY_MS 5000
-#define ENDS_MAX 256 /* partitions of a topic whose ends are asked for */
+#define SESSION_MS 10000 /* as the property below */
+#define ENDS_MAX 256     /* partitions of a topic whose ends are asked for */
 
 struct klx_consumer {
     struct klx_loop *loop;
@@ -240,6 +241,16 @@ static void give_up(struct klx_consumer *c) {
     }
     c->leaving = true;
     c->cb.on_leaving(c->cb.arg);
+}
+
+int64_t klx_consumer_session_ms(const struct klx_consumer *c) {
+    char text[32] = "";
+    size_t n = sizeof(text);
+    int64_t ms = 0;
+    bool known = rd_kafka_conf_get(rd_kafka_conf(c->rk), "session.timeout.ms", text, &n) ==
+                     RD_KAFKA_CONF_OK &&
+                 klx_sv_int(klx_sv(text), &ms) == 0;
+    return known ? ms : SESSION_MS;
 }
 
 void klx_consumer_let_go(struct klx_consumer *c) {

@@ -62,6 +62,8 @@ void klx_consumer_store(struct klx_consumer *c, const char *topic, int32_t parti
                         int64_t next_offset);
 bool klx_consumer_assigned(
     const struct klx_consumer *c); /* the group has given it its partitions (perhaps none) */
+/* session.timeout.ms, as it is in force. */
+int64_t klx_consumer_session_ms(const struct klx_consumer *c);
 /* After on_leaving: what is stored is committed, and the partitions go. Nothing when there is nothing to let go. */
 void klx_consumer_let_go(struct klx_consumer *c);
 /* The next record of the partition is that of `offset`; what was read ahead is dropped. Nothing for a partition that is not ours. */

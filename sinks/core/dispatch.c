@@ -7,6 +7,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
+#include "sinks/core/circuit.h"
 #include "sinks/core/freshness.h"
 #include "sinks/core/ledger.h"
 #include "sinks/core/message.h"
@@ -25,11 +26,13 @@ struct klx_dispatch {
     struct klx_tracker *tracker;
     struct klx_ledger *ledger;
     struct klx_freshness *freshness;
+    struct klx_circuits *circuits;
     /* Of each channel of the settings; NULL: not a channel of this process, or nobody subscribes to it. */
     struct klx_outlet **outlets;
     size_t outlets_n;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
     bool paused, closed;
+    bool draining;      /* on_idle waits for the ledger too */
     const char *holder; /* the channel that held back most when something was abandoned */
     bool holder_broken;
     size_t again_said, limit_hits;
@@ -153,6 +156,26 @@ static void on_flush(void *arg) {
     klx_dispatch_flush(arg);
 }
 
+static bool is_sending(const struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL && klx_outlet_is_sending(d->outlets[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_idle(const struct klx_dispatch *d) {
+    return !is_sending(d) && (!d->draining || klx_ledger_pending(d->ledger) == 0);
+}
+
+/* Not from here: a channel, or the producer, is on the stack below us. */
+static void check_idle(struct klx_dispatch *d) {
+    if (d->on_idle != NULL && is_idle(d)) {
+        klx_timer_start(d->idle_timer, 0);
+    }
+}
+
 static void on_message_done(void *arg, struct klx_message *m) {
     struct klx_dispatch *d = arg;
     if (m->abandoned) {
@@ -166,6 +189,7 @@ static void on_message_done(void *arg, struct klx_message *m) {
     } else if (!klx_timer_active(d->flush_timer)) {
         klx_timer_start(d->flush_timer, FLUSH_MS);
     }
+    check_idle(d);
 }
 
 static struct klx_receipt_env receipt_env(const struct klx_dispatch *d) {
@@ -289,19 +313,13 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
     check_brake(d);
 }
 
-static bool is_sending(const struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL && klx_outlet_is_sending(d->outlets[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void on_idle_timer(void *arg) {
     struct klx_dispatch *d = arg;
     void (*fn)(void *arg) = d->on_idle;
     d->on_idle = NULL;
+    if (d->draining) {
+        klx_dispatch_flush(d);
+    }
     if (fn != NULL) {
         fn(d->idle_arg);
     }
@@ -310,21 +328,45 @@ static void on_idle_timer(void *arg) {
 static void on_change(void *arg) {
     struct klx_dispatch *d = arg;
     check_brake(d);
-    if (d->on_idle != NULL && !is_sending(d)) {
-        klx_timer_start(d->idle_timer, 0); /* a channel is on the stack below us */
+    check_idle(d);
+}
+
+static void wait_until_idle(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
+                            void *arg) {
+    d->on_idle = on_idle;
+    d->idle_arg = arg;
+    klx_timer_start(d->idle_timer, is_idle(d) ? 0 : wait_ms);
+}
+
+static void hold(struct klx_dispatch *d, bool held) {
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_hold(d->outlets[i], held);
+        }
     }
+}
+
+void klx_dispatch_drain(struct klx_dispatch *d, int64_t wait_ms, void (*on_drained)(void *arg),
+                        void *arg) {
+    d->draining = true;
+    hold(d, true);
+    wait_until_idle(d, wait_ms, on_drained, arg);
+}
+
+void klx_dispatch_resume(struct klx_dispatch *d) {
+    d->draining = false;
+    hold(d, false);
 }
 
 void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
                        void *arg) {
-    d->on_idle = on_idle;
-    d->idle_arg = arg;
+    d->draining = false;
     for (size_t i = 0; i < d->outlets_n; i++) {
         if (d->outlets[i] != NULL) {
             klx_outlet_stop(d->outlets[i]);
         }
     }
-    klx_timer_start(d->idle_timer, is_sending(d) ? wait_ms : 0);
+    wait_until_idle(d, wait_ms, on_idle, arg);
 }
 
 void klx_dispatch_close(struct klx_dispatch *d) {
@@ -346,6 +388,7 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     klx_ledger_free(d->ledger);
     klx_message_pool_free(d->pool);
     klx_tracker_free(d->tracker);
+    klx_circuits_free(d->circuits);
     klx_route_free(d->route);
     klx_freshness_free(d->freshness);
     klx_timer_free(d->ledger_timer);
@@ -389,6 +432,11 @@ static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
     count_limit_hits(d);
     klx_freshness_look(d->freshness, !d->paused);
+    for (size_t i = 0; i < d->outlets_n; i++) {
+        if (d->outlets[i] != NULL) {
+            klx_outlet_look(d->outlets[i]);
+        }
+    }
     int64_t oldest_ms = klx_tracker_oldest_ms(d->tracker);
     klx_gauge_set(d->metrics.unsettled, (double)klx_tracker_unsettled(d->tracker));
     klx_gauge_set(d->metrics.bytes, (double)klx_message_pool_bytes(d->pool));
@@ -428,6 +476,7 @@ static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
         .links = d->o.settings->links,
         .queue_max = (size_t)d->o.settings->process.queue,
         .give_up_after_ms = d->o.settings->process.give_up_after_ms,
+        .circuits = d->circuits,
         .on_outcome = on_outcome,
         .on_change = on_change,
         .arg = d,
@@ -451,6 +500,7 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->route = klx_route_new(o->settings, o->ops);
     d->pool = klx_message_pool_new(on_message_done, d);
     d->freshness = klx_freshness_new(o->env.clock);
+    d->circuits = klx_circuits_new(o->env.clock, o->ops->name);
     d->tracker = klx_tracker_new((size_t)o->settings->process.queue);
     d->ledger_timer = klx_timer_new(o->env.loop, on_ledger_timer, d);
     d->flush_timer = klx_timer_new(o->env.loop, on_flush, d);

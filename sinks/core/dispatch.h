@@ -56,6 +56,12 @@ size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static 
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r);
 /* Drops what waits of the partition; what is being sent ends, and stores nothing. */
 void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition);
+/* The group wants the partitions back. No send begins, those under way end and what is written of them is waited for; then, or after wait_ms,
+   everything that is settled is stored and on_drained is called, once; klx_dispatch_stop takes its place. klx_dispatch_resume when the
+   partitions are gone. */
+void klx_dispatch_drain(struct klx_dispatch *d, int64_t wait_ms, void (*on_drained)(void *arg),
+                        void *arg);
+void klx_dispatch_resume(struct klx_dispatch *d);
 /* Tries failing and broken channels now: somebody has repaired them. */
 void klx_dispatch_retry_now(struct klx_dispatch *d);
 /* Lines for /readyz, one a channel. */

@@ -20,7 +20,7 @@ void klx_lane_make_metrics(struct klx_lane *l) {
                                              "Answers, one for each recipient.", with_class);
     }
     l->metrics.retries = klx_counter("klaxon_sink_retries_total",
-                                     "Sends that were not the first of their message.", labels);
+                                     "Attempts that were not the first of their message.", labels);
     l->metrics.dead_letters =
         klx_counter("klaxon_sink_dead_letters_total", "Refused for good or given up.", labels);
     l->metrics.queue =

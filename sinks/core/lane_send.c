@@ -212,7 +212,7 @@ void klx_lane_send(struct klx_lane *l, struct klx_lane_slot *s) {
     s->began_us = l->sent_us = klx_lane_mono_us(l);
     for (size_t i = 0; i < s->n; i++) {
         bool again = begin_attempt(l, s->deliveries[i], s->began_us);
-        klx_counter_add(l->metrics.retries, i == 0 && again);
+        klx_counter_add(l->metrics.retries, again);
         klx_queue_seal(l->queue, s->deliveries[i]);
     }
     choose_recipients(l, s);

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+
+#define CREDENTIAL_BYTES_MAX 4096
 
 struct klx_outlet {
     struct klx_outlet_options o;
@@ -41,6 +44,11 @@ int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
         return klx_fail_in(e, rc, "channel %s", o->channel->name);
     }
     struct klx_outlet *t = klx_alloc(struct klx_outlet);
+    struct klx_buf credential KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&credential, CREDENTIAL_BYTES_MAX);
+    if (o->ops->credential != NULL) {
+        o->ops->credential(o->channel->config, &credential);
+    }
     const struct klx_lane_callbacks cb = {
         .on_outcome = on_outcome, .on_change = on_change, .schedule = schedule_lane, .arg = t
     };
@@ -52,6 +60,8 @@ int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
         .links = o->links,
         .queue_max = o->queue_max,
         .give_up_after_ms = o->give_up_after_ms,
+        .circuits = o->circuits,
+        .credential = klx_buf_sv(&credential),
     };
     t->o = *o;
     t->timer = klx_timer_new(o->env.loop, on_lane_timer, t);
@@ -78,6 +88,14 @@ void klx_outlet_retry_now(struct klx_outlet *t) {
 
 void klx_outlet_drop_revoked(struct klx_outlet *t) {
     klx_lane_drop_revoked(t->lane);
+}
+
+void klx_outlet_hold(struct klx_outlet *t, bool held) {
+    klx_lane_hold(t->lane, held);
+}
+
+void klx_outlet_look(struct klx_outlet *t) {
+    klx_lane_look(t->lane);
 }
 
 void klx_outlet_stop(struct klx_outlet *t) {

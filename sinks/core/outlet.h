@@ -27,6 +27,7 @@ struct klx_outlet_options {
     const struct klx_links *links;              /* for notices; NULL: none */
     size_t queue_max;
     int64_t give_up_after_ms;
+    struct klx_circuits *circuits; /* of the process */
     /* As those of a lane. */
     void (*on_outcome)(void *arg, const struct klx_outcome *o);
     void (*on_change)(void *arg);
@@ -42,6 +43,10 @@ void klx_outlet_free(struct klx_outlet *t);
 void klx_outlet_push(struct klx_outlet *t, struct klx_delivery *d);
 void klx_outlet_retry_now(struct klx_outlet *t);
 void klx_outlet_drop_revoked(struct klx_outlet *t);
+/* As klx_lane_hold. */
+void klx_outlet_hold(struct klx_outlet *t, bool held);
+/* Sets the gauges that time alone changes. */
+void klx_outlet_look(struct klx_outlet *t);
 /* Nothing is sent any more; a send under way still ends. */
 void klx_outlet_stop(struct klx_outlet *t);
 bool klx_outlet_is_sending(const struct klx_outlet *t);

@@ -126,6 +126,22 @@ static void on_revoked(void *arg, const char *topic, int32_t partition) {
     klx_dispatch_revoke(p->dispatch, topic, partition);
 }
 
+static void on_drained(void *arg) {
+    struct process *p = arg;
+    klx_consumer_let_go(p->consumer);
+    klx_dispatch_resume(p->dispatch);
+}
+
+/* The others of the group wait: at most for half of the time after which they would think us dead. */
+static void on_leaving(void *arg) {
+    struct process *p = arg;
+    if (p->stopping) {
+        klx_consumer_let_go(p->consumer);
+        return;
+    }
+    klx_dispatch_drain(p->dispatch, klx_consumer_session_ms(p->consumer) / 2, on_drained, p);
+}
+
 static void on_trouble(void *arg, const char *what) {
     struct process *p = arg;
     snprintf(p->trouble, sizeof(p->trouble), "%s", what);
@@ -205,6 +221,7 @@ static int open_consumer(struct process *p, struct klx_error *e) {
     const struct klx_consumer_callbacks cb = {
         .on_record = on_record,
         .on_assigned = on_assigned,
+        .on_leaving = on_leaving,
         .on_revoked = on_revoked,
         .on_trouble = on_trouble,
         .on_fatal = on_fatal,

@@ -261,6 +261,52 @@ def test_a_second_member_shares_and_takes_over(world: World, kafka: Kafka) -> No
     assert world.second.stop() == 0
 
 
+def test_a_rebalance_waits_for_what_is_under_way(world: World, kafka: Kafka) -> None:
+    """The send that is under way when another member joins ends, is committed, and is not told again by whoever is given its partition."""
+    kafka.create_topic(world.prefix + "scaling", 1)
+    world.configure("ops")
+    text = world.sink.config.read_text().replace('["nodes"]', '["nodes", "scaling"]')
+    world.sink.config.write_text(text)
+    world.second.config.write_text(text.replace(world.sink.url.removeprefix("http://"), world.second.url.removeprefix("http://")))
+    world.sink.start()
+    world.sink.wait_ready()
+    for round_ in range(3):
+        ids = [f"{topic[0]}{round_}" for topic in ("nodes", "scaling")]
+        world.slack.fault(hook="ops", delay=1.5, times=2)
+        world.events.put(ids[0], topic="nodes")
+        world.events.put(ids[1], topic="scaling")
+        world.sink.wait("a send", lambda: world.sink.metric("klaxon_sink_in_flight", channel="ops") == 1)
+        world.second.start()
+        world.second.wait_ready()
+        world.slack.messages.wait("both", lambda _, wanted=(round_ + 1) * 2: len(set(world.told("ops"))) == wanted, 40)
+        assert world.second.stop() == 0
+        world.sink.wait_ready()
+    told = world.told("ops")
+    assert sorted(told) == sorted(set(told)), told
+    assert world.sink.stop() == 0
+    assert Counter(r["event"] for r in world.sink.receipts()) == Counter(told)
+    assert "told again" not in world.sink.log.read_text()
+
+
+def test_a_rebalance_does_not_wait_for_a_hung_send(world: World) -> None:
+    world.configure("ops")
+    world.second.config.write_text(world.sink.config.read_text().replace(world.sink.url.removeprefix("http://"),
+                                                                         world.second.url.removeprefix("http://")))
+    world.sink.start()
+    world.sink.wait_ready()
+    world.slack.fault(hook="ops", delay=60)
+    world.events.put("a")
+    world.sink.wait("a send", lambda: world.sink.metric("klaxon_sink_in_flight", channel="ops") == 1)
+    began = time.monotonic()
+    world.second.start()
+    world.second.wait_ready()  # half of the session's 6 s, and the joining
+    assert 2 < time.monotonic() - began < 9
+    world.sink.kill()
+    assert world.wait_told("ops", 1) == ["a"]
+    world.second.wait_settled(0)
+    assert world.second.stop() == 0
+
+
 def test_it_stops_in_time_with_a_send_under_way(world: World) -> None:
     world.configure("ops")
     world.slack.fault(hook="ops", delay=60)

@@ -308,6 +308,10 @@ static void on_idle(void *arg) {
     w.idle = true;
 }
 
+static void on_drained(void *arg) {
+    *(bool *)arg = true;
+}
+
 static void it_ends_in_order(void **state) {
     (void)state;
     read_record(1, "warning", "{}");
@@ -335,6 +339,57 @@ static void a_hung_send_does_not_hold_the_end(void **state) {
     klx_dispatch_close(w.dispatch);
     klx_dispatch_flush(w.dispatch);
     assert_int_equal(w.stored, -1);
+}
+
+static void a_drained_dispatch_has_stored_what_was_told(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    klx_dispatch_drain(w.dispatch, 60000, on_idle, NULL);
+    turn();
+    assert_false(w.idle); /* a send is under way */
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_null(w.done[0]); /* no other begins */
+    assert_false(w.idle);   /* its receipt is */
+    acknowledge_all();
+    assert_true(w.idle);
+    assert_int_equal(w.stored, 2);
+    klx_dispatch_revoke(w.dispatch, "klaxon.nodes", 0);
+    klx_dispatch_resume(w.dispatch);
+    read_record(7, "warning", "{}"); /* of what this member is given next */
+    assert_string_equal(w.sent[0], "e7");
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, 8);
+}
+
+static void a_hung_send_does_not_hold_the_group(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    klx_dispatch_drain(w.dispatch, 1, on_idle, NULL);
+    turn();
+    assert_true(w.idle);
+    klx_dispatch_revoke(w.dispatch, "klaxon.nodes", 0);
+    klx_dispatch_resume(w.dispatch);
+    answer(0,
+           KLX_VERDICT_DELIVERED); /* late: its receipt is written, its offset is somebody else's */
+    acknowledge_all();
+    klx_dispatch_flush(w.dispatch);
+    assert_int_equal(w.stored, -1);
+}
+
+/* The end comes while the group waits. */
+static void a_stop_takes_the_place_of_a_drain(void **state) {
+    (void)state;
+    bool drained = false;
+    read_record(1, "warning", "{}");
+    klx_dispatch_drain(w.dispatch, 60000, on_drained, &drained);
+    klx_dispatch_stop(w.dispatch, 60000, on_idle, NULL);
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_true(w.idle); /* receipts are waited for later */
+    assert_false(drained);
+    acknowledge_all();
+    assert_int_equal(w.stored, 2);
 }
 
 static void a_channel_that_does_not_open_is_named(void **state) {
@@ -376,6 +431,9 @@ int main(void) {
         DISPATCH_TEST(what_is_told_ahead_pauses_reading),
         DISPATCH_TEST(it_ends_in_order),
         DISPATCH_TEST(a_hung_send_does_not_hold_the_end),
+        DISPATCH_TEST(a_drained_dispatch_has_stored_what_was_told),
+        DISPATCH_TEST(a_hung_send_does_not_hold_the_group),
+        DISPATCH_TEST(a_stop_takes_the_place_of_a_drain),
         DISPATCH_TEST(a_channel_that_does_not_open_is_named),
         DISPATCH_TEST(it_tells_how_it_is),
     };

@@ -31,7 +31,7 @@ static void it_goes_when_it_is_full(void **state) {
     (void)state;
     open_batches(1000, 3);
     for (int i = 0; i < 7; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof(id), "e%d", i);
         rig_push(0, id, id);
     }
@@ -85,7 +85,7 @@ static void what_is_not_final_goes_again_in_order(void **state) {
     rig_answer(0, "d1+a1+a2+a3", KLX_VERDICT_DELIVERED);
     rig_assert_contains(klx_buf_str(&rig.outcomes), "delivered a1 after 2\n");
     rig_assert_contains(klx_buf_str(&rig.outcomes), "delivered a3 after 1\n");
-    rig_assert_metric("klaxon_sink_retries_total{sink=\"fake\",channel=\"one\"} 1\n");
+    rig_assert_metric("klaxon_sink_retries_total{sink=\"fake\",channel=\"one\"} 2\n");
 }
 
 static void a_failing_channel_has_one_batch_under_way(void **state) {
@@ -93,7 +93,7 @@ static void a_failing_channel_has_one_batch_under_way(void **state) {
     rig.ops.concurrency = 2;
     open_batches(1000, 2);
     for (int i = 0; i < 6; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof(id), "e%d", i);
         rig_push(0, id, id);
     }
@@ -180,7 +180,7 @@ static void what_is_tried_too_long_is_given_up(void **state) {
         rig_advance(30000);
         if (rig_under_way(0)[0] != '\0') {
             char text[64];
-            snprintf(text, sizeof(text), "%s", rig_under_way(0));
+            snprintf(text, sizeof(text), "%.63s", rig_under_way(0));
             rig_answer(0, text, KLX_VERDICT_RETRY_BACKOFF);
         }
     }

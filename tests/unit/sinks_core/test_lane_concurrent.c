@@ -258,7 +258,7 @@ static void a_long_queue_costs_nothing(void **state) {
     rig_advance(0);
     while (klx_lane_depth(rig.lanes[0].lane) > 0) {
         char first[256];
-        snprintf(first, sizeof(first), "%s", rig_under_way(0));
+        snprintf(first, sizeof(first), "%.255s", rig_under_way(0));
         first[strcspn(first, " ")] = '\0';
         rig_answer(0, first, KLX_VERDICT_DELIVERED);
     }
