@@ -36,9 +36,14 @@ struct klx_consumer {
     bool begun;      /* the start is known: it is a member, or about to be */
     bool from_beginning;
     struct klx_group_start start;
-    struct klx_timer *check;     /* active: there was trouble, which may last */
-    bool checking;               /* on the pool: rk, `state` and `wrong` are its */
-    char doubt[KLX_KAFKA_WORDS]; /* the trouble */
+    rd_kafka_topic_partition_list_t *wanted; /* topics that are to take the place of `topics` */
+    rd_kafka_topic_partition_list_t *fresh;  /* those of them that `topics` has not */
+    bool looking_further; /* on the pool: rk, `fresh`, `found` and `further` are its */
+    bool found;
+    struct klx_group_start further; /* of `fresh` */
+    struct klx_timer *check;        /* active: there was trouble, which may last */
+    bool checking;                  /* on the pool: rk, `state` and `wrong` are its */
+    char doubt[KLX_KAFKA_WORDS];    /* the trouble */
     enum klx_group_state state;
     char wrong[KLX_KAFKA_WORDS];
     rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
@@ -77,9 +82,12 @@ static void check(void *arg) {
     c->state = klx_group_check(c->rk, c->topics, c->wrong, sizeof(c->wrong));
 }
 
+static void change_topics(struct klx_consumer *c);
+
 static void on_checked(void *arg) {
     struct klx_consumer *c = arg;
     c->checking = false;
+    change_topics(c);
     if (c->freed) {
         klx_consumer_free(c);
     } else if (c->state == KLX_GROUP_FINE) {
@@ -91,7 +99,9 @@ static void on_checked(void *arg) {
 
 static void on_check_time(void *arg) {
     struct klx_consumer *c = arg;
-    if (!c->dead && !c->checking && !c->looking_up) {
+    if (c->looking_further) {
+        klx_timer_start(c->check, CHECK_EVERY_MS);
+    } else if (!c->dead && !c->checking && !c->looking_up) {
         c->checking = true;
         klx_work(c->loop, check, on_checked, c);
     }
@@ -316,6 +326,7 @@ static void on_looked_up(void *arg) {
         return; /* stopped meanwhile: there is no group to leave */
     } else if (c->begun) {
         join(c);
+        change_topics(c);
     } else {
         klx_timer_start(c->timer, klx_backoff_next(&c->backoff, klx_clock_real()));
         klx_trouble_add(&c->trouble, c->start.words); /* last: it may free c */
@@ -329,6 +340,113 @@ static void begin(struct klx_consumer *c) {
     }
     c->looking_up = true;
     klx_work(c->loop, look_up_start, on_looked_up, c);
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const char *const *topics, size_t n) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
+    }
+    return list;
+}
+
+static void drop_list(rd_kafka_topic_partition_list_t **list) {
+    if (*list != NULL) {
+        rd_kafka_topic_partition_list_destroy(*list);
+        *list = NULL;
+    }
+}
+
+/* Those of a that are not in b. */
+static rd_kafka_topic_partition_list_t *without(const rd_kafka_topic_partition_list_t *a,
+                                                const rd_kafka_topic_partition_list_t *b) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(a->cnt);
+    for (int i = 0; i < a->cnt; i++) {
+        const char *topic = a->elems[i].topic;
+        if (rd_kafka_topic_partition_list_find(b, topic, RD_KAFKA_PARTITION_UA) == NULL) {
+            rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
+        }
+    }
+    return list;
+}
+
+static void look_further(void *arg) {
+    struct klx_consumer *c = arg;
+    c->found = klx_group_begin(c->rk, c->fresh, &c->further);
+}
+
+/* Partitions that begin at their end join those that wait for their beginning since the start. */
+static void keep_further(struct klx_consumer *c) {
+    const rd_kafka_topic_partition_list_t *more = c->further.at_end;
+    if (more != NULL && c->start.at_end == NULL) {
+        c->start.at_end = rd_kafka_topic_partition_list_new(more->cnt);
+    }
+    for (int i = 0; more != NULL && i < more->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &more->elems[i];
+        if (rd_kafka_topic_partition_list_find(c->start.at_end, p->topic, p->partition) == NULL) {
+            rd_kafka_topic_partition_list_add(c->start.at_end, p->topic, p->partition);
+        }
+    }
+    klx_group_start_release(&c->further);
+}
+
+static void on_looked_further(void *arg) {
+    struct klx_consumer *c = arg;
+    c->looking_further = false;
+    if (c->freed) {
+        klx_consumer_free(c);
+        return;
+    }
+    if (c->dead) {
+        return;
+    }
+    if (!c->found) {
+        klx_timer_start(c->timer, klx_backoff_next(&c->backoff, klx_clock_real()));
+        klx_trouble_add(&c->trouble, c->further.words); /* last: it may free c */
+        return;
+    }
+    keep_further(c);
+    rd_kafka_topic_partition_list_t *known = c->topics; /* and what was looked up is, too */
+    for (int i = 0; i < c->fresh->cnt; i++) {
+        rd_kafka_topic_partition_list_add(known, c->fresh->elems[i].topic, RD_KAFKA_PARTITION_UA);
+    }
+    change_topics(c);
+}
+
+/* Takes up what is wanted, when nobody is using `topics` and it is known where new ones begin. */
+static void change_topics(struct klx_consumer *c) {
+    if (c->wanted == NULL || c->dead || c->looking_up || c->looking_further || c->checking) {
+        return;
+    }
+    drop_list(&c->fresh);
+    c->fresh = without(c->wanted, c->topics);
+    if (c->begun && !c->from_beginning && c->fresh->cnt > 0) {
+        c->looking_further = true;
+        klx_work(c->loop, look_further, on_looked_further, c);
+        return;
+    }
+    drop_list(&c->topics);
+    c->topics = c->wanted;
+    c->wanted = NULL;
+    if (c->begun) {
+        join(c);
+    }
+}
+
+void klx_consumer_subscribe(struct klx_consumer *c, const char *const *topics, size_t topics_n) {
+    const rd_kafka_topic_partition_list_t *now = c->wanted != NULL ? c->wanted : c->topics;
+    rd_kafka_topic_partition_list_t *list = list_of(topics, topics_n);
+    rd_kafka_topic_partition_list_t *more = without(list, now), *less = without(now, list);
+    bool same = more->cnt == 0 && less->cnt == 0;
+    rd_kafka_topic_partition_list_destroy(more);
+    rd_kafka_topic_partition_list_destroy(less);
+    if (same) {
+        rd_kafka_topic_partition_list_destroy(list);
+        return;
+    }
+    drop_list(&c->wanted);
+    c->wanted = list;
+    change_topics(c);
 }
 
 static void stopped(struct klx_consumer *c) {
@@ -345,6 +463,8 @@ static void on_timer(void *arg) {
     struct klx_consumer *c = arg;
     if (c->on_stopped != NULL) {
         stopped(c);
+    } else if (c->begun) {
+        change_topics(c);
     } else {
         begin(c);
     }
@@ -395,10 +515,7 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
     c->login = klx_kafka_login_join(kafka, l, c->rk);
     c->loop = l;
     c->cb = *cb;
-    c->topics = rd_kafka_topic_partition_list_new((int)topics_n);
-    for (size_t i = 0; i < topics_n; i++) {
-        rd_kafka_topic_partition_list_add(c->topics, topics[i], RD_KAFKA_PARTITION_UA);
-    }
+    c->topics = list_of(topics, topics_n);
     c->from_beginning = wants_beginning(kafka);
     klx_backoff_init(&c->backoff, 50, 200, 5000);
     klx_trouble_init(&c->trouble, l, say_trouble, c);
@@ -529,7 +646,7 @@ void klx_consumer_free(struct klx_consumer *c) {
     c->on_stopped = NULL;
     klx_timer_stop(c->timer);
     klx_timer_stop(c->check);
-    if (c->in_callback || c->looking_up || c->checking || c->asking > 0) {
+    if (c->in_callback || c->looking_up || c->looking_further || c->checking || c->asking > 0) {
         return; /* comes again when librdkafka, or the work, is done */
     }
     klx_timer_free(c->timer);
@@ -539,10 +656,11 @@ void klx_consumer_free(struct klx_consumer *c) {
     klx_feed_free(c->records);
     klx_feed_free(c->group);
     klx_group_start_release(&c->start);
-    rd_kafka_topic_partition_list_destroy(c->topics);
-    if (c->owned != NULL) {
-        rd_kafka_topic_partition_list_destroy(c->owned);
-    }
+    klx_group_start_release(&c->further);
+    drop_list(&c->topics);
+    drop_list(&c->wanted);
+    drop_list(&c->fresh);
+    drop_list(&c->owned);
     klx_kafka_end(c->loop, c->rk);
     free(c);
 }

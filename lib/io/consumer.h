@@ -54,6 +54,9 @@ int klx_consumer_new(struct klx_loop *l, const struct klx_kafka_config *kafka, c
                      const char *const *topics, size_t topics_n,
                      const struct klx_consumer_callbacks *cb, struct klx_consumer **ret,
                      struct klx_error *e) KLX_MUST_CHECK;
+/* Reads these topics from now on. One that is new to the group begins at its end, as at the start; what is read already goes on where it is.
+   The group shares all partitions out anew for that: on_leaving, on_revoked, then on_assigned. Nothing when they are the same. */
+void klx_consumer_subscribe(struct klx_consumer *c, const char *const *topics, size_t topics_n);
 /* Stops handing out records, at once, also from inside on_record; keeps the membership. */
 void klx_consumer_pause(struct klx_consumer *c);
 void klx_consumer_resume(struct klx_consumer *c);

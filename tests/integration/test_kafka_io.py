@@ -201,6 +201,29 @@ def test_a_topic_new_to_a_running_group_begins_at_its_end(kafka: Kafka, topic: s
         one.quit()
 
 
+def test_a_member_reads_other_topics_from_now_on(kafka: Kafka, topic: str, member: Callable[..., Member]) -> None:
+    other = f"{topic}-2"
+    kafka.create_topic(other, 1)
+    publish(kafka, other, ["old"] * 5)
+    one = member(kafka, topic, [topic])
+    one.own(4)
+    publish(kafka, topic, ["a"], partition=2)
+    one.expect(f"record {topic} 2 0 ")
+    one.tell(f"store {topic} 2 1")
+    one.tell(f"subscribe {topic} {other}")
+    one.wait("the other topic", lambda: (other, 0) in one.owned() and len(one.owned()) == 5, 30)
+    publish(kafka, topic, ["b"], partition=2)
+    publish(kafka, other, ["new"])
+    assert offsets(one.expect(f"record {other} ")) == [5]
+    assert offsets(one.expect(f"record {topic} 2 ", 2)) == [0, 1]  # nothing again
+    one.tell(f"subscribe {other} {topic}")  # the same: nobody is disturbed
+    one.tell(f"subscribe {other}")
+    one.wait("one topic", lambda: one.owned() == {(other, 0)}, 30)
+    publish(kafka, other, ["newer"])
+    assert offsets(one.expect(f"record {other} ", 2))[1] in (5, 6)  # it was not stored
+    one.quit()
+
+
 def test_partitions_and_topics_that_come_later_are_read_whole(kafka: Kafka, topic: str, member: Callable[..., Member]) -> None:
     late = f"{topic}-late"
     one = member(kafka, topic, [topic, late], {"topic.metadata.refresh.interval.ms": "500"})

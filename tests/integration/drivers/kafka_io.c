@@ -2,7 +2,7 @@
  * A consumer and a producer of lib/io behind a pipe, for tests against a real Kafka: commands on stdin, what happens on stdout, a line
  * each. `kafka_io [-X property=value]… GROUP TOPIC…`; GROUP "-" makes no consumer.
  *
- *     pause | resume | store TOPIC PARTITION OFFSET | assigned? | leave MS
+ *     pause | resume | store TOPIC PARTITION OFFSET | assigned? | subscribe TOPIC… | leave MS
  *     send TOPIC KEY BYTES [COUNT] | pending? | finish MS
  *     quit            (also the end of stdin: everything is freed, the loop must be left with nothing alive)
  */
@@ -141,6 +141,12 @@ static void obey(struct driver *d, char *line) {
         klx_consumer_store(d->consumer, words[1], number(words[2]), number(words[3]));
     } else if (strcmp(words[0], "assigned?") == 0) {
         say(klx_consumer_assigned(d->consumer) ? "yes" : "no");
+    } else if (strcmp(words[0], "subscribe") == 0) {
+        size_t n = 0;
+        while (n < 4 && words[n + 1][0] != '\0') {
+            n++;
+        }
+        klx_consumer_subscribe(d->consumer, (const char *const *)&words[1], n);
     } else if (strcmp(words[0], "leave") == 0) {
         klx_consumer_stop(d->consumer, number(words[1]), on_left, d);
     } else if (strcmp(words[0], "send") == 0) {
