@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/channels.h"
 #include "cli/command.h"
 #include "cli/findings.h"
 #include "collector/cluster_access.h"
@@ -17,16 +18,9 @@
 #include "lib/base/mem.h"
 #include "lib/base/options.h"
 #include "lib/io/httpd.h"
-#include "sinks/core/settings.h"
 
 #define COMMAND "klaxon check"
 #define OUTPUT_BYTES_MAX (16u << 20)
-
-static const struct klx_sink_ops *const all_sinks[] = {
-#define KLX_SINK(name) &klx_sink_##name,
-#include "sinks/core/list.def"
-#undef KLX_SINK
-};
 
 struct options {
     const char *config, *output;
@@ -227,12 +221,13 @@ static void check_sinks(struct check *c, const struct klx_collector_settings *co
     for (; n != NULL; n = klx_config_next(n)) {
         check_address(c, klx_config_type(n) == KLX_CONFIG_MAP ? n : NULL);
     }
+    const struct klx_sink_ops *all[KLX_SINKS_MAX];
+    size_t all_n = klx_cli_sinks(all);
     struct klx_sinks_settings sinks;
-    size_t wrong = c->o->no_environment
-                       ? klx_sinks_settings_bind_anywhere(&c->settings, all_sinks,
-                                                          KLX_COUNT(all_sinks), &sinks, report, c)
-                       : klx_sinks_settings_bind(&c->settings, all_sinks, KLX_COUNT(all_sinks),
-                                                 &sinks, report, c);
+    size_t wrong =
+        c->o->no_environment
+            ? klx_sinks_settings_bind_anywhere(&c->settings, all, all_n, &sinks, report, c)
+            : klx_sinks_settings_bind(&c->settings, all, all_n, &sinks, report, c);
     if (wrong == 0) {
         warn_of_unused(c, &sinks);
         warn_of_clusters(c, &sinks, collector);

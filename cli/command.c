@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/base/config.h"
 #include "lib/base/options.h"
 
 #define COMMANDS_MAX 16
-#define NAME_COLUMN 11
+#define NAME_COLUMN 14
 
 static void print_error(void *arg, const char *text) {
     fprintf(stderr, "%s: %s\n", (const char *)arg, text);
@@ -48,6 +49,19 @@ int klx_cli_no_operands(const char *command, int argc, char **argv, int first) {
     return KLX_EXIT_USAGE;
 }
 
+int klx_cli_operand(const char *command, int argc, char **argv, int first, const char *what) {
+    if (argc - first == 1) {
+        return KLX_EXIT_OK;
+    }
+    if (argc == first) {
+        fprintf(stderr, "%s: %s is missing", command, what);
+    } else {
+        fprintf(stderr, "%s: takes one %s, found \"%s\" as well", command, what, argv[first + 1]);
+    }
+    fprintf(stderr, "\nTry '%s --help'.\n", command);
+    return KLX_EXIT_USAGE;
+}
+
 void klx_cli_commands_help(const struct klx_cli_command *commands, size_t n, struct klx_buf *out) {
     for (size_t i = 0; i < n; i++) {
         klx_buf_printf(out, "  %-*s%s\n", NAME_COLUMN, commands[i].name, commands[i].summary);
@@ -67,6 +81,26 @@ const struct klx_cli_command *klx_cli_command_find(const char *program,
     fprintf(stderr, "%s: there is no command \"%.80s\"%s\nTry '%s --help'.\n", program, name,
             klx_config_hint(klx_sv(name), names, n).text, program);
     return NULL;
+}
+
+int klx_cli_noun(const struct klx_command_help *help, const struct klx_cli_command *verbs, size_t n,
+                 int argc, char **argv) {
+    static const struct klx_option none[] = { { .name = NULL } };
+    struct klx_command_help shown = *help;
+    struct klx_buf commands KLX_CLEANUP(klx_buf_release);
+    if (argc > 1 && argv[1][0] != '-') {
+        const struct klx_cli_command *verb = klx_cli_command_find(help->name, verbs, n, argv[1]);
+        return verb != NULL ? verb->run(argc - 1, argv + 1) : KLX_EXIT_USAGE;
+    }
+    klx_buf_init(&commands, 4096);
+    klx_cli_commands_help(verbs, n, &commands);
+    shown.commands = klx_buf_str(&commands);
+    int unused = 0, code = KLX_EXIT_OK;
+    if (klx_options_parse(argc, argv, &shown, none, &unused, &code) >= 0) {
+        klx_options_help(stdout, &shown, none);
+        code = KLX_EXIT_OK;
+    }
+    return code;
 }
 
 int klx_cli_print(const char *command, struct klx_sv text, int code) {

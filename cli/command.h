@@ -6,13 +6,17 @@
 #pragma once
 
 #include "lib/base/buf.h"
+#include "lib/base/options.h"
 #include "lib/base/sv.h"
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
 
+int klx_cli_channel(int argc, char **argv);
 int klx_cli_check(int argc, char **argv);
 int klx_cli_rbac(int argc, char **argv);
+int klx_cli_render(int argc, char **argv);
 int klx_cli_schema(int argc, char **argv);
+int klx_cli_subscription(int argc, char **argv);
 int klx_cli_tail(int argc, char **argv);
 int klx_cli_topics(int argc, char **argv);
 int klx_cli_version(int argc, char **argv);
@@ -29,6 +33,9 @@ void klx_cli_commands_help(const struct klx_cli_command *commands, size_t n, str
 const struct klx_cli_command *klx_cli_command_find(const char *program,
                                                    const struct klx_cli_command *commands, size_t n,
                                                    const char *name);
+/* A noun: runs the verb that argv[1] names, or shows the help, to which it adds the verbs. */
+int klx_cli_noun(const struct klx_command_help *help, const struct klx_cli_command *verbs, size_t n,
+                 int argc, char **argv);
 /* Of what lib/io says: rights, no answer, or another failure. */
 int klx_cli_exit_code(int error);
 /* Writes to stdout. `code`, or KLX_EXIT_FAILED after it has said why not; a reader that has gone away is no failure. */
@@ -46,5 +53,8 @@ int klx_cli_config_load(const char *command, const char *file,
 void klx_cli_config_release(struct klx_cli_config *c);
 /* Refuses what stands behind the options of a command that takes no operands. KLX_EXIT_OK or KLX_EXIT_USAGE. */
 int klx_cli_no_operands(const char *command, int argc, char **argv, int first) KLX_MUST_CHECK;
+/* Asks for exactly one operand, argv[first], called `what` in the message. KLX_EXIT_OK or KLX_EXIT_USAGE. */
+int klx_cli_operand(const char *command, int argc, char **argv, int first,
+                    const char *what) KLX_MUST_CHECK;
 
 #define KLX_CLI_CONFIG_HELP "the configuration (default: $KLAXON_CONFIG, /etc/klaxon/klaxon.yaml)"

@@ -172,8 +172,8 @@ static void each_own_rule(const struct klx_rbac *r, struct klx_sv namespace, rul
     if (namespace.n > 0 && klx_sv_eq(lease_namespace(r), namespace)) {
         char *name = klx_lease_name(r->cluster);
         fn(arg, &(struct rule){ namespace, group, leases, .verbs = "create" });
-        fn(arg, &(struct rule){ namespace, group, leases, .name = klx_sv(name),
-                                .verbs = "get, patch" });
+        fn(arg,
+           &(struct rule){ namespace, group, leases, .name = klx_sv(name), .verbs = "get, patch" });
         free(name);
     }
 }

@@ -300,26 +300,11 @@ int klx_cli_topics(int argc, char **argv) {
         { "apply", "Create those that are missing, and say which differ", run_apply },
         { "list", "Show what they are and what differs", run_list },
     };
-    struct klx_command_help help = {
+    static const struct klx_command_help help = {
         .name = "klaxon topics",
         .operands = "apply|list",
         .summary = "Create and list the topics.",
         .examples = "  klaxon topics apply --dry-run\n  klaxon topics list\n",
     };
-    static const struct klx_option none[] = { { .name = NULL } };
-    struct klx_buf commands KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&commands, 4096);
-    if (argc > 1 && argv[1][0] != '-') {
-        const struct klx_cli_command *verb =
-            klx_cli_command_find(help.name, verbs, KLX_COUNT(verbs), argv[1]);
-        return verb != NULL ? verb->run(argc - 1, argv + 1) : KLX_EXIT_USAGE;
-    }
-    klx_cli_commands_help(verbs, KLX_COUNT(verbs), &commands);
-    help.commands = klx_buf_str(&commands);
-    int unused = 0, code = KLX_EXIT_OK;
-    if (klx_options_parse(argc, argv, &help, none, &unused, &code) >= 0) {
-        klx_options_help(stdout, &help, none);
-        code = KLX_EXIT_OK;
-    }
-    return code;
+    return klx_cli_noun(&help, verbs, KLX_COUNT(verbs), argc, argv);
 }

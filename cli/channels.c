@@ -1,0 +1,125 @@
+#include "cli/channels.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/base/options.h"
+#include "sinks/core/route.h"
+
+static const struct klx_sink_ops *const all[] = {
+#define KLX_SINK(name) &klx_sink_##name,
+#include "sinks/core/list.def"
+#undef KLX_SINK
+};
+
+size_t klx_cli_sinks(const struct klx_sink_ops *ret[static KLX_SINKS_MAX]) {
+    _Static_assert(KLX_COUNT(all) <= KLX_SINKS_MAX, "raise KLX_SINKS_MAX");
+    memcpy(ret, all, sizeof(all));
+    return KLX_COUNT(all);
+}
+
+static void print_mistake(void *arg, const char *text) {
+    fprintf(stderr, "%s: %s\n", (const char *)arg, text);
+}
+
+int klx_cli_channels_load(const char *command, const char *file, struct klx_cli_channels *ret) {
+    struct klx_error e = { 0 };
+    int rc = klx_settings_load(file, &ret->settings, &e);
+    if (rc != 0) {
+        fprintf(stderr, "%s: %s%s\n", command, e.text,
+                rc == -ENOENT ? "; name the configuration with -c FILE or KLAXON_CONFIG" : "");
+        return KLX_EXIT_CONFIG;
+    }
+    size_t wrong =
+        klx_sinks_settings_bind_anywhere(&ret->settings, all, KLX_COUNT(all), &ret->sinks,
+                                         print_mistake, (void *)(uintptr_t)command);
+    if (wrong > 0) {
+        klx_settings_release(&ret->settings);
+        return KLX_EXIT_CONFIG;
+    }
+    return KLX_EXIT_OK;
+}
+
+void klx_cli_channels_release(struct klx_cli_channels *c) {
+    klx_sinks_settings_release(&c->sinks);
+    klx_settings_release(&c->settings);
+}
+
+const struct klx_channel_settings *
+klx_cli_channel_find(const char *command, const struct klx_cli_channels *c, const char *name) {
+    const char **names = klx_alloc_n(const char *, c->sinks.channels_n + 1);
+    const struct klx_channel_settings *found = NULL;
+    for (size_t i = 0; i < c->sinks.channels_n; i++) {
+        names[i] = c->sinks.channels[i].name;
+        found = strcmp(name, names[i]) == 0 ? &c->sinks.channels[i] : found;
+    }
+    if (found == NULL) {
+        fprintf(stderr, "%s: there is no channel \"%.80s\"%s\n", command, name,
+                klx_config_hint(klx_sv(name), names, c->sinks.channels_n).text);
+    }
+    free(names);
+    return found;
+}
+
+size_t klx_cli_channel_subscriptions(const struct klx_cli_channels *c, size_t channel) {
+    size_t n = 0;
+    for (size_t i = 0; i < c->sinks.subscriptions_n; i++) {
+        const struct klx_subscription_settings *s = &c->sinks.subscriptions[i];
+        bool named = false;
+        for (size_t k = 0; k < s->channels_n; k++) {
+            named = named || s->channels[k] == channel;
+        }
+        n += named;
+    }
+    return n;
+}
+
+struct klx_sv klx_cli_channel_team(const struct klx_cli_channels *c,
+                                   const struct klx_channel_settings *s,
+                                   const struct klx_event_file *f) {
+    const struct klx_target *targets = NULL;
+    struct klx_route *route = klx_route_new(&c->sinks, s->ops);
+    size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
+    struct klx_sv team = KLX_SV("test");
+    for (size_t i = 0; i < n; i++) {
+        if (&c->sinks.channels[targets[i].channel] == s) {
+            team = targets[i].subscription->team;
+        }
+    }
+    klx_route_free(route);
+    return team;
+}
+
+int klx_cli_channel_open(const struct klx_channel_settings *s, struct klx_cli_channel *ret,
+                         struct klx_error *e) {
+    struct klx_loop *loop = klx_loop_new();
+    *ret = (struct klx_cli_channel){
+        .ops = s->ops,
+        .env = { .loop = loop, .http = klx_http_new(loop), .clock = klx_clock_real() },
+        .name = s->name,
+    };
+    return s->ops->open(&ret->env, s->name, s->config, &ret->channel, e);
+}
+
+int klx_cli_channel_render(struct klx_cli_channel *c, const struct klx_notice *n,
+                           struct klx_buf *out, struct klx_error *e) {
+    klx_buf_reset(out);
+    int rc = c->ops->render(c->channel, n, out, e);
+    return rc == 0 && klx_buf_check(out) != 0
+               ? klx_fail(e, -EMSGSIZE, "the message is larger than %zu bytes",
+                          c->ops->payload_bytes_max)
+               : rc;
+}
+
+void klx_cli_channel_close(struct klx_cli_channel *c) {
+    if (c->channel != NULL) {
+        c->ops->close(c->channel);
+    }
+    klx_http_free(c->env.http);
+    klx_loop_run(c->env.loop); /* the last close callbacks */
+    klx_loop_free(c->env.loop);
+}

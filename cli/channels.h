@@ -1,0 +1,50 @@
+/*
+ * The channels and subscriptions of the configuration, for commands that look at them or try one. No Kafka is needed.
+ */
+#pragma once
+
+#include "cli/event_file.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "schema/settings.h"
+#include "sinks/core/settings.h"
+
+/* Every kind of sink that this klaxon has. */
+#define KLX_SINKS_MAX 16
+size_t klx_cli_sinks(const struct klx_sink_ops *ret[static KLX_SINKS_MAX]);
+
+struct klx_cli_channels {
+    struct klx_settings settings;
+    struct klx_sinks_settings sinks;
+};
+
+/* KLX_EXIT_OK, or the exit code after it has said what is wrong. A secret that cannot be read is no mistake: who tries a channel need not
+   have those of all others. */
+int klx_cli_channels_load(const char *command, const char *file,
+                          struct klx_cli_channels *ret) KLX_MUST_CHECK;
+void klx_cli_channels_release(struct klx_cli_channels *c);
+/* NULL, after it has said which is nearest, when there is none of that name. */
+const struct klx_channel_settings *
+klx_cli_channel_find(const char *command, const struct klx_cli_channels *c, const char *name);
+/* How many subscriptions name the channel. */
+size_t klx_cli_channel_subscriptions(const struct klx_cli_channels *c, size_t channel);
+/* Of the first subscription that sends the event to the channel; "test" when none does. */
+struct klx_sv klx_cli_channel_team(const struct klx_cli_channels *c,
+                                   const struct klx_channel_settings *s,
+                                   const struct klx_event_file *f);
+
+/* A channel that is opened as its sink would, on a loop of its own. */
+struct klx_cli_channel {
+    const struct klx_sink_ops *ops;
+    struct klx_sink_env env;
+    void *channel;
+    const char *name;
+};
+
+/* *ret needs klx_cli_channel_close also when it fails. */
+int klx_cli_channel_open(const struct klx_channel_settings *s, struct klx_cli_channel *ret,
+                         struct klx_error *e) KLX_MUST_CHECK;
+/* As the lane would: `out` is reset, its maximum is the channel's. */
+int klx_cli_channel_render(struct klx_cli_channel *c, const struct klx_notice *n,
+                           struct klx_buf *out, struct klx_error *e) KLX_MUST_CHECK;
+void klx_cli_channel_close(struct klx_cli_channel *c);

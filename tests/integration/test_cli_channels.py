@@ -1,0 +1,155 @@
+"""klaxon channel, render and subscription: they look at the configuration and try a channel, without Kafka."""
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli_world import Klaxon
+from stage import Slack
+
+SAMPLES = Path(__file__).resolve().parents[2] / "schema/samples"
+TESTED = SAMPLES / "node.notready.json"
+
+
+@pytest.fixture
+def klaxon(binaries: Path, tmp_path: Path, slack: Slack) -> Klaxon:
+    made = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.")
+    (tmp_path / "hook").write_text(slack.new_hook("ops"))
+    made.configure("""
+channels:
+  ops: { slack: { webhook_url: { file: hook } } }
+  unused: { slack: { webhook_url: { env: NOT_SET } } }
+  mail: { email: { to: [a@example.com, b@example.com], from: k@example.com, smtp: "smtp://127.0.0.1:1", tls: none } }
+subscriptions:
+  - { team: operations, topics: [nodes], match: { severity: warning }, channels: [ops, mail], severity: { raise_to: critical } }
+  - { team: platform, topics: [gitops], channels: [ops] }
+""")
+    return made
+
+
+def test_channels_are_listed(klaxon: Klaxon) -> None:
+    done = klaxon.run("channel", "list")
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["NAME", "KIND", "SUBSCRIPTIONS"], ["ops", "slack", "2"], ["unused", "slack", "0"], ["mail", "email", "1"]]
+    listed = json.loads(klaxon.run("channel", "list", "-o", "json").stdout)
+    assert listed["kind"] == "ChannelList"
+    assert listed["items"][0] == {"name": "ops", "sink": "slack", "subscriptions": 2}
+
+
+def test_a_test_message_arrives(klaxon: Klaxon, slack: Slack) -> None:
+    done = klaxon.run("channel", "send", "ops")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("channel/ops delivered: ok, after ")
+    assert "This is a test of the channel ops" in json.dumps(slack.messages.all()[0].payload)
+
+
+def test_an_event_is_sent_as_a_test(klaxon: Klaxon, slack: Slack) -> None:
+    assert klaxon.run("channel", "send", "ops", "--event", str(TESTED)).returncode == 0
+    assert "TEST: Node aks-system" in json.dumps(slack.messages.all()[0].payload)
+
+
+def test_a_dry_run_sends_nothing(klaxon: Klaxon, slack: Slack) -> None:
+    done = klaxon.run("channel", "send", "ops", "--dry-run")
+    assert done.returncode == 0
+    assert "would be sent" in done.stdout
+    assert slack.attempts.all() == []
+
+
+def test_what_a_channel_answers_decides_the_exit_code(klaxon: Klaxon, tmp_path: Path) -> None:
+    done = klaxon.run("channel", "send", "mail")
+    assert done.returncode == 5  # nobody listens
+    assert [line.split(" after ")[0] for line in done.stdout.splitlines()][0].startswith("channel/mail to a@example.com retry_backoff: connect")
+    hook = tmp_path / "hook"
+    hook.write_text(hook.read_text().rsplit("/", 1)[0] + "/nobody")
+    assert klaxon.run("channel", "send", "ops").returncode in (1, 4)
+
+
+def test_the_secrets_of_other_channels_are_not_needed(klaxon: Klaxon, slack: Slack) -> None:
+    done = klaxon.run("channel", "send", "unused")
+    assert (done.returncode, done.stdout.split(" (")[0]) == (4, "channel/unused credential_broken: webhook_url")
+    assert "NOT_SET" in done.stdout
+    assert slack.attempts.all() == []
+
+
+def test_what_is_rendered_is_what_is_sent(klaxon: Klaxon) -> None:
+    done = klaxon.run("render", "ops", "--event", str(TESTED))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["text"].startswith("Warning: Node not ready")
+    assert done.stderr.strip().endswith("of at most 65536")
+    assert "Subject: " in klaxon.run("render", "mail", "-e", str(TESTED)).stdout
+
+
+@pytest.mark.parametrize("form", ["record", "structured", "tail"])
+def test_an_event_may_come_in_three_forms(klaxon: Klaxon, tmp_path: Path, form: str) -> None:
+    record = json.loads(TESTED.read_text())
+    attributes = {name.removeprefix("ce_"): value for name, value in record["headers"].items() if name.startswith("ce_")}
+    documents = {
+        "record": record,
+        "structured": attributes | {"datacontenttype": "application/json", "data": record["value"]},
+        "tail": {"topic": record["topic"], "partition": 0, "offset": 1, "seq": 1, "resync": True, "data": record["value"]} |
+                {name: attributes[name] for name in ("id", "source", "type", "time", "subject", "cluster", "severity", "incident", "phase")},
+    }
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(documents[form]) + "\n")
+    expected = klaxon.run("render", "ops", "-e", str(TESTED)).stdout
+    assert klaxon.run("render", "ops", "-e", str(file)).stdout == expected
+
+
+def test_who_is_told(klaxon: Klaxon) -> None:
+    done = klaxon.run("subscription", "who", "--event", str(TESTED))
+    assert done.returncode == 0
+    rows = [line.split()[:4] for line in done.stdout.splitlines()]
+    assert rows == [["TEAM", "CHANNEL", "KIND", "SEVERITY"], ["operations", "ops", "slack", "critical"],
+                    ["operations", "mail", "email", "critical"]]
+    told = json.loads(klaxon.run("subscription", "who", "-o", "json", "-e", str(TESTED)).stdout)["items"]
+    assert [(t["team"], t["channel"], t["severity"]) for t in told] == [("operations", "ops", "critical"), ("operations", "mail", "critical")]
+    nobody = klaxon.run("subscription", "who", "-e", str(SAMPLES / "node.ready.json"))
+    assert nobody.returncode in (0, 1)
+    asked = klaxon.run("subscription", "who", "-e", str(SAMPLES / "hpa.scaled.up.json"))
+    assert (asked.returncode, asked.stderr) == (1, "klaxon subscription who: nobody is told of it\n")
+
+
+def test_subscriptions_are_listed(klaxon: Klaxon) -> None:
+    done = klaxon.run("subscription", "list")
+    assert [line.split()[:3] for line in done.stdout.splitlines()] == [
+        ["TEAM", "TOPICS", "CHANNELS"], ["operations", "nodes", "ops,mail"], ["platform", "gitops", "ops"]]
+    assert len(klaxon.run("subscription", "list", "--team", "platform").stdout.splitlines()) == 2
+    items = json.loads(klaxon.run("subscription", "list", "-o", "json").stdout)["items"]
+    assert items[1]["channels"] == ["ops"]
+    assert items[1]["line"] == 10
+
+
+@pytest.mark.parametrize("args, said, code", [
+    (["channel", "send", "opps"], 'there is no channel "opps", did you mean "ops"?', 1),
+    (["channel", "send"], "CHANNEL is missing", 2),
+    (["channel", "send", "ops", "mail"], 'takes one CHANNEL, found "mail" as well', 2),
+    (["channel", "lst"], 'there is no command "lst", did you mean "list"?', 2),
+    (["render", "ops", "-e", "nowhere.json"], "cannot read nowhere.json: No such file", 1),
+    (["render", "ops", "-e", "klaxon.yaml"], "klaxon.yaml is no event: ", 1),
+    (["subscription", "who"], "--event FILE is missing", 2),
+])
+def test_a_wrong_command_line_says_what_is_right(klaxon: Klaxon, args: list[str], said: str, code: int) -> None:
+    done = klaxon.run(*args)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout) == (code, "")
+
+
+def test_hostile_files_are_refused(klaxon: Klaxon, tmp_path: Path) -> None:
+    file = tmp_path / "event.json"
+    for text in ("", "[]", "{}", '{"type":"x"}', '{"headers":{},"value":1}', '{"specversion":"1.0"}', "[" * 1000, '{"headers":{"a":1}'):
+        file.write_text(text)
+        done = klaxon.run("render", "ops", "-e", "event.json")
+        assert (done.returncode, done.stdout) == (1, ""), text
+        assert "is no event" in done.stderr, text
+    with file.open("wb") as f:
+        f.truncate(5 << 20)
+    assert "larger than 4 MiB" in klaxon.run("render", "ops", "-e", "event.json").stderr
+
+
+def test_an_event_comes_through_a_pipe(klaxon: Klaxon) -> None:
+    done = subprocess.run([klaxon.binary, "render", "ops", "--event", "-"], input=TESTED.read_text(), capture_output=True, text=True, timeout=30,
+                          check=False, cwd=klaxon.dir, env=klaxon.env)
+    assert done.returncode == 0
