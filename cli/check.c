@@ -198,6 +198,20 @@ static void warn_of_unused(struct check *c, const struct klx_sinks_settings *s) 
     }
 }
 
+static void warn_of_doubts(struct check *c, const struct klx_sinks_settings *s) {
+    for (size_t i = 0; i < s->channels_n; i++) {
+        const struct klx_channel_settings *ch = &s->channels[i];
+        const char *key = NULL;
+        const char *words = ch->ops != NULL && ch->ops->doubt != NULL && ch->config != NULL
+                                ? ch->ops->doubt(ch->config, &key)
+                                : NULL;
+        if (words != NULL) {
+            const struct klx_config_node *kind = klx_config_get(c->settings.channels[i], ch->sink);
+            warn(c, klx_config_get(kind, key), words);
+        }
+    }
+}
+
 /* Only where the clusters are in the same configuration: a sink's may leave them out. */
 static void warn_of_clusters(struct check *c, const struct klx_sinks_settings *s,
                              const struct klx_collector_settings *collector) {
@@ -231,6 +245,7 @@ static void check_sinks(struct check *c, const struct klx_collector_settings *co
     if (wrong == 0) {
         warn_of_unused(c, &sinks);
         warn_of_clusters(c, &sinks, collector);
+        warn_of_doubts(c, &sinks);
         klx_sinks_settings_release(&sinks);
     }
 }

@@ -22,9 +22,10 @@ struct klx_http_post_options {
     struct klx_secret *url;         /* borrowed */
     /* Whether this URL may be used; the text of its error holds nothing of it, `where` names the secret. */
     int (*check)(struct klx_sv url, const char *where, struct klx_error *e);
-    const char *const *headers; /* as in klx_http_request; may be NULL. Borrowed */
-    int64_t deadline_ms;        /* 0: 30 s */
-    size_t answer_bytes_max;    /* 0: 256 KiB, a proxy's error page with room to spare */
+    const char *const
+        *headers;        /* as in klx_http_request; may be NULL. Borrowed, and read at each start */
+    int64_t deadline_ms; /* 0: 30 s */
+    size_t answer_bytes_max; /* 0: 256 KiB, a proxy's error page with room to spare */
 };
 
 /* How it ended. Borrowed for the call. */

@@ -136,6 +136,8 @@ struct klx_sink_ops {
     int (*check)(const void *config, const struct klx_config_node *at, struct klx_error *e);
     /* MAY: the same of what the environment of the process decides: not called where that is another (klaxon check --no-environment). */
     int (*check_here)(const void *config, const struct klx_config_node *at, struct klx_error *e);
+    /* MAY: what is right, but better changed: words for an operator and the key they are about, or NULL. `klaxon check` warns of it. */
+    const char *(*doubt)(const void *config, const char **ret_key);
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
     int (*open)(const struct klx_sink_env *env, const char *name, const void *config,
                 void **ret_channel, struct klx_error *e);

@@ -20,6 +20,7 @@ FLOORS = {  # folder -> the folders it may include
     "sinks/slack": ["sinks/slack", "sinks/core", "lib/io", "schema", "lib/base"],
     "sinks/email": ["sinks/email", "sinks/core", "lib/io", "schema", "lib/base"],
     "sinks/loganalytics": ["sinks/loganalytics", "sinks/core", "lib/io", "schema", "lib/base"],
+    "sinks/teams": ["sinks/teams", "sinks/core", "lib/io", "schema", "lib/base"],
     "cli": ["cli", "collector", "sinks", "lib/io", "schema", "lib/base"],
 }
 WRAPPERS = {  # foreign header -> the files that may include it
