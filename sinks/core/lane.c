@@ -1,5 +1,6 @@
 #include "sinks/core/lane.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "lib/base/log.h"
@@ -60,8 +61,13 @@ static void wake_at(struct klx_lane *l, int64_t at_us) {
         return;
     }
     l->wake_at_us = at_us;
-    int64_t delay_ms = at_us <= now_us ? 0 : (at_us - now_us + KLX_US_PER_MS - 1) / KLX_US_PER_MS;
-    l->cb.schedule(l->cb.arg, at_us == INT64_MAX ? -1 : delay_ms);
+    if (at_us == INT64_MAX) {
+        l->cb.schedule(l->cb.arg, -1);
+    } else if (at_us <= now_us) {
+        l->cb.schedule(l->cb.arg, 0);
+    } else {
+        l->cb.schedule(l->cb.arg, (at_us - now_us + KLX_US_PER_MS - 1) / KLX_US_PER_MS);
+    }
 }
 
 static int64_t later(int64_t a, int64_t b) {
@@ -122,6 +128,7 @@ void klx_lane_plan(struct klx_lane *l) {
 }
 
 void klx_lane_push(struct klx_lane *l, struct klx_delivery *d) {
+    assert(d->recipients == NULL || d->recipients_n == l->names_n);
     d->queued_us = klx_lane_mono_us(l);
     klx_queue_push(l->queue, d);
     klx_gauge_set(l->metrics.queue, (double)klx_queue_n(l->queue));

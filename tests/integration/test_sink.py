@@ -36,6 +36,13 @@ class World:
         for sink in (self.sink, self.second):
             sink.configure(channels, subscriptions, **process)
 
+    def configure_two(self, topics: str) -> None:
+        """The same for a second member; both hear soon that the group shares out anew."""
+        text = self.sink.config.read_text().replace('["nodes"]', f"[{topics}]")
+        text = text.replace('"session.timeout.ms"', '"heartbeat.interval.ms": "300", "session.timeout.ms"')
+        self.sink.config.write_text(text)
+        self.second.config.write_text(text.replace(self.sink.url.removeprefix("http://"), self.second.url.removeprefix("http://")))
+
     def told(self, hook: str) -> list[str]:
         """The ids of the events, in the order in which they came."""
         return [SENT.search(message.text()).group(1) for message in self.slack.of(hook)]
@@ -240,9 +247,7 @@ def test_a_full_queue_pauses_reading(world: World) -> None:
 def test_a_second_member_shares_and_takes_over(world: World, kafka: Kafka) -> None:
     kafka.create_topic(world.prefix + "scaling", 1)
     world.configure("ops")
-    text = world.sink.config.read_text().replace('["nodes"]', '["nodes", "scaling"]')
-    world.sink.config.write_text(text)
-    world.second.config.write_text(text.replace(world.sink.url.removeprefix("http://"), world.second.url.removeprefix("http://")))
+    world.configure_two('"nodes", "scaling"')
     world.sink.start()
     world.sink.wait_ready()
     world.events.put("n0", "n1", "n2", topic="nodes")
@@ -265,14 +270,12 @@ def test_a_rebalance_waits_for_what_is_under_way(world: World, kafka: Kafka) -> 
     """The send that is under way when another member joins ends, is committed, and is not told again by whoever is given its partition."""
     kafka.create_topic(world.prefix + "scaling", 1)
     world.configure("ops")
-    text = world.sink.config.read_text().replace('["nodes"]', '["nodes", "scaling"]')
-    world.sink.config.write_text(text)
-    world.second.config.write_text(text.replace(world.sink.url.removeprefix("http://"), world.second.url.removeprefix("http://")))
+    world.configure_two('"nodes", "scaling"')
     world.sink.start()
     world.sink.wait_ready()
     for round_ in range(3):
         ids = [f"{topic[0]}{round_}" for topic in ("nodes", "scaling")]
-        world.slack.fault(hook="ops", delay=1.5, times=2)
+        world.slack.fault(hook="ops", delay=2)
         world.events.put(ids[0], topic="nodes")
         world.events.put(ids[1], topic="scaling")
         world.sink.wait("a send", lambda: world.sink.metric("klaxon_sink_in_flight", channel="ops") == 1)
@@ -290,8 +293,7 @@ def test_a_rebalance_waits_for_what_is_under_way(world: World, kafka: Kafka) -> 
 
 def test_a_rebalance_does_not_wait_for_a_hung_send(world: World) -> None:
     world.configure("ops")
-    world.second.config.write_text(world.sink.config.read_text().replace(world.sink.url.removeprefix("http://"),
-                                                                         world.second.url.removeprefix("http://")))
+    world.configure_two('"nodes"')
     world.sink.start()
     world.sink.wait_ready()
     world.slack.fault(hook="ops", delay=60)

@@ -24,6 +24,7 @@ static struct {
     int64_t stored; /* the last offset of partition 0 of nodes; -1: none */
     bool paused;
     bool open_fails;
+    const char *credential;
     /* The two channels' sends. */
     klx_sent_fn done[2];
     void *done_arg[2];
@@ -69,12 +70,19 @@ static void fake_close(void *channel) {
     w.closed++;
 }
 
+/* "": a channel of its own. */
+static void fake_credential(const void *config, struct klx_buf *out) {
+    (void)config;
+    klx_buf_add_str(out, w.credential);
+}
+
 static const struct klx_sink_ops ops = {
     .name = "fake",
     .payload_bytes_max = 64,
     .open = fake_open,
     .render = fake_render,
     .send = fake_send,
+    .credential = fake_credential,
     .close = fake_close,
 };
 
@@ -147,6 +155,7 @@ static int setup(void **state) {
     (void)state;
     memset(&w, 0, sizeof(w));
     w.stored = -1;
+    w.credential = "";
     w.null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     klx_log_to_fd(w.null_fd);
     w.loop = klx_loop_new();
@@ -402,6 +411,22 @@ static void a_channel_that_does_not_open_is_named(void **state) {
     assert_string_equal(e.text, "channel a: no key");
 }
 
+static void a_refused_credential_holds_both_channels(void **state) {
+    (void)state;
+    klx_dispatch_free(w.dispatch);
+    w.credential = "app one";
+    assert_int_equal(open_dispatch(NULL), 0);
+    read_record(1, "warning", "{}");
+    answer(0, KLX_VERDICT_CREDENTIAL_BROKEN);
+    read_record(2, "critical", "{}");
+    assert_null(w.done[1]); /* it is not even tried */
+    klx_dispatch_retry_now(w.dispatch);
+    turn();
+    assert_true((w.done[0] == NULL) != (w.done[1] == NULL));
+    answer(w.done[0] != NULL ? 0 : 1, KLX_VERDICT_DELIVERED);
+    assert_non_null(w.done[0]);
+}
+
 static void it_tells_how_it_is(void **state) {
     (void)state;
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
@@ -435,6 +460,7 @@ int main(void) {
         DISPATCH_TEST(a_hung_send_does_not_hold_the_group),
         DISPATCH_TEST(a_stop_takes_the_place_of_a_drain),
         DISPATCH_TEST(a_channel_that_does_not_open_is_named),
+        DISPATCH_TEST(a_refused_credential_holds_both_channels),
         DISPATCH_TEST(it_tells_how_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
