@@ -16,6 +16,7 @@ int klx_cli_check(int argc, char **argv);
 int klx_cli_rbac(int argc, char **argv);
 int klx_cli_render(int argc, char **argv);
 int klx_cli_schema(int argc, char **argv);
+int klx_cli_silence(int argc, char **argv);
 int klx_cli_subscription(int argc, char **argv);
 int klx_cli_tail(int argc, char **argv);
 int klx_cli_topics(int argc, char **argv);

@@ -16,6 +16,7 @@ static const struct klx_cli_command commands[] = {
     { "subscription", "List who is told of what, and who would be told of an event",
       klx_cli_subscription },
     { "render", "Print what a channel would be sent", klx_cli_render },
+    { "silence", "Silence what nobody wants to hear of for a while", klx_cli_silence },
     { "topics", "Create and list the topics", klx_cli_topics },
     { "tail", "Show events as they come, or those of a span of time", klx_cli_tail },
     { "rbac", "Print the rights that the collector needs", klx_cli_rbac },

@@ -1,0 +1,100 @@
+"""klaxon silence: it writes to and reads from a real Kafka."""
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from cli_world import Klaxon
+from cluster import Kafka
+
+
+@pytest.fixture
+def klaxon(binaries: Path, tmp_path: Path, kafka: Kafka) -> Klaxon:
+    made = Klaxon(binaries, tmp_path, kafka.bootstrap, f"t{uuid.uuid4().hex[:8]}.")
+    assert made.run("topics", "apply").returncode == 0
+    return made
+
+
+def add(klaxon: Klaxon, *args: str) -> str:
+    done = klaxon.run("silence", "add", *args, "-q", USER="ada")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def query(klaxon: Klaxon, *args: str) -> list[dict]:
+    return json.loads(klaxon.run("silence", "query", "-o", "json", *args).stdout)["items"]
+
+
+def test_a_silences_life(klaxon: Klaxon) -> None:
+    done = klaxon.run("silence", "add", "cluster=prod-weu", 'name=~"aks-.*"', "--for", "2h", "-m", "planned upgrade", USER="ada")
+    assert done.returncode == 0
+    assert done.stdout.startswith("silence/")
+    assert '{cluster="prod-weu", name=~"aks-.*"} until 20' in done.stdout
+    (one,) = query(klaxon)
+    assert one["state"] == "active"
+    assert (one["silence"]["createdBy"], one["silence"]["comment"]) == ("ada", "planned upgrade")
+    assert one["silence"]["matchers"] == [{"name": "cluster", "value": "prod-weu", "isRegex": False, "isEqual": True},
+                                          {"name": "name", "value": "aks-.*", "isRegex": True, "isEqual": True}]
+    table = klaxon.run("silence", "query").stdout.splitlines()
+    assert table[0].split() == ["ID", "STATE", "STARTS", "ENDS", "AUTHOR", "COMMENT", "MATCHERS"]
+    assert table[1].split()[:2] == [one["id"], "active"]
+    ended = klaxon.run("silence", "expire", one["id"])
+    assert (ended.returncode, ended.stdout) == (0, f"silence/{one['id']} expired\n")
+    assert query(klaxon) == []
+    assert [s["state"] for s in query(klaxon, "--all")] == ["expired"]
+    again = klaxon.run("silence", "expire", one["id"])
+    assert (again.returncode, again.stdout) == (0, f"silence/{one['id']} has ended already\n")
+
+
+def test_one_for_later(klaxon: Klaxon) -> None:
+    one = add(klaxon, "team=shop", "-m", "m", "--start", "2099-01-01", "--until", "2099-01-02 12:00")
+    (found,) = query(klaxon)
+    assert (found["id"], found["state"]) == (one, "pending")
+    assert found["silence"]["endsAt"].startswith("2099-01-02T12:00:00")
+    assert klaxon.run("silence", "expire", one).returncode == 0
+    assert query(klaxon) == []
+
+
+def test_several_are_ended_by_their_ids(klaxon: Klaxon) -> None:
+    ids = {add(klaxon, f"cluster=c{i}", "-m", "m") for i in range(3)}
+    assert set(klaxon.run("silence", "query", "-q").stdout.split()) == ids
+    done = klaxon.run("silence", "expire", *ids, "nothing")
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 3)
+    assert "there is no silence nothing" in done.stderr
+    assert query(klaxon) == []
+
+
+def test_a_dry_run_needs_no_kafka(binaries: Path, tmp_path: Path) -> None:
+    klaxon = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.")
+    done = klaxon.run("silence", "add", "kind=Node", "-m", "m", "--dry-run", USER="ada")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " added (dry run): " in done.stdout
+
+
+@pytest.mark.parametrize("args, said", [
+    (["-m", "m"], "matcher"),
+    (["cluster=x"], "comment"),
+    (["cluster", "-m", "m"], "cluster"),
+    (['name=~"("', "-m", "m"], "name"),
+    (['name=~".*"', "-m", "m"], "every event"),
+    (["cluster=x", "-m", "m", "--for", "soon"], '--for: "soon" is not a duration'),
+    (["cluster=x", "-m", "m", "--until", "yesterday"], "a silence ends after it starts"),
+    (["cluster=x", "-m", "m", "--start", "noon"], '--start: "noon" is not a time'),
+    (["cluster=x", "-m", "m", "--for", "1h", "--until", "2099-01-01"], "--until and --for exclude each other"),
+])
+def test_what_is_wrong_is_said(klaxon: Klaxon, args: list[str], said: str) -> None:
+    done = klaxon.run("silence", "add", *args, USER="ada")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert query(klaxon, "--all") == []
+
+
+def test_a_topic_that_is_missing(binaries: Path, tmp_path: Path, kafka: Kafka) -> None:
+    klaxon = Klaxon(binaries, tmp_path, kafka.bootstrap, f"t{uuid.uuid4().hex[:8]}.")
+    for args in (["query"], ["add", "cluster=x", "-m", "m"], ["expire", "x"]):
+        done = klaxon.run("silence", *args, USER="ada")
+        assert done.returncode == 1
+        assert f"does not have {klaxon.prefix}control: run `klaxon topics apply`" in done.stderr
