@@ -491,7 +491,7 @@ static struct klx_sv make_code(struct maker *m) {
     struct klx_sv name = klx_json_str(m->data, "object.name");
     struct klx_sv ns = klx_json_str(m->data, "object.namespace");
     bool ours = klx_sv_eq(kind, KLX_SV("Watch")) || klx_sv_eq(kind, KLX_SV("Channel")) ||
-                klx_sv_eq(kind, KLX_SV("Endpoint"));
+                klx_sv_eq(kind, KLX_SV("Endpoint")) || klx_sv_eq(kind, KLX_SV("Configuration"));
     bool gone =
         m->event->kind == KLX_KIND_NODE_REMOVED || m->event->kind == KLX_KIND_NODE_VANISHED ||
         m->event->kind == KLX_KIND_HPA_REMOVED || m->event->kind == KLX_KIND_POD_GONE ||
