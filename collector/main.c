@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "collector/fleet.h"
@@ -12,6 +13,8 @@
 #include "lib/base/mem.h"
 #include "lib/io/httpd.h"
 #include "lib/io/metrics.h"
+#include "lib/io/reload_metrics.h"
+#include "lib/io/watch_files.h"
 #include "schema/startup.h"
 
 #define STOP_MS 4000 /* of the five seconds that an ordered stop may take */
@@ -31,6 +34,8 @@ struct process {
     struct klx_http *http;
     struct klx_httpd *httpd;
     struct klx_fleet *fleet;
+    struct klx_watch_files *watch;  /* of the configuration */
+    char hash[KLX_HASH_TEXT_BYTES]; /* of the one in use */
     bool stopping, clean;
     int exit_code;
 };
@@ -44,41 +49,62 @@ static void on_stopped(void *arg, bool clean) {
 static void stop(struct process *p) {
     if (!p->stopping) {
         p->stopping = true;
+        klx_watch_files_free(p->watch);
+        p->watch = NULL;
         klx_fleet_stop(p->fleet, STOP_MS, on_stopped, p);
     }
 }
 
-/* A configuration with a mistake changes nothing. */
-static void reload(struct process *p) {
-    struct klx_settings settings;
+/* Takes over the settings. */
+static int use(struct process *p, struct klx_settings *settings, struct klx_error *e) {
     struct klx_collector_settings collector;
-    struct klx_error e = { 0 };
-    enum klx_log_format format = KLX_LOG_AUTO;
-    enum klx_log_level level = KLX_LOG_INFO;
-    int rc = klx_settings_load(p->config, &settings, &e);
-    if (rc == 0) {
-        format = settings.log_format;
-        level = settings.log_level;
-        rc = klx_collector_settings_load(&settings, &collector, &e);
-        if (rc != 0) {
-            klx_settings_release(&settings);
-        }
-    }
-    rc = rc == 0 ? klx_fleet_reload(p->fleet, &settings, &collector, &e) : rc;
+    enum klx_log_format format = settings->log_format;
+    enum klx_log_level level = settings->log_level;
+    char hash[KLX_HASH_TEXT_BYTES];
+    memcpy(hash, settings->hash, sizeof(hash));
+    int rc = klx_collector_settings_load(settings, &collector, e);
     if (rc != 0) {
+        klx_settings_release(settings);
+        return rc;
+    }
+    rc = klx_fleet_reload(p->fleet, settings, &collector, e);
+    if (rc == 0) {
+        memcpy(p->hash, hash, sizeof(hash));
+        klx_log_init("collector", format, level);
+        klx_log_info("the configuration was read again",
+                     KLX_F_STR("file", klx_settings_path(p->config)));
+    }
+    return rc;
+}
+
+/* A configuration with a mistake changes nothing. asked: by a signal; else because files have changed, perhaps to what they were. */
+static void reload(struct process *p, bool asked) {
+    struct klx_settings settings;
+    struct klx_error e = { 0 };
+    klx_watch_files_seen(p->watch);
+    int rc = klx_settings_load(p->config, &settings, &e);
+    if (rc == 0 && !asked && strcmp(settings.hash, p->hash) == 0) {
+        klx_settings_release(&settings);
+    } else if (rc == 0) {
+        rc = use(p, &settings, &e);
+    }
+    if (rc == 0) {
+        klx_reload_metrics_good(p->hash, klx_clock_real());
+    } else {
+        klx_reload_metrics_bad();
         klx_log_error("the configuration cannot be used, going on with the one before",
                       KLX_F_STR("why", e.text));
-        return;
     }
-    klx_log_init("collector", format, level);
-    klx_log_info("the configuration was read again",
-                 KLX_F_STR("file", klx_settings_path(p->config)));
+}
+
+static void on_files(void *arg) {
+    reload(arg, false);
 }
 
 static void on_signal(void *arg, int signum) {
     struct process *p = arg;
     if (signum == SIGHUP && !p->stopping) {
-        reload(p);
+        reload(p, true);
     } else if (signum != SIGHUP) {
         klx_log_info("stopping");
         stop(p);
@@ -122,7 +148,20 @@ static int open_all(struct process *p, struct klx_settings *s, struct klx_collec
     return rc;
 }
 
+static void follow_files(struct process *p) {
+    char *folders[KLX_SETTINGS_FOLDERS_N];
+    klx_settings_folders(klx_settings_path(p->config), folders);
+    p->watch =
+        klx_watch_files_new(p->loop, klx_settings_path(p->config), (const char *const *)folders,
+                            KLX_SETTINGS_FOLDERS_N, on_files, p);
+    for (size_t i = 0; i < KLX_SETTINGS_FOLDERS_N; i++) {
+        free(folders[i]);
+    }
+    klx_reload_metrics_good(p->hash, klx_clock_real());
+}
+
 static void close_all(struct process *p) {
+    klx_watch_files_free(p->watch);
     klx_fleet_free(p->fleet);
     klx_httpd_free(p->httpd);
     klx_metrics_reset();
@@ -147,6 +186,7 @@ static int run(struct process *p, struct klx_settings *s, struct klx_collector_s
         return KLX_EXIT_CONFIG;
     }
     klx_fleet_start(p->fleet);
+    follow_files(p);
     klx_loop_run(p->loop);
     if (!p->clean) {
         klx_log_warn("Kafka did not answer in time; the next start ends what is open");
@@ -180,5 +220,6 @@ int main(int argc, char **argv) {
         return KLX_EXIT_OK;
     }
     p.config = startup.config;
+    memcpy(p.hash, startup.settings.hash, sizeof(p.hash));
     return run(&p, &startup.settings, &c);
 }

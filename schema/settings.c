@@ -343,10 +343,19 @@ static int is_yaml(const struct dirent *d) {
            (klx_sv_ends(name, KLX_SV(".yaml")) || klx_sv_ends(name, KLX_SV(".yml")));
 }
 
-static void read_folder(struct loader *l, const char *main_file, const char *key) {
+static char *folder_of(const char *main_file, const char *key) {
     const char *slash = strrchr(main_file, '/');
     int folder_bytes = slash != NULL ? (int)(slash - main_file + 1) : 0;
-    char *folder = klx_asprintf("%.*s%s.d", folder_bytes, main_file, key);
+    return klx_asprintf("%.*s%s.d", folder_bytes, main_file, key);
+}
+
+void klx_settings_folders(const char *main_file, char *ret[static KLX_SETTINGS_FOLDERS_N]) {
+    ret[0] = folder_of(main_file, "channels");
+    ret[1] = folder_of(main_file, "subscriptions");
+}
+
+static void read_folder(struct loader *l, const char *main_file, const char *key) {
+    char *folder = folder_of(main_file, key);
     struct dirent **entries = NULL;
     int n = scandir(folder, &entries, is_yaml, alphasort);
     if (n < 0 && errno != ENOENT) {
@@ -422,6 +431,19 @@ static void read_top(struct loader *l, struct top *top) {
     add_subscriptions(l, top->subscriptions, NULL);
 }
 
+static void make_hash(struct klx_settings *s) {
+    struct klx_sv *parts = klx_alloc_n(struct klx_sv, 2 * s->files_n);
+    uint64_t *hashes = klx_alloc_n(uint64_t, s->files_n);
+    for (size_t i = 0; i < s->files_n; i++) {
+        hashes[i] = klx_config_hash(s->files[i]);
+        parts[2 * i] = klx_sv(klx_config_file(klx_config_root(s->files[i])));
+        parts[2 * i + 1] = klx_sv_n((const char *)&hashes[i], sizeof(hashes[i]));
+    }
+    klx_hash_parts(parts, 2 * s->files_n, s->hash);
+    free(hashes);
+    free(parts);
+}
+
 static void load(struct loader *l, const char *path) {
     const char *file = klx_settings_path(path);
     struct top top = { 0 };
@@ -442,6 +464,7 @@ static void load(struct loader *l, const char *path) {
         read_folder(l, file, "channels");
         read_folder(l, file, "subscriptions");
     }
+    make_hash(l->s);
 }
 
 const char *klx_settings_path(const char *path) {

@@ -20,6 +20,7 @@
 
 #include "lib/base/config.h"
 #include "lib/base/error.h"
+#include "lib/base/hash.h"
 #include "lib/base/log.h"
 #include "schema/topics.h"
 
@@ -57,6 +58,7 @@ struct klx_settings {
     struct klx_config **files;
     size_t files_n;
     size_t unread; /* files that could not be read, or hold no YAML (klx_settings_load_all) */
+    char hash[KLX_HASH_TEXT_BYTES]; /* of all files, their names and texts: equal for equal ones */
 };
 
 /* Reads and checks the top level. `kafka` without bootstrap.servers is an error. Environment: KLAXON_CONFIG is the default path of
@@ -68,5 +70,8 @@ int klx_settings_load(const char *path, struct klx_settings *ret,
 size_t klx_settings_load_all(const char *path, struct klx_settings *ret,
                              klx_config_report_fn report, void *arg);
 void klx_settings_release(struct klx_settings *s);
+#define KLX_SETTINGS_FOLDERS_N 2
+/* channels.d and subscriptions.d beside the main file, whether they are there or not. The caller frees each. */
+void klx_settings_folders(const char *main_file, char *ret[static KLX_SETTINGS_FOLDERS_N]);
 /* path, or $KLAXON_CONFIG, or /etc/klaxon/klaxon.yaml. */
 const char *klx_settings_path(const char *path);

@@ -12,6 +12,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/base/secret.h"
 #include "lib/base/time.h"
@@ -35,6 +36,7 @@ struct klx_config_node {
 
 struct klx_config {
     char *file;
+    uint64_t hash; /* of its text */
     struct klx_arena arena;
     struct klx_config_node *root;
 };
@@ -302,6 +304,7 @@ int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **r
     }
     struct klx_config *c = klx_alloc(struct klx_config);
     c->file = klx_strdup(file);
+    c->hash = klx_hash_seeded(text, 0);
     klx_arena_init(&c->arena, 16384, TREE_BYTES_MAX);
     rc = build_document(c, &doc, e);
     yaml_document_delete(&doc);
@@ -340,6 +343,10 @@ int klx_config_load(const char *file, struct klx_config **ret, struct klx_error 
     klx_buf_init(&text, FILE_BYTES_MAX);
     int rc = read_whole(file, &text, e);
     return rc != 0 ? rc : klx_config_parse(klx_sv_n(klx_buf_str(&text), text.len), file, ret, e);
+}
+
+uint64_t klx_config_hash(const struct klx_config *c) {
+    return c->hash;
 }
 
 void klx_config_free(struct klx_config *c) {

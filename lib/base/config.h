@@ -22,6 +22,8 @@ int klx_config_load(const char *file, struct klx_config **ret, struct klx_error 
 int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret,
                      struct klx_error *e) KLX_MUST_CHECK;
 void klx_config_free(struct klx_config *c);
+/* Of the text: equal for the same. */
+uint64_t klx_config_hash(const struct klx_config *c);
 /* An empty file is an empty map. */
 const struct klx_config_node *klx_config_root(const struct klx_config *c);
 

@@ -8,10 +8,11 @@
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
 #include "sinks/core/circuit.h"
+#include "sinks/core/edition.h"
 #include "sinks/core/freshness.h"
 #include "sinks/core/ledger.h"
 #include "sinks/core/message.h"
-#include "sinks/core/outlet.h"
+#include "sinks/core/outlets.h"
 #include "sinks/core/receipt.h"
 #include "sinks/core/route.h"
 
@@ -28,9 +29,12 @@ struct klx_dispatch {
     struct klx_freshness *freshness;
     struct klx_circuits *circuits;
     /* Of each channel of the settings; NULL: not a channel of this process, or nobody subscribes to it. */
-    struct klx_outlet **outlets;
-    size_t outlets_n;
+    struct klx_outlets outlets;
+    struct klx_outlet **leaving; /* of channels that are not configured any more */
+    size_t leaving_n;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
+    size_t queue_max;
+    int64_t give_up_after_ms;
     bool paused, closed;
     bool draining;      /* on_idle waits for the ledger too */
     const char *holder; /* the channel that held back most when something was abandoned */
@@ -81,8 +85,8 @@ static void on_full_lane(struct klx_dispatch *d, const struct klx_outlet *outlet
 }
 
 static bool has_room(const struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL && !klx_outlet_has_room(d->outlets[i])) {
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL && !klx_outlet_has_room(d->outlets.items[i])) {
             return false;
         }
     }
@@ -99,9 +103,9 @@ static void check_brake(struct klx_dispatch *d) {
         }
         return;
     }
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL && klx_outlet_full(d->outlets[i])) {
-            on_full_lane(d, d->outlets[i]);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL && klx_outlet_full(d->outlets.items[i])) {
+            on_full_lane(d, d->outlets.items[i]);
         }
     }
     if (klx_message_pool_bytes(d->pool) >= KLX_DISPATCH_BYTES_MAX) {
@@ -118,8 +122,8 @@ static void find_holder(struct klx_dispatch *d) {
     size_t most = 0;
     d->holder = NULL;
     d->holder_broken = false;
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        const struct klx_outlet *outlet = d->outlets[i];
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        const struct klx_outlet *outlet = d->outlets.items[i];
         size_t n = outlet != NULL ? klx_outlet_depth(outlet) : 0;
         bool broken = n > 0 && klx_outlet_is_broken(outlet);
         if ((broken && !d->holder_broken) || (broken == d->holder_broken && n > most)) {
@@ -157,8 +161,13 @@ static void on_flush(void *arg) {
 }
 
 static bool is_sending(const struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL && klx_outlet_is_sending(d->outlets[i])) {
+    for (size_t i = 0; i < d->leaving_n; i++) {
+        if (klx_outlet_is_sending(d->leaving[i])) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL && klx_outlet_is_sending(d->outlets.items[i])) {
             return true;
         }
     }
@@ -241,8 +250,7 @@ static void on_unreadable(struct klx_dispatch *d, struct klx_message *m, const s
 
 static bool find_topic(const struct klx_dispatch *d, const char *name, enum klx_topic *ret) {
     for (size_t t = 0; t < KLX_TOPICS_N; t++) {
-        if (klx_route_reads(d->route, (enum klx_topic)t) &&
-            strcmp(d->o.topics->name[t], name) == 0) {
+        if (strcmp(d->o.topics->name[t], name) == 0) {
             *ret = (enum klx_topic)t;
             return true;
         }
@@ -254,10 +262,11 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
     const struct klx_target *targets = NULL;
     size_t n = klx_route_match(d->route, topic, &m->event, m->data, &targets);
     m->told = n > 0;
+    klx_message_use(m, n > 0 ? d->o.edition : NULL);
     for (size_t i = 0; i < n; i++) {
         struct klx_delivery *delivery = klx_delivery_new(m, targets[i].subscription, mono_us(d));
         delivery->severity = targets[i].severity;
-        klx_outlet_push(d->outlets[targets[i].channel], delivery);
+        klx_outlet_push(d->outlets.items[targets[i].channel], delivery);
     }
     if (n > 0) {
         check_brake(d);
@@ -275,7 +284,7 @@ static void on_heartbeat(struct klx_dispatch *d, enum klx_topic topic, struct kl
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     enum klx_topic topic = KLX_TOPIC_NODES;
     struct klx_error e = { .text = "" };
-    if (!find_topic(d, r->topic, &topic)) {
+    if (!find_topic(d, r->topic, &topic) || !klx_route_reads(d->route, topic)) {
         return;
     }
     struct klx_message *m = klx_message_new(d->pool, r);
@@ -305,10 +314,13 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
         find_holder(d);
         klx_timer_start(d->flush_timer, FLUSH_MS);
     }
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_drop_revoked(d->outlets[i]);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_drop_revoked(d->outlets.items[i]);
         }
+    }
+    for (size_t i = 0; i < d->leaving_n; i++) {
+        klx_outlet_drop_revoked(d->leaving[i]);
     }
     check_brake(d);
 }
@@ -339,9 +351,9 @@ static void wait_until_idle(struct klx_dispatch *d, int64_t wait_ms, void (*on_i
 }
 
 static void hold(struct klx_dispatch *d, bool held) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_hold(d->outlets[i], held);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_hold(d->outlets.items[i], held);
         }
     }
 }
@@ -361,10 +373,13 @@ void klx_dispatch_resume(struct klx_dispatch *d) {
 void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
                        void *arg) {
     d->draining = false;
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_stop(d->outlets[i]);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_stop(d->outlets.items[i]);
         }
+    }
+    for (size_t i = 0; i < d->leaving_n; i++) {
+        klx_outlet_stop(d->leaving[i]);
     }
     wait_until_idle(d, wait_ms, on_idle, arg);
 }
@@ -374,9 +389,12 @@ void klx_dispatch_close(struct klx_dispatch *d) {
         find_holder(d);
         d->closed = true;
     }
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        klx_outlet_free(d->outlets[i]);
-        d->outlets[i] = NULL;
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        klx_outlet_free(d->outlets.items[i]);
+        d->outlets.items[i] = NULL;
+    }
+    while (d->leaving_n > 0) {
+        klx_outlet_free(d->leaving[--d->leaving_n]);
     }
 }
 
@@ -395,7 +413,9 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     klx_timer_free(d->flush_timer);
     klx_timer_free(d->gauge_timer);
     klx_timer_free(d->idle_timer);
-    free(d->outlets);
+    free(d->outlets.items);
+    free(d->leaving);
+    klx_edition_unref(d->o.edition);
     free(d);
 }
 
@@ -432,9 +452,9 @@ static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
     count_limit_hits(d);
     klx_freshness_look(d->freshness, !d->paused);
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_look(d->outlets[i]);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_look(d->outlets.items[i]);
         }
     }
     int64_t oldest_ms = klx_tracker_oldest_ms(d->tracker);
@@ -444,7 +464,7 @@ static void on_gauges(void *arg) {
                   oldest_ms == INT64_MAX ? 0 : (double)(wall_us(d) / 1000 - oldest_ms) / 1e3);
 }
 
-static void make_metrics(struct klx_dispatch *d) {
+static void count_topics(struct klx_dispatch *d) {
     for (size_t t = 0; t < KLX_TOPICS_N; t++) {
         if (klx_route_reads(d->route, (enum klx_topic)t)) {
             d->metrics.records[t] =
@@ -452,6 +472,9 @@ static void make_metrics(struct klx_dispatch *d) {
                             KLX_LABELS({ "topic", klx_topic_specs[t].short_name }));
         }
     }
+}
+
+static void make_metrics(struct klx_dispatch *d) {
     d->metrics.unreadable = klx_counter("klaxon_sink_unreadable_records_total",
                                         "Records that are no event: dead letters.", NULL);
     d->metrics.pauses = klx_counter("klaxon_sink_pauses_total", "Times reading was paused.", NULL);
@@ -469,26 +492,27 @@ static void make_metrics(struct klx_dispatch *d) {
         klx_gauge("klaxon_sink_message_bytes", "Memory of messages under way.", NULL);
 }
 
-static int open_channels(struct klx_dispatch *d, struct klx_error *e) {
-    struct klx_outlet_options o = {
-        .env = d->o.env,
-        .ops = d->o.ops,
-        .links = d->o.settings->links,
-        .queue_max = (size_t)d->o.settings->process.queue,
-        .give_up_after_ms = d->o.settings->process.give_up_after_ms,
-        .circuits = d->circuits,
-        .on_outcome = on_outcome,
-        .on_change = on_change,
-        .arg = d,
+static struct klx_outlets_change change_to(struct klx_dispatch *d,
+                                           const struct klx_sinks_settings *settings,
+                                           struct klx_edition *edition,
+                                           const struct klx_route *route) {
+    const struct klx_edition *before = d->o.edition;
+    return (struct klx_outlets_change){
+        .options = { .env = d->o.env,
+                     .ops = d->o.ops,
+                     .edition = edition,
+                     .links = settings->links,
+                     .queue_max = d->queue_max,
+                     .give_up_after_ms = d->give_up_after_ms,
+                     .circuits = d->circuits,
+                     .on_outcome = on_outcome,
+                     .on_change = on_change,
+                     .arg = d },
+        .settings = settings,
+        .route = route,
+        .all = before != NULL && edition != NULL &&
+               !klx_config_equal(before->settings.links, edition->settings.links),
     };
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        o.channel = &d->o.settings->channels[i];
-        int rc = klx_route_names(d->route, i) ? klx_outlet_new(&o, &d->outlets[i], e) : 0;
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return 0;
 }
 
 int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch **ret,
@@ -508,16 +532,71 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->idle_timer = klx_timer_new(o->env.loop, on_idle_timer, d);
     const struct klx_ledger_options ledger = { o->env.clock, produce, schedule_ledger, d };
     d->ledger = klx_ledger_new(&ledger);
-    d->outlets_n = o->settings->channels_n;
-    d->outlets = klx_alloc_n(struct klx_outlet *, d->outlets_n);
+    d->queue_max = (size_t)o->settings->process.queue;
+    d->give_up_after_ms = o->settings->process.give_up_after_ms;
+    if (o->edition != NULL) {
+        klx_edition_ref(o->edition);
+    }
     make_metrics(d);
-    int rc = open_channels(d, e);
+    count_topics(d);
+    const struct klx_outlets_change first = change_to(d, o->settings, o->edition, d->route);
+    int rc = klx_outlets_prepare(&first, &d->outlets, e);
     if (rc != 0) {
         klx_dispatch_free(d);
         return rc;
     }
     klx_timer_repeat(d->gauge_timer, GAUGES_MS);
     *ret = d;
+    return 0;
+}
+
+static void on_gone(void *arg, struct klx_outlet *t) {
+    struct klx_dispatch *d = arg;
+    size_t i = 0;
+    while (d->leaving[i] != t) {
+        i++;
+    }
+    d->leaving[i] = d->leaving[--d->leaving_n];
+    d->holder = d->holder == klx_outlet_name(t) ? NULL : d->holder;
+    klx_outlet_free(t);
+    check_brake(d);
+}
+
+static void exchange_outlets(struct klx_dispatch *d, struct klx_outlets *now) {
+    struct klx_outlets before = d->outlets;
+    d->leaving = klx_grow_array(d->leaving, d->leaving_n, d->leaving_n + before.n,
+                                sizeof(struct klx_outlet *));
+    size_t gone = klx_outlets_commit(&before, now, d->leaving + d->leaving_n);
+    d->outlets = *now;
+    free(before.items);
+    for (size_t i = 0; i < gone; i++) {
+        klx_outlet_remove(d->leaving[d->leaving_n++], on_gone, d);
+    }
+    if (d->draining) {
+        hold(d, true); /* those that are new, too */
+    }
+}
+
+int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings *settings,
+                        struct klx_edition *edition, struct klx_error *e) {
+    struct klx_route *route = klx_route_new(settings, d->o.ops);
+    struct klx_outlets_change change = change_to(d, settings, edition, route);
+    struct klx_outlets now;
+    change.before = &d->outlets;
+    int rc = klx_outlets_prepare(&change, &now, e);
+    if (rc != 0) {
+        klx_route_free(route);
+        return rc;
+    }
+    exchange_outlets(d, &now);
+    klx_route_free(d->route);
+    klx_edition_unref(d->o.edition);
+    d->route = route;
+    d->o.settings = settings;
+    d->o.edition = edition != NULL ? klx_edition_ref(edition) : NULL;
+    d->limit_hits = 0;
+    count_topics(d);
+    check_brake(d);
     return 0;
 }
 
@@ -532,17 +611,17 @@ size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static 
 }
 
 void klx_dispatch_retry_now(struct klx_dispatch *d) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_retry_now(d->outlets[i]);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_retry_now(d->outlets.items[i]);
         }
     }
 }
 
 void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
-    for (size_t i = 0; i < d->outlets_n; i++) {
-        if (d->outlets[i] != NULL) {
-            klx_outlet_describe(d->outlets[i], out);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_describe(d->outlets.items[i], out);
         }
     }
     klx_freshness_describe(d->freshness, out);

@@ -32,12 +32,15 @@
 #define KLX_DISPATCH_BYTES_MAX (64u << 20) /* of messages under way */
 
 struct klx_dispatch;
+struct klx_edition;
 
 struct klx_dispatch_options {
     struct klx_sink_env env;
     const struct klx_sink_ops *ops;
     const struct klx_topic_names *topics;
     const struct klx_sinks_settings *settings; /* borrowed, as the topics */
+    struct klx_edition
+        *edition; /* that the settings are of: references are taken; NULL: they stay */
     /* Of the consumer. */
     void (*pause)(void *arg, bool paused);
     klx_tracker_store_fn store;
@@ -50,6 +53,11 @@ struct klx_dispatch_options {
 /* Opens the channels; fails with the channel's name and words. */
 int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch **ret,
                      struct klx_error *e) KLX_MUST_CHECK;
+/* The same for another configuration, from the next record on: channels are added, changed and removed, each by itself (outlet.h), and one
+   that is configured as before notices nothing. What is under way ends by the configuration it began with. On an error nothing has changed. `queue` and `give_up_after` stay those of the start. Ask for the
+   topics again. */
+int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings *settings,
+                        struct klx_edition *edition, struct klx_error *e) KLX_MUST_CHECK;
 /* The topics that some subscription reads for a channel of this process; the result is their number. */
 size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static KLX_TOPICS_N]);
 /* The record is borrowed for the call. */

@@ -103,6 +103,11 @@ void klx_lane_drop_revoked(struct klx_lane *l);
 /* Takes the oldest delivery that is not being sent out of the lane, for whoever will deliver it otherwise; NULL: there is none. Of a key of
    which something is being sent, what is behind that is taken too: wait for klx_lane_is_sending where order counts. */
 struct klx_delivery *klx_lane_take(struct klx_lane *l);
+/* Takes over what waits in `from`, a lane of the same channel with other settings in which nothing is under way, in its order. Recipients of
+   the same name keep what became of them. */
+void klx_lane_take_over(struct klx_lane *l, struct klx_lane *from);
+/* Everything that waits is given up with `reason`, a code, as its verdict's. */
+void klx_lane_give_up_all(struct klx_lane *l, const char *reason);
 /* Held: no send begins, those under way end. For a while (a rebalance). */
 void klx_lane_hold(struct klx_lane *l, bool held);
 /* Nothing is sent any more; sends under way still end, and what is gathered of a batch is sent before, when the channel may be tried. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/base/mem.h"
+#include "sinks/core/edition.h"
 
 #define CHUNK_BYTES 8192
 #define FREE_MAX 64 /* messages kept for the next records, with their first chunk */
@@ -73,6 +74,7 @@ static void give_back(struct klx_message *m) {
     struct klx_message_pool *p = m->pool;
     p->alive--;
     p->bytes -= m->bytes;
+    klx_edition_unref(m->edition);
     klx_arena_reset(&m->arena);
     if (p->free_n >= FREE_MAX || m->arena.held_bytes > CHUNK_BYTES) {
         free_message(m);
@@ -133,6 +135,12 @@ int klx_message_keep(struct klx_message *m, struct klx_error *e) {
     }
     count_bytes(m);
     return rc;
+}
+
+void klx_message_use(struct klx_message *m, struct klx_edition *e) {
+    struct klx_edition *before = m->edition;
+    m->edition = e != NULL ? klx_edition_ref(e) : NULL;
+    klx_edition_unref(before);
 }
 
 struct klx_message *klx_message_ref(struct klx_message *m) {

@@ -23,6 +23,7 @@
 #define KLX_MESSAGE_DEPTH_MAX 28
 #define KLX_MESSAGE_BYTES_MAX (32u << 20) /* what one record may need once it is parsed */
 
+struct klx_edition;
 struct klx_message_pool;
 
 struct klx_message {
@@ -33,6 +34,8 @@ struct klx_message {
     bool told;    /* somebody is told of it, or it is a dead letter */
     bool outcome; /* some recipient has a verdict already */
 
+    struct klx_edition
+        *edition; /* whose subscriptions its deliveries point to: a reference, or NULL */
     struct klx_message_pool *pool;
     struct klx_message *next_free;
     struct klx_arena arena;
@@ -55,6 +58,8 @@ struct klx_message *klx_message_new(struct klx_message_pool *p, const struct klx
 int klx_message_decode(struct klx_message *m, struct klx_error *e) KLX_MUST_CHECK;
 /* Copies the record, decodes again from the copy and parses the data. -EBADMSG: the data is not JSON, or is too large or too deep. */
 int klx_message_keep(struct klx_message *m, struct klx_error *e) KLX_MUST_CHECK;
+/* Keeps the configuration by which it is routed, as long as there are deliveries of it. NULL: it needs none. */
+void klx_message_use(struct klx_message *m, struct klx_edition *e);
 struct klx_message *klx_message_ref(struct klx_message *m);
 void klx_message_unref(struct klx_message *m);
 /* klx_message_unref for one whose part is not done. */

@@ -18,13 +18,15 @@
 #include "sinks/core/settings.h"
 #include "sinks/core/sink.h"
 
+struct klx_edition;
 struct klx_outlet;
 
 struct klx_outlet_options {
     struct klx_sink_env env;
     const struct klx_sink_ops *ops;
     const struct klx_channel_settings *channel; /* borrowed */
-    const struct klx_links *links;              /* for notices; NULL: none */
+    struct klx_edition *edition;   /* of channel and links: a reference is taken; NULL: they stay */
+    const struct klx_links *links; /* for notices; NULL: none */
     size_t queue_max;
     int64_t give_up_after_ms;
     struct klx_circuits *circuits; /* of the process */
@@ -37,6 +39,19 @@ struct klx_outlet_options {
 /* Opens the channel; fails with its name and words. */
 int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
                    struct klx_error *e) KLX_MUST_CHECK;
+/* The same channel by another configuration (channel, links, edition of `o`): prepare opens it and changes nothing else, and what follows is
+   one of the other two. After the commit nothing more is sent by the old one; when its sends have ended, what waits goes on with the new
+   one, in its order, and nobody who has been told is told again. */
+int klx_outlet_prepare(struct klx_outlet *t, const struct klx_outlet_options *o,
+                       struct klx_error *e) KLX_MUST_CHECK;
+bool klx_outlet_commit(struct klx_outlet *t); /* false: nothing was prepared */
+void klx_outlet_cancel(struct klx_outlet *t); /* nothing when nothing is prepared */
+/* There is no such channel any more: sends under way end, what waits is given up ("channel_removed"), then on_gone, from which it may be
+   freed. Nothing may be pushed any more. */
+void klx_outlet_remove(struct klx_outlet *t, void (*on_gone)(void *arg, struct klx_outlet *t),
+                       void *arg);
+/* The configuration that it is by, or is going to be by. */
+const struct klx_channel_settings *klx_outlet_settings(const struct klx_outlet *t);
 /* Closes the channel: a send under way is cancelled, deliveries that are left are abandoned. */
 void klx_outlet_free(struct klx_outlet *t);
 /* Takes the delivery. Goes past queue_max when it must: look at klx_outlet_full before reading on. */

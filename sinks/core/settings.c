@@ -238,7 +238,7 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
                          struct klx_channel_settings *to) {
     struct klx_error e;
     /* Also when something is wrong: then subscriptions that name it are right nevertheless. The key is NUL-terminated. */
-    *to = (struct klx_channel_settings){ .name = klx_config_key(n).p, .sink = "" };
+    *to = (struct klx_channel_settings){ .name = klx_config_key(n).p, .sink = "", .at = n };
     if (!is_channel_name(klx_config_key(n))) {
         klx_config_fail_key(
             n, &e,

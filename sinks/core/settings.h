@@ -43,9 +43,10 @@ extern const struct klx_config_field klx_label_fields[];
 
 struct klx_channel_settings {
     const char *name;
-    const char *sink;               /* "slack" */
-    const struct klx_sink_ops *ops; /* NULL: not among those that were asked for */
-    void *config;                   /* bound to ops->fields; NULL without ops */
+    const char *sink;                 /* "slack" */
+    const struct klx_sink_ops *ops;   /* NULL: not among those that were asked for */
+    void *config;                     /* bound to ops->fields; NULL without ops */
+    const struct klx_config_node *at; /* where it stands */
 };
 
 enum klx_label_rule_kind { KLX_LABEL_MATCHES, KLX_LABEL_EXISTS, KLX_LABEL_ABSENT };

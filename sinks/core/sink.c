@@ -1,7 +1,7 @@
 /*
  * The process of a sink: what it owns, and the order in which that starts and stops.
  *
- *   start: settings → producer → channels → health server → consumer
+ *   start: settings → producer → channels → health server → consumer → the files of the settings are followed
  *   stop:  reading → sends under way (3 s) → channels → receipts → the last commit, leaving the group → the rest
  */
 #include <signal.h>
@@ -19,6 +19,8 @@
 #include "lib/io/metrics.h"
 #include "schema/startup.h"
 #include "sinks/core/dispatch.h"
+#include "sinks/core/edition.h"
+#include "sinks/core/reload.h"
 
 /* Together, and with what librdkafka needs to end, below the five seconds that an ordered stop may take. */
 #define SENDS_MS 3000
@@ -29,10 +31,11 @@
 
 struct process {
     const struct klx_sink_ops *ops;
-    char *name; /* "klaxon-sink-slack" */
-    struct klx_startup startup;
-    struct klx_sinks_settings settings;
-    struct klx_kafka_config *kafka;
+    char *name;                 /* "klaxon-sink-slack" */
+    struct klx_startup startup; /* its settings are those of `first` */
+    struct klx_edition *first;  /* Kafka, the topics and `listen` are its, whatever is read later */
+    struct klx_reload *reload;
+    char *group;
     struct klx_loop *loop;
     struct klx_http *http;
     struct klx_httpd *httpd;
@@ -46,6 +49,10 @@ struct process {
     bool stopping;
     int exit_code;
 };
+
+static const char *component_of(const struct process *p) {
+    return p->name + sizeof("klaxon-") - 1;
+}
 
 static void on_left(void *arg) {
     struct process *p = arg;
@@ -72,6 +79,8 @@ static void on_idle(void *arg) {
 static void stop(struct process *p) {
     if (!p->stopping) {
         p->stopping = true;
+        klx_reload_free(p->reload);
+        p->reload = NULL;
         klx_consumer_pause(p->consumer);
         klx_dispatch_stop(p->dispatch, SENDS_MS, on_idle, p);
     }
@@ -79,9 +88,12 @@ static void stop(struct process *p) {
 
 static void on_signal(void *arg, int signum) {
     struct process *p = arg;
-    if (signum == SIGHUP) {
+    if (signum == SIGHUP && !p->stopping) {
         klx_log_info("trying failing channels now");
         klx_dispatch_retry_now(p->dispatch);
+        klx_reload_now(p->reload);
+    }
+    if (signum == SIGHUP) {
         return;
     }
     klx_log_info("stopping");
@@ -169,6 +181,9 @@ static bool is_ready(void *arg, struct klx_buf *why) {
                                : "waits for its partitions",
                    trouble ? ": " : "", trouble ? p->trouble : "");
     klx_dispatch_describe(p->dispatch, why);
+    if (p->reload != NULL) {
+        klx_reload_describe(p->reload, why);
+    }
     return assigned && !trouble && !p->stopping;
 }
 
@@ -176,8 +191,9 @@ static int open_dispatch(struct process *p, struct klx_error *e) {
     const struct klx_dispatch_options o = {
         .env = { .loop = p->loop, .http = p->http, .clock = klx_clock_real() },
         .ops = p->ops,
-        .topics = &p->startup.settings.topics,
-        .settings = &p->settings,
+        .topics = &p->first->settings.topics,
+        .settings = &p->first->sinks,
+        .edition = p->first,
         .pause = set_paused,
         .store = store,
         .produce = produce,
@@ -187,7 +203,7 @@ static int open_dispatch(struct process *p, struct klx_error *e) {
 }
 
 static int open_server(struct process *p, struct klx_error *e) {
-    const char *listen = p->settings.process.listen;
+    const char *listen = p->first->sinks.process.listen;
     if (listen == NULL) {
         return 0;
     }
@@ -202,7 +218,7 @@ static int open_server(struct process *p, struct klx_error *e) {
 /* "klaxon-sink-slack"; with another prefix of the topics "klaxon-sink-slack-staging", so that two installations on the same Kafka are two
    groups. */
 static char *group_of(const struct process *p) {
-    struct klx_sv which = klx_topic_installation(&p->startup.settings.topics);
+    struct klx_sv which = klx_topic_installation(&p->first->settings.topics);
     return klx_asprintf("%s%s%.*s", p->name, which.n > 0 ? "-" : "", KLX_SV_FMT(which));
 }
 
@@ -216,7 +232,6 @@ static void on_waiting(void *arg) {
 
 static int open_consumer(struct process *p, struct klx_error *e) {
     const char *topics[KLX_TOPICS_N];
-    char *group = group_of(p);
     size_t n = klx_dispatch_topics(p->dispatch, topics);
     const struct klx_consumer_callbacks cb = {
         .on_record = on_record,
@@ -227,19 +242,53 @@ static int open_consumer(struct process *p, struct klx_error *e) {
         .on_fatal = on_fatal,
         .arg = p,
     };
-    int rc = klx_consumer_new(p->loop, p->kafka, group, topics, n, &cb, &p->consumer, e);
+    int rc = klx_consumer_new(p->loop, p->first->kafka, p->group, topics, n, &cb, &p->consumer, e);
     if (rc == 0) {
-        klx_log_info("starting", KLX_F_STR("group", group), KLX_F_STR("version", KLX_VERSION));
+        klx_log_info("starting", KLX_F_STR("group", p->group), KLX_F_STR("version", KLX_VERSION));
     }
     p->waiting = klx_timer_new(p->loop, on_waiting, p);
     klx_timer_start(p->waiting, WAITING_MS);
-    free(group);
     return rc;
+}
+
+static int apply(void *arg, struct klx_edition *edition, struct klx_error *e) {
+    struct process *p = arg;
+    const char *topics[KLX_TOPICS_N];
+    int rc = klx_dispatch_reload(p->dispatch, &edition->sinks, edition, e);
+    if (rc == 0) {
+        size_t n = klx_dispatch_topics(p->dispatch, topics);
+        klx_consumer_subscribe(p->consumer, topics, n);
+    }
+    return rc;
+}
+
+/* What becomes of it is in the log of the producer. */
+static void publish(void *arg, const struct klx_record *r) {
+    struct process *p = arg;
+    struct klx_error e = { 0 };
+    if (klx_producer_send(p->producer, r, NULL, NULL, &e) != 0) {
+        klx_log_warn("an event of the process itself is not written", KLX_F_STR("why", e.text));
+    }
+}
+
+static void follow_files(struct process *p) {
+    const struct klx_reload_options o = { .loop = p->loop,
+                                          .clock = klx_clock_real(),
+                                          .ops = p->ops,
+                                          .config = p->startup.config,
+                                          .component = component_of(p),
+                                          .process = p->group,
+                                          .edition = p->first,
+                                          .apply = apply,
+                                          .publish = publish,
+                                          .arg = p };
+    p->reload = klx_reload_new(&o);
 }
 
 /* After the loop has ended, or half-way through the start. */
 static void close_all(struct process *p) {
     klx_httpd_free(p->httpd);
+    klx_reload_free(p->reload);
     klx_timer_free(p->waiting);
     klx_consumer_free(p->consumer);
     klx_producer_free(p->producer);
@@ -258,12 +307,13 @@ static int run(struct process *p) {
     klx_loop_on_signal(p->loop, on_signal, p);
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
-    if (klx_producer_new(p->loop, p->kafka, &p->producer, &e) != 0 || open_dispatch(p, &e) != 0 ||
-        open_consumer(p, &e) != 0 || open_server(p, &e) != 0) {
+    if (klx_producer_new(p->loop, p->first->kafka, &p->producer, &e) != 0 ||
+        open_dispatch(p, &e) != 0 || open_consumer(p, &e) != 0 || open_server(p, &e) != 0) {
         klx_log_error(e.text);
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
+    follow_files(p);
     klx_loop_run(p->loop);
     close_all(p);
     klx_log_info("stopped");
@@ -275,47 +325,8 @@ static void print_mistake(void *arg, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
-struct census {
-    size_t channels, subscribed, subscriptions;
-    const char *unsubscribed; /* the first channel that nobody subscribes to */
-};
-
-static bool names(const struct klx_subscription_settings *s, size_t channel) {
-    for (size_t i = 0; i < s->channels_n; i++) {
-        if (s->channels[i] == channel) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct census count(const struct process *p) {
-    struct census c = { 0 };
-    const struct klx_sinks_settings *s = &p->settings;
-    bool *used = klx_alloc_n(bool, s->subscriptions_n);
-    for (size_t i = 0; i < s->channels_n; i++) {
-        if (s->channels[i].ops != p->ops) {
-            continue;
-        }
-        bool subscribed = false;
-        for (size_t j = 0; j < s->subscriptions_n; j++) {
-            if (names(&s->subscriptions[j], i)) {
-                subscribed = true;
-                c.subscriptions += !used[j];
-                used[j] = true;
-            }
-        }
-        c.channels++;
-        c.subscribed += subscribed;
-        c.unsubscribed =
-            !subscribed && c.unsubscribed == NULL ? s->channels[i].name : c.unsubscribed;
-    }
-    free(used);
-    return c;
-}
-
 /* False: nobody would ever be told of anything, which is a mistake of the configuration. */
-static bool has_work(const struct process *p, const struct census *c) {
+static bool has_work(const struct process *p, const struct klx_edition_census *c) {
     const char *path = klx_startup_path(&p->startup), *kind = p->ops->name;
     if (c->channels == 0) {
         fprintf(stderr,
@@ -331,24 +342,11 @@ static bool has_work(const struct process *p, const struct census *c) {
     return c->subscribed > 0;
 }
 
-static bool bind_settings(struct process *p) {
-    struct klx_error e = { 0 };
-    size_t mistakes = klx_sinks_settings_bind(&p->startup.settings, &p->ops, 1, &p->settings,
-                                              print_mistake, NULL);
-    p->kafka = klx_kafka_config_new();
-    mistakes += klx_kafka_config_bind(p->kafka, p->startup.settings.kafka, print_mistake, NULL);
-    if (mistakes == 0 && klx_kafka_config_check(p->kafka, &e) != 0) {
-        fprintf(stderr, "%s: %s\n", klx_startup_path(&p->startup), e.text);
-        mistakes++;
-    }
-    return mistakes == 0;
-}
-
 static int check_or_run(struct process *p) {
-    if (!bind_settings(p)) {
+    if (klx_edition_new(&p->startup.settings, p->ops, print_mistake, NULL, &p->first) != 0) {
         return KLX_EXIT_CONFIG;
     }
-    const struct census c = count(p);
+    const struct klx_edition_census c = klx_edition_count(p->first, p->ops);
     if (!has_work(p, &c)) {
         return KLX_EXIT_CONFIG;
     }
@@ -362,6 +360,7 @@ static int check_or_run(struct process *p) {
         klx_log_warn("nobody subscribes to a channel", KLX_F_STR("channel", c.unsubscribed),
                      KLX_F_INT("of_such", c.channels - c.subscribed));
     }
+    p->group = group_of(p);
     return run(p);
 }
 
@@ -375,11 +374,11 @@ int klx_sink_main(const struct klx_sink_ops *ops, int argc, char **argv) {
         .name = p.name, .operands = "", .summary = summary, .examples = examples
     };
     int code = 0;
-    if (klx_startup(argc, argv, &help, p.name + sizeof("klaxon-") - 1, &p.startup, &code)) {
+    if (klx_startup(argc, argv, &help, component_of(&p), &p.startup, &code)) {
         code = check_or_run(&p);
-        klx_sinks_settings_release(&p.settings);
-        klx_kafka_config_free(p.kafka);
+        klx_edition_unref(p.first);
         klx_settings_release(&p.startup.settings);
+        free(p.group);
     }
     free(summary);
     free(examples);

@@ -244,8 +244,9 @@ def test_clusters_come_change_and_go_without_a_restart(clusters: Clusters) -> No
     assert clusters.log().count('"watch resumes","cluster":"one"') == 0  # it was not touched
     assert clusters.told(first) == {"one": 1, "two": 1, "three": 1}  # three's first list
 
-    clusters.configure(one="events: {}", three="events: {}")
-    clusters.reload("the configuration was read again")
+    before = clusters.log().count("the configuration was read again")
+    clusters.configure(one="events: {}", three="events: {}")  # it sees the file, too
+    wait_until("it is read", lambda: clusters.log().count("the configuration was read again") > before, SOON)
     clusters.wait_ready(connected("one/events", "three/events"))
     clusters.wait_told(clusters.event(), "one", "three")
     assert clusters.collector.stop() == 0
@@ -257,6 +258,7 @@ def test_a_configuration_with_a_mistake_changes_nothing(clusters: Clusters) -> N
     clusters.wait_ready(connected("one/events"))
     clusters.configure(one="events: {}", two="evnts: {}")
     clusters.reload("going on with the one before")
+    assert "klaxon_config_reload_failed 1" in requests.get(f"{clusters.collector.url}/metrics", timeout=5).text
     assert 'did you mean \\"events\\"' in clusters.log()
     clusters.configure(one="events: {}", two="events: {}")
     text = clusters.collector.config.read_text().replace(f"name: two, kubeconfig: {clusters.api.kubeconfig}", "name: two, kubeconfig: /nowhere")

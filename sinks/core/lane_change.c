@@ -1,0 +1,75 @@
+/*
+ * A lane that takes the place of another, or goes: what waits in it is neither lost nor told twice.
+ */
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "sinks/core/lane_internal.h"
+
+static size_t find_name(const struct klx_lane *l, struct klx_sv name) {
+    size_t i = 0;
+    while (i < l->names_n && !klx_sv_eq(l->names[i], name)) {
+        i++;
+    }
+    return i;
+}
+
+/* Who is no recipient any more, and has no verdict yet, gets that as one. */
+static void tell_who_is_gone(struct klx_lane *from, const struct klx_lane *l,
+                             struct klx_delivery *d) {
+    for (size_t i = 0; i < from->names_n; i++) {
+        struct klx_delivery_recipient *r = &d->recipients[i];
+        if (!r->final && find_name(l, from->names[i]) == l->names_n) {
+            klx_verdict_set(&r->last, KLX_VERDICT_REJECT_RECIPIENT, "recipient_removed",
+                            KLX_SV("the configuration does not name it any more"));
+            klx_lane_tell(from, d, i, false);
+        }
+    }
+}
+
+/* Recipients keep what became of them under their names; who is new has not been tried. */
+static void rename_recipients(const struct klx_lane *from, const struct klx_lane *l,
+                              struct klx_delivery *d) {
+    struct klx_delivery_recipient *all = klx_alloc_n(struct klx_delivery_recipient, l->names_n);
+    d->recipients_left = l->names_n;
+    for (size_t i = 0; i < l->names_n; i++) {
+        size_t old = find_name(from, l->names[i]);
+        if (old < from->names_n) {
+            all[i] = d->recipients[old];
+            d->recipients_left -= all[i].final;
+        }
+    }
+    free(d->recipients);
+    d->recipients = all;
+    d->recipients_n = l->names_n;
+}
+
+void klx_lane_take_over(struct klx_lane *l, struct klx_lane *from) {
+    struct klx_delivery *d = klx_lane_take(from);
+    for (; d != NULL; d = klx_lane_take(from)) {
+        if (d->recipients != NULL) {
+            tell_who_is_gone(from, l, d);
+            rename_recipients(from, l, d);
+        }
+        if (d->recipients != NULL && d->recipients_left == 0) {
+            klx_delivery_done(d);
+        } else {
+            klx_queue_push(l->queue, d);
+        }
+    }
+    klx_gauge_set(l->metrics.queue, (double)klx_queue_n(l->queue));
+    klx_lane_plan(l);
+}
+
+void klx_lane_give_up_all(struct klx_lane *l, const char *reason) {
+    struct klx_verdict v;
+    klx_lane_ungather(l);
+    klx_verdict_set(&v, KLX_VERDICT_DESTINATION_BROKEN, reason, klx_sv(""));
+    struct klx_delivery *d = klx_queue_oldest(l->queue);
+    for (struct klx_delivery *next = NULL; d != NULL; d = next) {
+        next = d->next;
+        if (!d->under_way) {
+            klx_lane_end(l, d, &v, true);
+        }
+    }
+}
