@@ -78,6 +78,11 @@ class Sink:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stderr=log, stdin=subprocess.DEVNULL)
 
+    def check(self) -> tuple[int, str]:
+        """--check: the exit code, and what it says."""
+        done = subprocess.run([*self._command, "--check"], capture_output=True, text=True, timeout=20, check=False)
+        return done.returncode, done.stdout + done.stderr
+
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()

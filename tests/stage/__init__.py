@@ -6,6 +6,7 @@ from .jwt import SigningKey
 from .keys import Keys
 from .kube import Kube
 from .life import Life
+from .loganalytics import LogAnalytics
 from .scenarios import Scenario
 from .slack import Slack, SlackMessage
 from .smtp import Smtp
@@ -14,4 +15,4 @@ from .proxy import Proxy
 from .wire import Wire
 from .world import Stage
 
-__all__ = ["Entra", "EventHubs", "Keys", "Kube", "Life", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]
+__all__ = ["Entra", "EventHubs", "Keys", "Kube", "Life", "LogAnalytics", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]
