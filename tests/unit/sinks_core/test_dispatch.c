@@ -321,6 +321,83 @@ static void on_drained(void *arg) {
     *(bool *)arg = true;
 }
 
+/* Another reading of the configuration, in which a is configured like `at_a`; NULL: as before. names_b false: nobody names b. */
+static int reload(const struct klx_config_node *at_a, bool names_b, struct klx_error *e) {
+    static struct klx_channel_settings next_channels[2];
+    static struct klx_subscription_settings next_subscriptions[2];
+    static struct klx_sinks_settings next;
+    memcpy(next_channels, channels, sizeof(channels));
+    memcpy(next_subscriptions, subscriptions, sizeof(subscriptions));
+    next = settings;
+    next_channels[0].at = at_a;
+    next_subscriptions[1].channels_n = names_b ? 2 : 1;
+    next.channels = next_channels;
+    next.subscriptions = next_subscriptions;
+    int rc = klx_dispatch_reload(w.dispatch, &next, NULL, e);
+    turn();
+    return rc;
+}
+
+static void a_reload_removes_a_channel_alone(void **state) {
+    (void)state;
+    read_record(1, "critical", "{}");
+    read_record(2, "critical", "{}");
+    assert_int_equal(reload(NULL, false, NULL), 0);
+    assert_int_equal(w.closed, 0); /* b is sending; a goes on */
+    read_record(3, "critical", "{}");
+    answer(1, KLX_VERDICT_DELIVERED);
+    assert_int_equal(w.closed, 1);
+    assert_int_equal(w.pending, 3); /* e1 has a receipt; e2 has one and is a dead letter */
+    assert_string_equal(w.topics_sent[2], "klaxon.dlq");
+    for (int i = 1; i <= 3; i++) {
+        answer(0, KLX_VERDICT_DELIVERED);
+    }
+    acknowledge_all();
+    assert_int_equal(w.stored, 4); /* all are settled */
+    assert_int_equal(w.closed, 1);
+}
+
+static struct klx_config *other_config(void) {
+    struct klx_config *other = NULL;
+    assert_int_equal(klx_config_parse(KLX_SV("{ fake: {} }"), "x.yaml", &other, NULL), 0);
+    return other;
+}
+
+static void a_reload_changes_a_channel_when_its_send_has_ended(void **state) {
+    (void)state;
+    struct klx_config *other = other_config();
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    assert_int_equal(reload(klx_config_root(other), true, NULL), 0);
+    assert_int_equal(w.closed, 0);
+    assert_string_equal(w.sent[0], "e1");
+    answer(0, KLX_VERDICT_RETRY_BACKOFF);
+    assert_int_equal(w.closed, 1);
+    assert_string_equal(w.sent[0], "e1"); /* tried by the new one, before what is behind it */
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_string_equal(w.sent[0], "e2");
+    answer(0, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, 3);
+    klx_config_free(other);
+}
+
+static void a_reload_that_cannot_be_opened_changes_nothing(void **state) {
+    (void)state;
+    struct klx_config *other = other_config();
+    struct klx_error e = { .text = "" };
+    w.open_fails = true;
+    assert_int_equal(reload(klx_config_root(other), false, &e), -EINVAL);
+    assert_string_equal(e.text, "channel a: no key");
+    assert_int_equal(w.closed, 0);
+    read_record(1, "critical", "{}"); /* both are there as they were */
+    answer(0, KLX_VERDICT_DELIVERED);
+    answer(1, KLX_VERDICT_DELIVERED);
+    acknowledge_all();
+    assert_int_equal(w.stored, 2);
+    klx_config_free(other);
+}
+
 static void it_ends_in_order(void **state) {
     (void)state;
     read_record(1, "warning", "{}");
@@ -454,6 +531,9 @@ int main(void) {
         DISPATCH_TEST(a_revoked_partition_stores_nothing),
         DISPATCH_TEST(a_full_lane_pauses_reading),
         DISPATCH_TEST(what_is_told_ahead_pauses_reading),
+        DISPATCH_TEST(a_reload_removes_a_channel_alone),
+        DISPATCH_TEST(a_reload_changes_a_channel_when_its_send_has_ended),
+        DISPATCH_TEST(a_reload_that_cannot_be_opened_changes_nothing),
         DISPATCH_TEST(it_ends_in_order),
         DISPATCH_TEST(a_hung_send_does_not_hold_the_end),
         DISPATCH_TEST(a_drained_dispatch_has_stored_what_was_told),

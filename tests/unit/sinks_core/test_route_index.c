@@ -34,7 +34,7 @@ static struct klx_sv word(void) {
 /* Mostly exact texts, which the index is made of; sometimes a long list of them, wildcards and what is not wanted. */
 static struct klx_match *random_patterns(void) {
     static const char *const wild[] = { "a*", "*", "?", "~^a", "!a", "!b*", "!*" };
-    char texts[LIST_MAX][8];
+    char texts[LIST_MAX][24];
     struct klx_sv views[LIST_MAX];
     if (dice(2) == 0) {
         return NULL;
