@@ -32,7 +32,7 @@ TXT
     logs) cat <<'TXT'
 Usage: ./dev logs [-f] [NAME…]
 
-The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email (all by default).
+The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email, sink-teams (all by default).
 
   -f    go on until Ctrl-C
 TXT
@@ -81,7 +81,7 @@ usage() {
     cat <<'TXT'
 Usage: ./dev COMMAND [ARGUMENTS]        ./dev COMMAND --help says more
 
-  up              start everything, and watch a node repair reach Slack and a mailbox
+  up              start everything, and watch a node repair reach Slack, Teams and a mailbox
   down            end it
   status          what runs, where, and whether it is ready
   logs [NAME…]    what the processes say

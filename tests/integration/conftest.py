@@ -15,7 +15,7 @@ from cluster import ApiServer, Kafka  # noqa: E402  (needs the path above)
 
 from cluster.process import die_with_parent, free_port  # noqa: E402
 
-from stage import Keys, Slack, Smtp  # noqa: E402
+from stage import Keys, Slack, Smtp, Teams  # noqa: E402
 
 from event_schema import assert_as_described  # noqa: E402
 
@@ -51,6 +51,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def slack() -> Iterator[Slack]:
     with Slack() as made:
+        yield made
+
+
+@pytest.fixture
+def teams() -> Iterator[Teams]:
+    with Teams() as made:
         yield made
 
 

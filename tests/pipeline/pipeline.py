@@ -21,7 +21,7 @@ from cluster.process import Child, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
-SINKS = ("slack", "email")
+SINKS = ("slack", "email", "teams")
 CHANNELS = """\
 # Where messages go. One entry a channel; `klaxon check` says what is wrong with it.
 ops-slack:
@@ -35,13 +35,17 @@ ops-mail:
     user: {user}
     password: {{ file: "{dir}/secrets/mail-password" }}
     ca_file: "{ca}"
+ops-teams:
+  teams:
+    webhook_url: {{ file: "{dir}/secrets/teams-flow" }}
+    mentions: [ "Jo Miller <jo.miller@stage.example>" ]
 """
 SUBSCRIPTIONS = """\
 # Who is told what. One file a team.
 - team: operations
   topics: [ nodes ]
   match: { severity: [ warning, critical ] }
-  channels: [ ops-slack, ops-mail ]
+  channels: [ ops-slack, ops-mail, ops-teams ]
 """
 
 
@@ -142,7 +146,7 @@ class Pipeline:
         wait_until("the stage's stage.json", described.exists, READY_SECONDS, part.child)
         self.stage = json.loads(described.read_text())
         part.address = self.stage["control"]
-        return f"API server, Slack and mail at {part.address}"
+        return f"API server, Slack, Teams and mail at {part.address}"
 
     def _configure(self) -> str:
         kubeconfig = self._kubeconfig or Path(self.stage["kube"]["kubeconfig"])
@@ -159,6 +163,7 @@ class Pipeline:
             f"sinks:\n{sinks}")
         smtp = self.stage["smtp"]
         self._write_secret("slack-webhook", self.stage["slack"]["hooks"]["operations"])
+        self._write_secret("teams-flow", self.stage["teams"]["flows"]["operations"])
         self._write_secret("mail-password", smtp["password"])
         (self.dir / "channels.d" / "operations.yaml").write_text(
             CHANNELS.format(dir=self.dir, smtp=smtp["url"], user=smtp["user"], ca=smtp["ca"]))

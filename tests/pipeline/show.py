@@ -71,21 +71,22 @@ def _get(now: dict[str, Any], path: str, **params: Any) -> Any:
 
 
 def repair(now: dict[str, Any]) -> bool:
-    """A node of the stage is lost and repaired; true when Slack and the mailbox were told that it is over."""
-    began = {path: _get(now, path)["next"] for path in ("/slack/messages", "/mail/messages")}
+    """A node of the stage is lost and repaired; true when Slack, Teams and the mailbox were told that it is over."""
+    began = {path: _get(now, path)["next"] for path in ("/slack/messages", "/teams/messages", "/mail/messages")}
     node = f"aks-nodepool1-12345678-vmss{random.randrange(36 ** 4):06x}"
     heading(f"A node is lost and repaired: {node} (klaxon tail; on AKS this takes 20 minutes)")
     tail = _tail(now, "--topic", "nodes", "--node", node, "--since", "5s")
     try:
         requests.post(f"{now['stage']['control']}/scenario/repair", params={"node": node}, timeout=10).raise_for_status()
-        slack, mail = (_wait_for_end(now, path, since, node) for path, since in began.items())
+        slack, teams, mail = (_wait_for_end(now, path, since, node) for path, since in began.items())
     finally:
         _end(tail)
     _show_slack(slack, "nothing arrived")
+    _show_teams(teams)
     heading("Mail, as it arrived (the last one)")
     for message in mail[-1:]:
         print(textwrap.indent(mail_text(message), "  "))
-    return bool(slack) and bool(mail)
+    return bool(slack) and bool(teams) and bool(mail)
 
 
 def _show_slack(messages: list[dict[str, Any]], otherwise: str) -> None:
@@ -96,6 +97,15 @@ def _show_slack(messages: list[dict[str, Any]], otherwise: str) -> None:
         print(textwrap.indent(text, "  "), end="\n\n")
     if not messages:
         print(f"  {otherwise}")
+
+
+def _show_teams(messages: list[dict[str, Any]]) -> None:
+    """The first one and the last one whole; a reply stands below the message it belongs to."""
+    heading("Teams, as it arrived")
+    for number, message in enumerate(messages):
+        whole = number in (0, len(messages) - 1)
+        text = message["text"] if whole else message["payload"]["summary"]
+        print(textwrap.indent(f"↳ {text}", "    ") if message["replyTo"] else textwrap.indent(text, "  "), end="\n\n")
 
 
 def _wait_for_end(now: dict[str, Any], path: str, since: int, node: str) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from .scenarios import Scenario
 from .slack import Slack, SlackMessage
 from .smtp import Smtp
 from .mail import Mail
+from .teams import Teams, TeamsMessage
 from .proxy import Proxy
 from .wire import Wire
 from .world import Stage
 
-__all__ = ["Entra", "EventHubs", "Keys", "Kube", "Life", "LogAnalytics", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Wire", "federated_token"]
+__all__ = ["Entra", "EventHubs", "Keys", "Kube", "Life", "LogAnalytics", "Mail", "Proxy", "Scenario", "SigningKey", "Slack", "SlackMessage", "Smtp", "Stage", "Teams", "TeamsMessage", "Wire", "federated_token"]

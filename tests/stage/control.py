@@ -133,6 +133,21 @@ def _remove_hook(control: Control, exchange: Exchange) -> Answer:
     return {}
 
 
+@route("GET", "/teams/messages", "what stands in Teams: ?since=N, and ?wait=S for the next ones")
+def _teams_messages(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.teams.messages, "messages", lambda message: message.to_json())
+
+
+@route("GET", "/teams/attempts", "every post to a flow with its answer: ?since=N&wait=S")
+def _teams_attempts(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.teams.attempts, "attempts", asdict)
+
+
+@route("GET", "/teams/runs", "the run history of the flows: ?since=N&wait=S")
+def _teams_runs(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.teams.runs, "runs", asdict)
+
+
 @route("GET", "/mail/messages", "the mails that were taken: ?since=N&wait=S")
 def _mails(control: Control, exchange: Exchange) -> Answer:
     return _since(exchange, control.stage.smtp.mails, "messages", lambda mail: mail.to_json())
@@ -153,6 +168,12 @@ def _slack_fault(control: Control, exchange: Exchange) -> Answer:
 def _smtp_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.smtp.fault(**_fields(exchange))
     return {"waiting": control.stage.smtp.faults.waiting()}
+
+
+@route("POST", "/fault/teams", "flow, error | status, body, headers | retry_after | run, delay, cut (reset, close, hang), at (request, answer), times")
+def _teams_fault(control: Control, exchange: Exchange) -> Answer:
+    control.stage.teams.fault(**_fields(exchange))
+    return {"waiting": control.stage.teams.faults.waiting()}
 
 
 @route("POST", "/fault/kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")

@@ -17,6 +17,7 @@ from .life import Life
 from .scenarios import Scenario
 from .slack import Slack
 from .smtp import Smtp
+from .teams import Teams
 
 HOOKS = ("operations", "platform")
 NODES = tuple(f"aks-nodepool1-12345678-vmss00000{i}" for i in range(3))
@@ -34,14 +35,17 @@ class Stage:
         self.kubeconfig = self.kube.write_kubeconfig(self.dir / "kubeconfig")
         self.slack = Slack()
         self.smtp = Smtp(self.keys, users={MAIL_USER: MAIL_PASSWORD})
+        self.teams = Teams()
         self.control = Control(self)
         for name in NODES:
             Scenario(self.kube, "repair", name).ensure_node(name)
         for name in HOOKS:
             self.slack.new_hook(name)
+        self.teams.new_flow(HOOKS[0], responds=True)
+        self.teams.new_flow(HOOKS[1])  # the template's: 202, whatever becomes of it
         self.played: list[Scenario] = []
         self._life: Life | None = None
-        self._parts = (self.kube, self.slack, self.smtp, self.control)
+        self._parts = (self.kube, self.slack, self.smtp, self.teams, self.control)
 
     def __enter__(self) -> "Stage":
         self.start()
@@ -73,13 +77,14 @@ class Stage:
         self._life = Life(self.kube, every, **how).start() if every > 0 else None
 
     def faults(self) -> dict[str, Faults]:
-        return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults}
+        return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults, "teams": self.teams.faults}
 
     def addresses(self) -> dict[str, Any]:
         return {
             "control": self.control.url,
             "kube": {"url": self.kube.url, "kubeconfig": str(self.kubeconfig), "ca": str(self.kube.ca), "token": self.kube.token},
             "slack": {"hooks": self.slack.hooks()},
+            "teams": {"flows": self.teams.flows()},
             "smtp": {"url": self.smtp.url, "host": self.smtp.host, "port": self.smtp.port, "tls": self.smtp.tls,
                      "ca": str(self.smtp.ca), "user": MAIL_USER, "password": MAIL_PASSWORD},
         }
@@ -95,8 +100,9 @@ class Stage:
     def overview(self) -> str:
         lines = ["klaxon's stage: the outside world, scripted", "", f"  kube-apiserver: {self.kube.url} (kubeconfig {self.kubeconfig})"]
         lines += [f"  slack {name}: {url}" for name, url in self.slack.hooks().items()]
+        lines += [f"  teams {name}: {url}" for name, url in self.teams.flows().items()]
         lines += [f"  smtp: {self.smtp.url} ({self.smtp.tls}, user {MAIL_USER})",
-                  f"  {len(self.slack.messages)} Slack messages, {len(self.smtp.mails)} mails", ""]
+                  f"  {len(self.slack.messages)} Slack messages, {len(self.teams.messages)} Teams messages, {len(self.smtp.mails)} mails", ""]
         lines += [f"  node {name}: Ready {_ready(obj)}" for name, obj in self.kube.store.list(NODES_RESOURCE)]
         lines += [f"  playing {one.name} on {one.node}: {one.log[-1]['what'] if one.log else 'begins'}"
                   for one in self.played if not one.done.is_set()]
