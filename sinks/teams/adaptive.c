@@ -15,7 +15,7 @@
 struct extent {
     size_t facts_n;
     size_t summary_bytes_max;
-    bool link;
+    size_t links_n;
 };
 
 static const char *style_of(const struct klx_card *c) {
@@ -200,20 +200,21 @@ static void write_mentions(struct klx_jw *w, const struct klx_teams_envelope *e)
     }
 }
 
+static void add_count(struct klx_buf *b, size_t n, const char *of_one, const char *of_many) {
+    if (n > 0) {
+        klx_buf_printf(b, "%s%zu more %s", b->len > 0 ? ", " : "", n, n == 1 ? of_one : of_many);
+    }
+}
+
 static void write_left_out(struct klx_jw *w, const struct klx_card *c, const struct extent *x) {
-    char note[128] = "";
-    int n = 0;
-    size_t facts = c->facts_n - x->facts_n;
-    if (facts > 0) {
-        n = snprintf(note, sizeof(note),
-                     "%zu more %s left out: the message would be too long for Teams", facts,
-                     facts == 1 ? "fact was" : "facts were");
+    struct klx_buf b KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&b, DRAFT_BYTES_MAX);
+    add_count(&b, c->facts_n - x->facts_n, "fact", "facts");
+    add_count(&b, c->links_n - x->links_n, "link", "links");
+    if (b.len > 0) {
+        klx_buf_add_str(&b, " left out: the message would be too long for Teams");
     }
-    write_paragraph(w, klx_sv_n(note, (size_t)n), NULL, &(struct run){ .subtle = true });
-    if (c->link.n > 0 && !x->link) {
-        write_paragraph(w, KLX_SV("A link was left out: it is too long"), NULL,
-                        &(struct run){ .subtle = true });
-    }
+    write_paragraph(w, klx_buf_sv(&b), NULL, &(struct run){ .subtle = true });
 }
 
 static void write_entity(struct klx_jw *w, const struct klx_teams_mention *m) {
@@ -244,12 +245,14 @@ static void write_msteams(struct klx_jw *w, const struct klx_teams_envelope *e) 
     klx_jw_end_object(w);
 }
 
-static void write_actions(struct klx_jw *w, const struct klx_card *c) {
+static void write_actions(struct klx_jw *w, const struct klx_link *links, size_t n) {
     begin_list(w, "actions");
-    begin(w, "Action.OpenUrl");
-    member_text(w, "title", c->link_title, klx_teams_add_plain);
-    klx_jw_member_sv(w, "url", c->link);
-    klx_jw_end_object(w);
+    for (size_t i = 0; i < n; i++) {
+        begin(w, "Action.OpenUrl");
+        member_text(w, "title", links[i].title, klx_teams_add_plain);
+        klx_jw_member_sv(w, "url", links[i].url);
+        klx_jw_end_object(w);
+    }
     klx_jw_end_array(w);
 }
 
@@ -270,14 +273,16 @@ static void write_card(struct klx_jw *w, const struct klx_card *c,
     write_left_out(w, c, x);
     write_paragraph(w, c->footer, NULL, &(struct run){ .size = "Small", .subtle = true });
     klx_jw_end_array(w);
-    if (x->link) {
-        write_actions(w, c);
+    if (x->links_n > 0) {
+        write_actions(w, c->links, x->links_n);
     }
     klx_jw_end_object(w);
 }
 
 static void write_klaxon(struct klx_jw *w, const struct klx_card *c, const struct klx_notice *n) {
-    const struct klx_event *e = n->event;
+    /* A digest is of no incident: its event is only the worst of many. */
+    static const struct klx_event many = { .phase = KLX_PHASE_NONE };
+    const struct klx_event *e = n->reason == KLX_NOTICE_DIGEST ? &many : n->event;
     klx_jw_key(w, "klaxon");
     klx_jw_begin_object(w);
     klx_jw_member_sv(w, "event", klx_sv_utf8_prefix(e->id, 64));
@@ -301,7 +306,9 @@ static void write_message(struct klx_buf *out, const struct klx_card *c,
     klx_jw_init(&w, out);
     begin(&w, "message");
     klx_jw_member_sv(&w, "summary", klx_buf_sv(&line));
-    klx_jw_member_sv_opt(&w, "replyToId", e->notice->handle);
+    if (e->notice->reason != KLX_NOTICE_DIGEST) {
+        klx_jw_member_sv_opt(&w, "replyToId", e->notice->handle);
+    }
     write_klaxon(&w, c, e->notice);
     begin_list(&w, "attachments");
     klx_jw_begin_object(&w);
@@ -318,8 +325,8 @@ static bool leave_out(struct extent *x) {
         x->facts_n--;
     } else if (x->summary_bytes_max > KLX_TEAMS_SHORT_SUMMARY_BYTES_MAX) {
         x->summary_bytes_max = KLX_TEAMS_SHORT_SUMMARY_BYTES_MAX;
-    } else if (x->link) {
-        x->link = false;
+    } else if (x->links_n > 0) {
+        x->links_n--;
     } else {
         return false;
     }
@@ -331,7 +338,7 @@ void klx_teams_render(const struct klx_card *card, const struct klx_teams_envelo
     struct klx_buf draft KLX_CLEANUP(klx_buf_release);
     struct extent x = { .facts_n = card->facts_n,
                         .summary_bytes_max = KLX_CARD_SUMMARY_BYTES_MAX,
-                        .link = card->link.n > 0 };
+                        .links_n = card->links_n };
     klx_buf_init(&draft, DRAFT_BYTES_MAX);
     write_message(&draft, card, envelope, &x);
     while (draft.len > KLX_TEAMS_PAYLOAD_BYTES_MAX && leave_out(&x)) {

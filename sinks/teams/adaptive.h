@@ -7,7 +7,7 @@
  *     klaxon                 what a flow may decide by: event, incident, number, phase, severity, reason, channel, team
  *
  * The card is a coloured head (title, state, what it is about), the sentence, the facts, what to do with a command to copy, whom it
- * concerns, and a footer; a button for the event's link. Its texts are TextRuns, where markdown means nothing; facts and fallbackText,
+ * concerns, and a footer; a button for each of the event's links. Its texts are TextRuns, where markdown means nothing; facts and fallbackText,
  * which are markdown, are made inert (text.h).
  */
 #pragma once
