@@ -4,82 +4,128 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/base64.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/time.h"
 #include "lib/io/curl.h"
+#include "lib/io/smtp_connection.h"
 #include "lib/io/smtp_dialogue.h"
 
 #define DEADLINE_MS 120000
 #define SEND_BYTES_MAX 16384u
-#define GREETING_BYTES_MAX (1u << 20) /* of all replies until the connection is made */
-#define ECHO_BYTES 8u /* so much of a credential in a reply, and the reply is not shown */
+#define KEEP_IDLE_MS 30000 /* servers end idle connections after minutes, some after one */
+#define KEEP_MAILS_MAX 100 /* some take no more on one connection */
+#define KEEP_AGE_US (INT64_C(600) * KLX_US_PER_S)
+
+struct klx_smtp_keeper {
+    struct klx_multi *multi;
+    struct klx_smtp_connection *idle; /* or NULL */
+    struct klx_fd *fd;                /* of an idle one: what comes now is its end */
+    struct klx_timer *timer;
+};
 
 struct klx_smtp_call {
     struct klx_multi *multi;
-    CURL *easy;
-    struct curl_slist *connect_to;
+    struct klx_smtp_keeper *keeper; /* or NULL */
+    struct klx_smtp_connection *connection;
+    bool reused; /* it was idle: its end may not have reached us yet */
     struct klx_timer *timer;
     struct klx_fd *fd; /* NULL while libcurl connects */
     struct klx_smtp_dialogue dialogue;
-    struct klx_smtp_reply reply; /* while libcurl connects */
-    size_t greeting_bytes;
-    bool offers_size;
-    bool authenticated;
     bool timed_out;
-    char *user; /* NULL: no AUTH */
-    char *password;
-    int64_t deadline_ms;
-    char curl_error[CURL_ERROR_SIZE];
+    struct klx_smtp_mail mail; /* what a second connection would need: copies, but for `tls` */
     void (*on_done)(void *arg, const struct klx_smtp_result *result);
     void *arg;
 };
 
-static void wipe(char *secret) {
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-        free(secret);
+static void forget_idle(struct klx_smtp_keeper *k, bool quit) {
+    if (k->idle == NULL) {
+        return;
     }
+    klx_fd_free(k->fd);
+    klx_timer_stop(k->timer);
+    if (quit) {
+        klx_smtp_connection_quit(k->idle);
+    }
+    klx_smtp_connection_free(k->idle);
+    k->idle = NULL;
+}
+
+static void on_idle_end(void *arg, int events) {
+    (void)events;
+    forget_idle(arg, false);
+}
+
+static void on_idle_long(void *arg) {
+    forget_idle(arg, true);
+}
+
+struct klx_smtp_keeper *klx_smtp_keeper_new(struct klx_http *h) {
+    struct klx_smtp_keeper *k = klx_alloc(struct klx_smtp_keeper);
+    k->multi = klx_http_multi(h);
+    k->timer = klx_timer_new(klx_multi_loop(k->multi), on_idle_long, k);
+    return k;
+}
+
+void klx_smtp_keeper_free(struct klx_smtp_keeper *k) {
+    if (k != NULL) {
+        forget_idle(k, true);
+        klx_timer_free(k->timer);
+        free(k);
+    }
+}
+
+static void keep(struct klx_smtp_keeper *k, struct klx_smtp_connection *c) {
+    struct klx_loop *loop = klx_multi_loop(k->multi);
+    forget_idle(k, true);
+    k->idle = c;
+    k->fd = klx_fd_new(loop, c->socket, on_idle_end, k);
+    klx_fd_set(k->fd, KLX_FD_READ);
+    klx_timer_start(k->timer, KEEP_IDLE_MS);
+}
+
+/* The idle connection, if it is one to send this mail on. */
+static struct klx_smtp_connection *take_idle(struct klx_smtp_keeper *k,
+                                             const struct klx_smtp_mail *m) {
+    struct klx_smtp_connection *c = k != NULL ? k->idle : NULL;
+    if (c == NULL) {
+        return NULL;
+    }
+    int64_t age_us = klx_loop_now_us(klx_multi_loop(k->multi)) - c->made_us;
+    if (!klx_smtp_connection_fits(c, m) || c->mails >= KEEP_MAILS_MAX || age_us > KEEP_AGE_US) {
+        forget_idle(k, true);
+        return NULL;
+    }
+    klx_fd_free(k->fd);
+    klx_timer_stop(k->timer);
+    k->idle = NULL;
+    return c;
+}
+
+static void free_mail(struct klx_smtp_call *c) {
+    char *password = (char *)c->mail.password.p;
+    if (password != NULL) {
+        explicit_bzero(password, c->mail.password.n);
+        free(password);
+    }
+    free((char *)c->mail.host);
+    free((char *)c->mail.helo);
+    free((char *)c->mail.user);
 }
 
 static void free_call(struct klx_smtp_call *c) {
     klx_timer_free(c->timer);
-    curl_easy_cleanup(c->easy);
-    curl_slist_free_all(c->connect_to);
+    if (c->fd != NULL) {
+        klx_fd_free(c->fd);
+    }
+    klx_smtp_connection_free(c->connection);
     klx_smtp_dialogue_release(&c->dialogue);
-    wipe(c->password);
-    free(c->user);
+    free_mail(c);
     free(c);
 }
 
 void klx_smtp_cancel(struct klx_smtp_call *c) {
-    if (c->fd != NULL) {
-        klx_fd_free(c->fd);
-    }
-    klx_multi_remove(c->multi, c->easy);
     free_call(c);
-}
-
-/* Some servers repeat a command that they do not understand, and AUTH's lines are the credentials. */
-static bool repeats_credentials(const struct klx_smtp_call *c, struct klx_sv reply) {
-    struct klx_buf secrets KLX_CLEANUP(klx_buf_release);
-    struct klx_buf text KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&secrets, 1 << 20);
-    klx_buf_init(&text, 2 << 20);
-    klx_buf_printf(&secrets, "%c%s%c%s", 0, c->user, 0, c->password);
-    klx_base64_add(&text, klx_buf_sv(&secrets));
-    size_t plain_bytes = text.len;
-    klx_base64_add(&text, klx_sv(c->password));
-    struct klx_sv forms[] = { klx_sv(c->password), klx_sv_n(text.data, plain_bytes),
-                              klx_sv_n(text.data + plain_bytes, text.len - plain_bytes) };
-    bool found = false;
-    for (size_t i = 0; i < KLX_COUNT(forms); i++) {
-        size_t n = forms[i].n < ECHO_BYTES ? forms[i].n : ECHO_BYTES;
-        found = found || (n > 0 && klx_sv_find_sv(reply, klx_sv_n(forms[i].p, n)) < reply.n);
-    }
-    explicit_bzero(secrets.data, secrets.len);
-    explicit_bzero(text.data, text.len);
-    return found;
 }
 
 static const char *broken_words(const struct klx_smtp_call *c, bool sent) {
@@ -97,22 +143,13 @@ static const char *broken_words(const struct klx_smtp_call *c, bool sent) {
 
 static const char *words(const struct klx_smtp_call *c, const struct klx_smtp_result *r,
                          CURLcode code) {
-    const char *curl_words = c->curl_error[0] != '\0' ? c->curl_error : curl_easy_strerror(code);
     switch (r->failure) {
     case KLX_SMTP_CONNECT:
-        return r->code >= 400     ? "the server takes no mail"
-               : c->timed_out     ? "no connection in time"
-               : code != CURLE_OK ? curl_words
-                                  : "no connection";
     case KLX_SMTP_TLS:
-        return r->code >= 400                 ? "the server refuses STARTTLS"
-               : code == CURLE_USE_SSL_FAILED ? "the server does not offer STARTTLS, and nothing "
-                                                "is sent in clear"
-                                              : curl_words;
     case KLX_SMTP_AUTH:
-        return r->code >= 500   ? "the server refuses the credentials"
-               : r->code >= 400 ? "the server cannot check the credentials now"
-                                : "the server offers neither AUTH PLAIN nor AUTH LOGIN";
+        return klx_smtp_connection_words(c->connection, r->failure, r->code, code);
+    case KLX_SMTP_NO_UTF8:
+        return "an address is not ASCII, and the server does not offer SMTPUTF8";
     case KLX_SMTP_REFUSED:
         return "the server refuses the mail";
     case KLX_SMTP_BROKEN:
@@ -125,16 +162,33 @@ static const char *words(const struct klx_smtp_call *c, const struct klx_smtp_re
     return "";
 }
 
+/* A connection on which a mail went to its end, good or bad, may carry the next one. */
+static void let_go(struct klx_smtp_call *c, const struct klx_smtp_result *r) {
+    bool whole = r->failure == KLX_SMTP_OK || r->failure == KLX_SMTP_REFUSED;
+    if (c->fd != NULL) {
+        klx_fd_free(c->fd);
+        c->fd = NULL;
+    }
+    if (whole && r->code != 421 && c->keeper != NULL) {
+        c->connection->mails++;
+        keep(c->keeper, c->connection);
+        c->connection = NULL;
+    } else if (whole) {
+        klx_smtp_connection_quit(c->connection);
+    }
+}
+
 static void finish(struct klx_smtp_call *c, enum klx_smtp_failure failure, int code,
                    const char *reply, CURLcode curl_code) {
     struct klx_smtp_result r = {
         .failure = failure,
         .code = code,
         .reply = reply,
+        .challenge = failure == KLX_SMTP_AUTH ? c->connection->challenge : "",
         .recipients = c->dialogue.recipients,
         .recipients_n = c->dialogue.recipients_n,
     };
-    if (failure == KLX_SMTP_AUTH && repeats_credentials(c, klx_sv(reply))) {
+    if (failure == KLX_SMTP_AUTH && klx_smtp_connection_is_echo(c->connection, klx_sv(reply))) {
         r.reply = "(the reply repeats the credentials and is not shown)";
     }
     char error[CURL_ERROR_SIZE + 320];
@@ -147,19 +201,19 @@ static void finish(struct klx_smtp_call *c, enum klx_smtp_failure failure, int c
         snprintf(error, sizeof(error), "%s", what);
     }
     r.error = error;
-    if (c->fd != NULL) {
-        klx_fd_free(c->fd);
-    }
-    klx_multi_remove(c->multi, c->easy);
+    let_go(c, &r);
     c->on_done(c->arg, &r);
     free_call(c);
 }
 
+static void connect_anew(struct klx_smtp_call *c);
+
+/* What an idle connection answers to RSET, or does not, is no verdict on the mail, of which it has seen nothing. */
 static void finish_dialogue(struct klx_smtp_call *c) {
     const struct klx_smtp_dialogue *d = &c->dialogue;
-    if (d->failure == KLX_SMTP_OK || d->failure == KLX_SMTP_REFUSED) {
-        size_t n = 0;
-        (void)curl_easy_send(c->easy, "QUIT\r\n", 6, &n); /* politeness: nobody waits for 221 */
+    if (c->reused && d->ended_in == KLX_SMTP_STEP_RSET && !c->timed_out) {
+        connect_anew(c);
+        return;
     }
     finish(c, d->failure, d->reply.code, d->reply.text, CURLE_OK);
 }
@@ -169,7 +223,7 @@ static void receive(struct klx_smtp_call *c) {
     while (code == CURLE_OK && c->dialogue.step != KLX_SMTP_STEP_END) {
         char bytes[4096];
         size_t n = 0;
-        code = curl_easy_recv(c->easy, bytes, sizeof(bytes), &n);
+        code = curl_easy_recv(c->connection->easy, bytes, sizeof(bytes), &n);
         if (code == CURLE_OK && n > 0) {
             klx_smtp_dialogue_read(&c->dialogue, klx_sv_n(bytes, n));
         } else if (code != CURLE_AGAIN) {
@@ -184,7 +238,7 @@ static CURLcode transmit(struct klx_smtp_call *c) {
     struct klx_sv pending = klx_smtp_dialogue_pending(&c->dialogue);
     while (code == CURLE_OK && pending.n > 0) {
         size_t n = 0;
-        code = curl_easy_send(c->easy, pending.p,
+        code = curl_easy_send(c->connection->easy, pending.p,
                               pending.n < SEND_BYTES_MAX ? pending.n : SEND_BYTES_MAX, &n);
         if (code == CURLE_OK) {
             klx_smtp_dialogue_sent(&c->dialogue, n);
@@ -213,128 +267,83 @@ static void on_ready(void *arg, int events) {
     turn(arg);
 }
 
-static void fail_to_connect(struct klx_smtp_call *c, CURLcode code) {
-    int last = c->reply.code;
-    c->timed_out = c->timed_out || code == CURLE_OPERATION_TIMEDOUT;
-    enum klx_smtp_failure failure = last >= 400 || last == 0 ? KLX_SMTP_CONNECT : KLX_SMTP_BROKEN;
-    if (klx_curl_is_certificate_failure(code) || code == CURLE_USE_SSL_FAILED) {
-        failure = KLX_SMTP_TLS;
-    } else if (code == CURLE_SSL_CONNECT_ERROR) {
-        failure = KLX_SMTP_CONNECT;
-    } else if (code == CURLE_LOGIN_DENIED) {
-        failure = KLX_SMTP_AUTH;
-        last = last >= 400 ? last : 0;
+static void talk(struct klx_smtp_call *c) {
+    c->fd = klx_fd_new(klx_multi_loop(c->multi), c->connection->socket, on_ready, c);
+    klx_smtp_dialogue_start(&c->dialogue, &c->connection->offers, c->reused);
+    klx_fd_set(c->fd, KLX_FD_READ | KLX_FD_WRITE);
+}
+
+/* libcurl takes the challenge with which a server refuses a token for its last word; that would be 535. */
+static void finish_login(struct klx_smtp_call *c, CURLcode code) {
+    const struct klx_smtp_connection *n = c->connection;
+    if (n->auth == KLX_SMTP_AUTH_XOAUTH2 && n->reply.code == 334) {
+        finish(c, KLX_SMTP_AUTH, 535, "the token was refused", code);
+    } else {
+        finish(c, KLX_SMTP_AUTH, n->reply.code >= 400 ? n->reply.code : 0, n->reply.text, code);
     }
-    finish(c, failure, last, c->reply.text, code);
 }
 
 static void on_connected(void *arg, CURLcode code) {
     struct klx_smtp_call *c = arg;
-    if (code != CURLE_OK) {
-        fail_to_connect(c, code);
-        return;
+    struct klx_smtp_connection *n = c->connection;
+    enum klx_smtp_failure failure = klx_smtp_connection_judge(n, code);
+    c->timed_out = c->timed_out || n->timed_out;
+    if (failure == KLX_SMTP_AUTH) {
+        finish_login(c, code);
+    } else if (failure != KLX_SMTP_OK) {
+        finish(c, failure, n->reply.code, n->reply.text, code);
+    } else if (c->dialogue.utf8 && !n->offers.utf8) {
+        finish(c, KLX_SMTP_NO_UTF8, 0, "", code);
+    } else {
+        talk(c);
     }
-    if (c->user != NULL && !c->authenticated) { /* libcurl goes on without when none is offered */
-        finish(c, KLX_SMTP_AUTH, 0, "", CURLE_OK);
-        return;
+}
+
+static void connect_anew(struct klx_smtp_call *c) {
+    if (c->fd != NULL) {
+        klx_fd_free(c->fd);
+        c->fd = NULL;
     }
-    curl_socket_t s = CURL_SOCKET_BAD;
-    curl_easy_getinfo(c->easy, CURLINFO_ACTIVESOCKET, &s);
-    if (s == CURL_SOCKET_BAD) {
-        fail_to_connect(c, CURLE_RECV_ERROR);
-        return;
-    }
-    c->fd = klx_fd_new(klx_multi_loop(c->multi), s, on_ready, c);
-    klx_smtp_dialogue_start(&c->dialogue, c->offers_size);
-    turn(c);
+    klx_smtp_connection_free(c->connection);
+    c->reused = false;
+    c->connection = klx_smtp_connection_new(c->multi, &c->mail);
+    klx_smtp_connection_start(c->connection, on_connected, c);
 }
 
 static void on_deadline(void *arg) {
     struct klx_smtp_call *c = arg;
     c->timed_out = true;
+    c->connection->timed_out = true;
     if (c->fd == NULL) {
-        fail_to_connect(c, CURLE_OPERATION_TIMEDOUT);
+        on_connected(c, CURLE_OPERATION_TIMEDOUT);
         return;
     }
     klx_smtp_dialogue_lost(&c->dialogue);
     finish_dialogue(c);
 }
 
-/* Every line of the server until the connection is made. */
-static size_t on_curl_header(char *p, size_t size, size_t n, void *arg) {
-    struct klx_smtp_call *c = arg;
-    struct klx_sv line = klx_sv_n(p, size * n);
-    c->greeting_bytes += line.n;
-    if (klx_smtp_reply_line(&c->reply, line) < 0) {
-        c->reply.inside = false;
-    } else if (c->reply.code == 250 && line.n >= 8 &&
-               klx_sv_eq_nocase(klx_sv_n(line.p + 4, 4), KLX_SV("SIZE"))) {
-        c->offers_size = true;
-    }
-    c->authenticated = c->authenticated || c->reply.code == 235;
-    return c->greeting_bytes > GREETING_BYTES_MAX ? 0 : size * n;
-}
-
 static bool is_ipv6(const char *host) {
     return strchr(host, ':') != NULL && strspn(host, "0123456789abcdefABCDEF:.") == strlen(host);
 }
 
-/* A server name other than the host: the name goes into the URL, the host into the address to connect to. */
-static void set_url(struct klx_smtp_call *c, const struct klx_smtp_mail *m) {
-    const char *name = m->tls != NULL ? m->tls->server_name : NULL;
-    const char *open = is_ipv6(m->host) ? "[" : "", *close = open[0] != '\0' ? "]" : "";
-    char *helo = curl_easy_escape(c->easy, m->helo != NULL ? m->helo : "", 0);
-    const char *scheme = m->tls_mode == KLX_SMTP_IMPLICIT ? "smtps" : "smtp";
-    char *url = name != NULL ? klx_asprintf("%s://%s:%u/%s", scheme, name, m->port, helo)
-                             : klx_asprintf("%s://%s%s%s:%u/%s", scheme, open, m->host, close,
-                                            m->port, helo);
-    curl_easy_setopt(c->easy, CURLOPT_URL, url);
-    if (name != NULL) {
-        char *to = klx_asprintf("%s:%u:%s%s%s:%u", name, m->port, open, m->host, close, m->port);
-        c->connect_to = curl_slist_append(NULL, to);
-        curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
-        free(to);
-    }
-    free(url);
-    curl_free(helo);
-}
-
-static void set_options(struct klx_smtp_call *c, const struct klx_smtp_mail *m) {
-    CURL *easy = c->easy;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* the environment's are for HTTP */
-    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->deadline_ms);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->curl_error);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_curl_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, c);
-    curl_easy_setopt(easy, CURLOPT_USE_SSL,
-                     (long)(m->tls_mode == KLX_SMTP_PLAIN ? CURLUSESSL_NONE : CURLUSESSL_ALL));
-    klx_curl_set_tls(easy, m->tls);
-    if (c->user != NULL) {
-        curl_easy_setopt(easy, CURLOPT_USERNAME, c->user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, c->password);
-        curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
-    }
-    set_url(c, m);
-}
-
-static int check_addresses(const struct klx_smtp_mail *m, struct klx_error *e) {
+static int check_addresses(const struct klx_smtp_mail *m, bool *ret_utf8, struct klx_error *e) {
     const char *problem = m->from[0] != '\0' ? klx_smtp_address_problem(klx_sv(m->from)) : NULL;
     if (problem != NULL) {
         return klx_fail(e, -EINVAL, "sender: %s", problem);
     }
+    *ret_utf8 = klx_smtp_needs_utf8(klx_sv(m->from));
     for (size_t i = 0; i < m->recipients_n; i++) {
-        problem = klx_smtp_address_problem(klx_sv(m->recipients[i].address));
+        struct klx_sv address = klx_sv(m->recipients[i].address);
+        problem = klx_smtp_address_problem(address);
         if (problem != NULL) {
             return klx_fail(e, -EINVAL, "recipient %zu: %s", i + 1, problem);
         }
+        *ret_utf8 = *ret_utf8 || klx_smtp_needs_utf8(address);
     }
     return m->recipients_n > 0 ? 0 : klx_fail(e, -EINVAL, "a mail without recipients");
 }
 
-static int check(const struct klx_smtp_mail *m, struct klx_error *e) {
+static int check_server(const struct klx_smtp_mail *m, struct klx_error *e) {
     const char *name = m->tls != NULL ? m->tls->server_name : NULL;
     if ((!klx_smtp_is_domain(klx_sv(m->host)) && !is_ipv6(m->host)) ||
         (name != NULL && !klx_smtp_is_domain(klx_sv(name)))) {
@@ -350,31 +359,58 @@ static int check(const struct klx_smtp_mail *m, struct klx_error *e) {
                             memchr(m->password.p, '\0', m->password.n) != NULL)) {
         return klx_fail(e, -EINVAL, "user or password is empty, or holds a NUL");
     }
+    return 0;
+}
+
+static int check(const struct klx_smtp_mail *m, bool *ret_utf8, struct klx_error *e) {
+    int rc = check_server(m, e);
+    if (rc != 0 || m->probe) {
+        return rc;
+    }
     const char *problem = klx_smtp_message_problem(m->message);
-    return problem != NULL ? klx_fail(e, -EINVAL, "%s", problem) : check_addresses(m, e);
+    rc = problem != NULL ? klx_fail(e, -EINVAL, "%s", problem) : check_addresses(m, ret_utf8, e);
+    *ret_utf8 = *ret_utf8 || klx_smtp_needs_utf8(m->message);
+    return rc;
+}
+
+static char *dup_or_null(const char *s) {
+    return s != NULL ? klx_strdup(s) : NULL;
+}
+
+/* What is needed to connect, now or when an idle connection turns out to be none. The message is the dialogue's. */
+static void copy_mail(struct klx_smtp_call *c, const struct klx_smtp_mail *m) {
+    c->mail = *m;
+    c->mail.host = klx_strdup(m->host);
+    c->mail.helo = dup_or_null(m->helo);
+    c->mail.user = dup_or_null(m->user);
+    c->mail.password = klx_sv(m->user != NULL ? klx_sv_dup(m->password) : NULL);
+    c->mail.message = klx_sv(NULL);
 }
 
 int klx_smtp_send(struct klx_http *h, const struct klx_smtp_mail *m, struct klx_smtp_call **ret,
                   struct klx_error *e) {
-    int rc = check(m, e);
+    bool utf8 = false;
+    int rc = check(m, &utf8, e);
     if (rc != 0) {
         return rc;
     }
     struct klx_smtp_call *c = klx_alloc(struct klx_smtp_call);
+    int64_t deadline_ms = m->deadline_ms > 0 ? m->deadline_ms : DEADLINE_MS;
     c->multi = klx_http_multi(h);
-    c->easy = curl_easy_init();
+    c->keeper = m->keeper;
     c->on_done = m->on_done;
     c->arg = m->arg;
-    c->deadline_ms = m->deadline_ms > 0 ? m->deadline_ms : DEADLINE_MS;
-    if (m->user != NULL) {
-        c->user = klx_strdup(m->user);
-        c->password = klx_sv_dup(m->password);
-    }
-    klx_smtp_dialogue_init(&c->dialogue, m->from, m->recipients, m->recipients_n, m->message);
-    set_options(c, m);
+    copy_mail(c, m);
+    klx_smtp_dialogue_init(&c->dialogue, m, utf8);
     c->timer = klx_timer_new(klx_multi_loop(c->multi), on_deadline, c);
-    klx_timer_start(c->timer, c->deadline_ms);
-    klx_multi_connect(c->multi, c->easy, on_connected, c);
+    klx_timer_start(c->timer, deadline_ms);
+    c->connection = take_idle(c->keeper, m);
+    c->reused = c->connection != NULL;
+    if (!c->reused || (c->dialogue.utf8 && !c->connection->offers.utf8)) {
+        connect_anew(c); /* of the two it says what is wrong in a turn of its own */
+    } else {
+        talk(c);
+    }
     *ret = c;
     return 0;
 }

@@ -3,15 +3,27 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 #define LINE_BYTES_MAX 4096u    /* RFC 5321 4.5.3.1.5 has 512; servers pass it */
 #define COMMAND_BYTES_MAX 1024u /* an address is at most 254 bytes */
 #define REPLIES_BYTES_MAX (1u << 20)
 #define MAIL_LINE_BYTES_MAX 998u
 
+/* Bytes of UTF-8, whose validity is looked at apart. */
+static bool is_wide(char c) {
+    return (unsigned char)c >= 0x80;
+}
+
 static bool is_atom(char c) {
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+    return is_wide(c) || isalnum((unsigned char)c) ||
+           (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 /* Words of what `is_part` takes, between single dots. */
@@ -45,6 +57,36 @@ bool klx_smtp_is_domain(struct klx_sv s) {
     return true;
 }
 
+static bool is_wide_label(char c) {
+    return is_wide(c) || is_label(c);
+}
+
+bool klx_smtp_needs_utf8(struct klx_sv text) {
+    for (size_t i = 0; i < text.n; i++) {
+        if (is_wide(text.p[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_valid_utf8(struct klx_sv text) {
+    struct klx_buf same KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&same, 3 * text.n + 1); /* U+FFFD is three bytes for one */
+    klx_utf8_sanitize(&same, text);
+    return klx_sv_eq(klx_buf_sv(&same), text);
+}
+
+/* Of valid text: nothing in it hides or turns the rest. */
+static bool is_visible(struct klx_sv text) {
+    for (size_t n = 0; text.n > 0; text = klx_sv_n(text.p + n, text.n - n)) {
+        if (klx_utf8_is_control(klx_utf8_first(text, &n))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 const char *klx_smtp_address_problem(struct klx_sv address) {
     struct klx_sv domain = address;
     if (address.n == 0) {
@@ -53,10 +95,8 @@ const char *klx_smtp_address_problem(struct klx_sv address) {
     if (address.n > 254) {
         return "an address is longer than 254 bytes";
     }
-    for (size_t i = 0; i < address.n; i++) {
-        if ((unsigned char)address.p[i] >= 0x7f) {
-            return "an address holds a character that is not ASCII (write the domain as xn--…)";
-        }
+    if (klx_smtp_needs_utf8(address) && (!is_valid_utf8(address) || !is_visible(address))) {
+        return "an address holds a control character, or what is not UTF-8";
     }
     struct klx_sv local = klx_sv_cut(&domain, '@');
     if (local.n == address.n || klx_sv_find(domain, '@') < domain.n) {
@@ -68,7 +108,9 @@ const char *klx_smtp_address_problem(struct klx_sv address) {
     if (!is_dotted(local, is_atom)) {
         return "an address holds a character before its @ that is not allowed";
     }
-    return klx_smtp_is_domain(domain) ? NULL : "what follows the @ of an address is not a domain";
+    bool is_domain =
+        klx_smtp_needs_utf8(domain) ? is_dotted(domain, is_wide_label) : klx_smtp_is_domain(domain);
+    return is_domain ? NULL : "what follows the @ of an address is not a domain";
 }
 
 const char *klx_smtp_message_problem(struct klx_sv message) {
@@ -79,14 +121,17 @@ const char *klx_smtp_message_problem(struct klx_sv message) {
         if ((c == '\r' && !end) || c == '\n') {
             return "the message holds a CR or LF that is not a CRLF";
         }
-        if (c == '\0' || c >= 0x80) {
-            return "the message holds a byte that is not ASCII";
+        if (c == '\0') {
+            return "the message holds a NUL";
         }
         line_bytes = end ? 0 : line_bytes + 1;
         if (line_bytes > MAIL_LINE_BYTES_MAX) {
             return "the message has a line of more than 998 bytes";
         }
         i += end;
+    }
+    if (klx_smtp_needs_utf8(message) && !is_valid_utf8(message)) {
+        return "the message holds bytes that are not UTF-8";
     }
     return message.n > 0 && line_bytes == 0 ? NULL : "the message does not end in CRLF";
 }
@@ -137,39 +182,74 @@ static void add_body(struct klx_buf *out, struct klx_sv message) {
     klx_buf_add_str(out, ".\r\n");
 }
 
-void klx_smtp_dialogue_init(struct klx_smtp_dialogue *d, const char *from,
-                            struct klx_smtp_recipient *recipients, size_t n,
-                            struct klx_sv message) {
-    *d = (struct klx_smtp_dialogue){ .recipients = recipients,
-                                     .recipients_n = n,
-                                     .message_bytes = message.n };
+void klx_smtp_dialogue_init(struct klx_smtp_dialogue *d, const struct klx_smtp_mail *m, bool utf8) {
+    *d = (struct klx_smtp_dialogue){ .recipients = m->recipients,
+                                     .recipients_n = m->probe ? 0 : m->recipients_n,
+                                     .message_bytes = m->message.n,
+                                     .probe = m->probe,
+                                     .utf8 = utf8,
+                                     .no_notices = m->no_notices };
+    d->from = klx_strdup(m->probe ? "" : m->from);
     klx_buf_init(&d->command, COMMAND_BYTES_MAX);
     klx_buf_init(&d->line, LINE_BYTES_MAX);
-    klx_buf_init(&d->body, 2 * message.n + 3);
-    klx_buf_printf(&d->command, "MAIL FROM:<%s>", from);
-    add_body(&d->body, message);
-    for (size_t i = 0; i < n; i++) {
-        recipients[i].code = 0;
-        recipients[i].reply[0] = '\0';
+    klx_buf_init(&d->body, 2 * m->message.n + 3);
+    add_body(&d->body, m->probe ? klx_sv(NULL) : m->message);
+    for (size_t i = 0; i < d->recipients_n; i++) {
+        d->recipients[i].code = 0;
+        d->recipients[i].reply[0] = '\0';
     }
 }
 
-void klx_smtp_dialogue_start(struct klx_smtp_dialogue *d, bool announce_size) {
-    if (announce_size) {
+/* One command is under way at a time. */
+static void say(struct klx_smtp_dialogue *d, enum klx_smtp_step step) {
+    klx_buf_add_str(&d->command, "\r\n");
+    d->step = step;
+    d->pending = klx_buf_sv(&d->command);
+}
+
+static void begin(struct klx_smtp_dialogue *d) {
+    klx_buf_reset(&d->command);
+    if (d->probe) {
+        klx_buf_add_str(&d->command, "NOOP");
+        say(d, KLX_SMTP_STEP_NOOP);
+        return;
+    }
+    klx_buf_printf(&d->command, "MAIL FROM:<%s>", d->from);
+    if (d->offers.size) {
         klx_buf_printf(&d->command, " SIZE=%zu", d->message_bytes);
     }
-    klx_buf_add_str(&d->command, "\r\n");
-    d->pending = klx_buf_sv(&d->command);
+    if (d->utf8) {
+        klx_buf_add_str(&d->command, " BODY=8BITMIME SMTPUTF8");
+    }
+    say(d, KLX_SMTP_STEP_MAIL);
+}
+
+void klx_smtp_dialogue_start(struct klx_smtp_dialogue *d, const struct klx_smtp_offers *offers,
+                             bool reset) {
+    d->offers = *offers;
+    d->failure = KLX_SMTP_OK;
+    d->reply = (struct klx_smtp_reply){ 0 };
+    d->strange = false;
+    klx_buf_reset(&d->line);
+    klx_buf_reset(&d->command);
+    if (reset) {
+        klx_buf_add_str(&d->command, "RSET");
+        say(d, KLX_SMTP_STEP_RSET);
+    } else {
+        begin(d);
+    }
 }
 
 void klx_smtp_dialogue_release(struct klx_smtp_dialogue *d) {
     klx_buf_release(&d->command);
     klx_buf_release(&d->line);
     klx_buf_release(&d->body);
+    free(d->from);
 }
 
 static void end(struct klx_smtp_dialogue *d, enum klx_smtp_failure failure) {
     d->failure = failure;
+    d->ended_in = d->step;
     d->step = KLX_SMTP_STEP_END;
     d->pending = klx_sv(NULL);
 }
@@ -198,16 +278,15 @@ static void end_refused(struct klx_smtp_dialogue *d) {
 static void ask(struct klx_smtp_dialogue *d) {
     klx_buf_reset(&d->command);
     if (d->at < d->recipients_n) {
-        klx_buf_printf(&d->command, "RCPT TO:<%s>\r\n", d->recipients[d->at].address);
-        d->step = KLX_SMTP_STEP_RCPT;
+        klx_buf_printf(&d->command, "RCPT TO:<%s>%s", d->recipients[d->at].address,
+                       d->no_notices && d->offers.dsn ? " NOTIFY=NEVER" : "");
+        say(d, KLX_SMTP_STEP_RCPT);
     } else if (d->taken > 0) {
-        klx_buf_add_str(&d->command, "DATA\r\n");
-        d->step = KLX_SMTP_STEP_DATA;
+        klx_buf_add_str(&d->command, "DATA");
+        say(d, KLX_SMTP_STEP_DATA);
     } else {
         end(d, KLX_SMTP_OK);
-        return;
     }
-    d->pending = klx_buf_sv(&d->command);
 }
 
 static void on_recipient(struct klx_smtp_dialogue *d) {
@@ -230,6 +309,8 @@ static void on_reply(struct klx_smtp_dialogue *d) {
     } else if (unasked || (d->step == KLX_SMTP_STEP_DATA && d->reply.code != 354) ||
                (d->step != KLX_SMTP_STEP_DATA && d->step != KLX_SMTP_STEP_RCPT && !good)) {
         end_refused(d);
+    } else if (d->step == KLX_SMTP_STEP_RSET) {
+        begin(d);
     } else if (d->step == KLX_SMTP_STEP_MAIL) {
         ask(d);
     } else if (d->step == KLX_SMTP_STEP_RCPT) {

@@ -1,7 +1,7 @@
 /*
  * Inside lib/io only: one mail's transaction, from MAIL to the reply to the final dot, as a state machine without a connection.
  *
- *   MAIL ──2xx──▶ RCPT (each, whatever the replies) ──some taken──▶ DATA ──354──▶ BODY ──all sent──▶ FINAL ──2xx──▶ END (OK)
+ *   [RSET ──2xx──▶] MAIL ──2xx──▶ RCPT (each, whatever the replies) ──some taken──▶ DATA ──354──▶ BODY ──all sent──▶ FINAL ──2xx──▶ END (OK)
  *     │               └─none taken──▶ END (OK: look at the recipients)  │           │                  └─4xx 5xx──▶ END (REFUSED)
  *     └─4xx 5xx──▶ END (REFUSED) ◀──────────────────────────4xx 5xx────┘───────────┘
  *
@@ -27,7 +27,16 @@ struct klx_smtp_reply {
 /* A line with or without its end. 1: the reply is whole, 0: more lines follow, -EBADMSG: not a reply. */
 int klx_smtp_reply_line(struct klx_smtp_reply *r, struct klx_sv line);
 
+/* What the reply to EHLO has told. */
+struct klx_smtp_offers {
+    bool size; /* RFC 1870 */
+    bool utf8; /* RFC 6531; 8BITMIME comes with it */
+    bool dsn;  /* RFC 3461 */
+};
+
 enum klx_smtp_step {
+    KLX_SMTP_STEP_RSET, /* of a connection that was idle */
+    KLX_SMTP_STEP_NOOP, /* of a probe, in place of all that follows */
     KLX_SMTP_STEP_MAIL,
     KLX_SMTP_STEP_RCPT,
     KLX_SMTP_STEP_DATA,
@@ -38,7 +47,11 @@ enum klx_smtp_step {
 
 struct klx_smtp_dialogue {
     enum klx_smtp_step step;
-    enum klx_smtp_failure failure;         /* at END */
+    enum klx_smtp_step ended_in;   /* at END: the step before it */
+    enum klx_smtp_failure failure; /* at END */
+    bool probe, utf8, no_notices;
+    char *from;
+    struct klx_smtp_offers offers;
     struct klx_smtp_recipient *recipients; /* the caller's; results are written */
     size_t recipients_n;
     size_t at; /* the recipient whose reply is awaited */
@@ -53,11 +66,11 @@ struct klx_smtp_dialogue {
     bool strange; /* END because the other side does not speak SMTP */
 };
 
-/* `from`, addresses and message must have been checked; `from` and message are copied. */
-void klx_smtp_dialogue_init(struct klx_smtp_dialogue *d, const char *from,
-                            struct klx_smtp_recipient *recipients, size_t n, struct klx_sv message);
-/* Begins with MAIL. announce_size: the server knows SIZE (RFC 1870). */
-void klx_smtp_dialogue_start(struct klx_smtp_dialogue *d, bool announce_size);
+/* Sender, addresses and message must have been checked; sender and message are copied. utf8: one of them is not ASCII. */
+void klx_smtp_dialogue_init(struct klx_smtp_dialogue *d, const struct klx_smtp_mail *m, bool utf8);
+/* Begins with RSET, or with MAIL; a second time, on another connection, after an end in RSET. */
+void klx_smtp_dialogue_start(struct klx_smtp_dialogue *d, const struct klx_smtp_offers *offers,
+                             bool reset);
 void klx_smtp_dialogue_release(struct klx_smtp_dialogue *d);
 static inline struct klx_sv klx_smtp_dialogue_pending(const struct klx_smtp_dialogue *d) {
     return d->pending;

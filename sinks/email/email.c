@@ -31,6 +31,23 @@ static int email_check(const void *config, const struct klx_config_node *at, str
     return rc;
 }
 
+/* Who klaxon is may be what AKS says in the environment. */
+static int email_check_here(const void *config, const struct klx_config_node *at,
+                            struct klx_error *e) {
+    struct klx_email_settings s;
+    struct klx_oauth_settings identity;
+    struct klx_error why = { 0 };
+    int rc = klx_email_settings_read(config, at, &s, e);
+    if (rc != 0 || s.auth != KLX_SMTP_AUTH_XOAUTH2) {
+        return rc;
+    }
+    if (klx_email_identity(config, false, &identity, &why) != 0) {
+        return klx_config_fail(klx_config_get(at, "auth"), e, "%s", why.text);
+    }
+    klx_email_identity_release(config, &identity);
+    return 0;
+}
+
 static int email_open(const struct klx_sink_env *env, const char *name, const void *config,
                       void **ret_channel, struct klx_error *e) {
     struct klx_email_settings s;
@@ -41,8 +58,12 @@ static int email_open(const struct klx_sink_env *env, const char *name, const vo
     }
     struct channel *c = klx_alloc(struct channel);
     c->settings = s;
+    rc = klx_email_post_new(env, &c->settings, &c->post, e);
+    if (rc != 0) {
+        free(c);
+        return rc;
+    }
     c->html = klx_email_html_template();
-    c->post = klx_email_post_new(env, &c->settings);
     *ret_channel = c;
     return 0;
 }
@@ -74,6 +95,25 @@ static void email_send(void *channel, const struct klx_send *send, klx_sent_fn d
                          arg);
 }
 
+static void email_probe(void *channel, klx_sent_fn done, void *arg) {
+    struct channel *c = channel;
+    klx_email_post_probe(c->post, done, arg);
+}
+
+/* Where the password is from, or who asks for tokens; without either, nothing that channels could share. */
+static void email_credential(const void *config, struct klx_buf *out) {
+    const struct klx_email_config *c = config;
+    if (c->user == NULL) {
+        return;
+    }
+    klx_buf_printf(out, "%s at %s", c->user, c->smtp);
+    if (c->password != NULL) {
+        klx_buf_printf(out, " by %s", klx_secret_where(c->password));
+    } else if (c->oauth.client_id != NULL) {
+        klx_buf_printf(out, " by %s", c->oauth.client_id);
+    }
+}
+
 static void email_close(void *channel) {
     struct channel *c = channel;
     klx_email_post_free(c->post);
@@ -88,9 +128,12 @@ const struct klx_sink_ops klx_sink_email = {
     .payload_bytes_max = KLX_EMAIL_MESSAGE_BYTES_MAX,
     .min_interval_ms = INTERVAL_MS,
     .check = email_check,
+    .check_here = email_check_here,
     .open = email_open,
     .recipients = email_recipients,
     .render = email_render,
     .send = email_send,
+    .probe = email_probe,
+    .credential = email_credential,
     .close = email_close,
 };

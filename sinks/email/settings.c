@@ -29,7 +29,8 @@ const struct klx_config_field klx_email_fields[] = {
     { .key = "tls",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct klx_email_config, tls),
-      .help = "starttls (the default of smtp://), or none, on loopback only" },
+      .help =
+          "starttls (the default of smtp://: required), opportunistic, or none, on loopback only" },
     { .key = "user",
       .kind = KLX_CFG_STR,
       .offset = offsetof(struct klx_email_config, user),
@@ -38,6 +39,23 @@ const struct klx_config_field klx_email_fields[] = {
       .kind = KLX_CFG_SECRET,
       .offset = offsetof(struct klx_email_config, password),
       .help = "of the user, as {file: /path} or {env: NAME}" },
+    { .key = "auth",
+      .kind = KLX_CFG_STR,
+      .offset = offsetof(struct klx_email_config, auth),
+      .help =
+          "password (the default: PLAIN, or else LOGIN), plain, login, or xoauth2 with a token" },
+    KLX_OAUTH_FIELDS(struct klx_email_config, oauth),
+    { .key = "initial_response",
+      .kind = KLX_CFG_BOOL,
+      .offset = offsetof(struct klx_email_config, initial_response),
+      .help =
+          "true: credentials stand in the AUTH command, and do not wait for the server to ask" },
+    { .key = "dsn",
+      .kind = KLX_CFG_BOOL,
+      .offset = offsetof(struct klx_email_config, dsn),
+      .help =
+          "true: mail that cannot be delivered later on comes back to from; left out: not where "
+          "the server can be asked" },
     { .key = "ca_file",
       .kind = KLX_CFG_FILE,
       .offset = offsetof(struct klx_email_config, ca_file),
@@ -137,6 +155,11 @@ static int read_from(const struct reader *r) {
         return refuse(r, "from",
                       "the name before the address is longer than 100 bytes or holds a line end");
     }
+    struct klx_sv domain = from;
+    (void)klx_sv_cut(&domain, '@');
+    if (klx_smtp_needs_utf8(domain)) { /* it stands in every Message-ID */
+        return refuse(r, "from", "the domain of the sender is not ASCII: write it as xn--…");
+    }
     r->s->from_name = name;
     r->s->from_address = from;
     (void)klx_sv_cut(&from, '@');
@@ -187,38 +210,114 @@ static int read_smtp(const struct reader *r) {
     return problem != NULL ? refuse(r, "smtp", problem) : 0;
 }
 
+static int read_plain(const struct reader *r) {
+    if (!klx_url_is_loopback(r->s->host)) {
+        return refuse(r, "tls",
+                      "mail goes without TLS to loopback only: the server must offer STARTTLS");
+    }
+    if (r->c->ca_file != NULL) {
+        return refuse(r, "ca_file", "without TLS (tls: none) it has no use");
+    }
+    r->s->tls_mode = KLX_SMTP_PLAIN;
+    return 0;
+}
+
+static int read_opportunistic(const struct reader *r) {
+    if (r->c->user != NULL && !klx_url_is_loopback(r->s->host)) {
+        return refuse(r, "tls",
+                      "whoever is on the way could have the credentials: with a user it must be "
+                      "starttls");
+    }
+    r->s->tls_mode = KLX_SMTP_OPPORTUNISTIC;
+    return 0;
+}
+
 static int read_tls(const struct reader *r) {
     struct klx_sv tls = klx_sv(r->c->tls);
+    bool none = klx_sv_eq(tls, KLX_SV("none")), maybe = klx_sv_eq(tls, KLX_SV("opportunistic"));
     if (r->c->tls == NULL) {
         return 0;
     }
-    if (!klx_sv_eq(tls, KLX_SV("starttls")) && !klx_sv_eq(tls, KLX_SV("none"))) {
-        return refuse(r, "tls", "expected starttls or none");
+    if (!none && !maybe && !klx_sv_eq(tls, KLX_SV("starttls"))) {
+        return refuse(r, "tls", "expected starttls, opportunistic or none");
     }
     if (r->s->tls_mode == KLX_SMTP_IMPLICIT) {
         return refuse(r, "tls",
                       "smtps:// is TLS from the first byte: leave tls out, or write smtp://");
     }
-    if (klx_sv_eq(tls, KLX_SV("none"))) {
-        if (!klx_url_is_loopback(r->s->host)) {
-            return refuse(r, "tls",
-                          "mail goes without TLS to loopback only: the server must offer STARTTLS");
-        }
-        if (r->c->ca_file != NULL) {
-            return refuse(r, "ca_file", "without TLS (tls: none) it has no use");
-        }
-        r->s->tls_mode = KLX_SMTP_PLAIN;
+    return none ? read_plain(r) : maybe ? read_opportunistic(r) : 0;
+}
+
+static bool is_set(const char *text) {
+    return text != NULL && text[0] != '\0';
+}
+
+/* The first key of a token's that is given; NULL: none. */
+static const char *oauth_key(const struct klx_oauth_settings *o) {
+    return o->client_id != NULL         ? "client_id"
+           : o->tenant != NULL          ? "tenant"
+           : o->authority != NULL       ? "authority"
+           : o->token_url != NULL       ? "token_url"
+           : o->scope != NULL           ? "scope"
+           : o->client_secret != NULL   ? "client_secret"
+           : o->federated_token != NULL ? "federated_token_file"
+           : o->token_ca != NULL        ? "token_ca"
+           : o->managed_identity        ? "managed_identity"
+                                        : NULL;
+}
+
+static int read_token(const struct reader *r) {
+    struct klx_oauth_settings identity;
+    struct klx_error why = { 0 };
+    if (!is_set(r->c->user)) {
+        return refuse(r, "auth", "xoauth2 needs a user: the mailbox that sends");
+    }
+    if (r->c->password != NULL) {
+        return refuse(r, "password", "with auth: xoauth2 there is a token in its place");
+    }
+    if (klx_email_identity(r->c, true, &identity, &why) != 0) {
+        return refuse(r, "auth", why.text);
+    }
+    klx_email_identity_release(r->c, &identity);
+    return 0;
+}
+
+static int read_password(const struct reader *r) {
+    bool user = is_set(r->c->user), password = r->c->password != NULL;
+    const char *key = oauth_key(&r->c->oauth);
+    if (key != NULL) {
+        return refuse(r, key, "this is for a token: write auth: xoauth2");
+    }
+    if (user != password) {
+        return refuse(r, user ? "user" : "password",
+                      user ? "a user needs a password: write password: {file: /path}, or auth: "
+                             "xoauth2"
+                           : "a password needs a user");
+    }
+    if (r->c->auth != NULL && !user) {
+        return refuse(r, "auth", "this needs a user and a password");
     }
     return 0;
 }
 
-static int read_rest(const struct reader *r) {
-    bool user = r->c->user != NULL && r->c->user[0] != '\0', password = r->c->password != NULL;
-    if (user != password) {
-        return refuse(r, user ? "user" : "password",
-                      user ? "a user needs a password: write password: {file: /path}"
-                           : "a password needs a user");
+static int read_auth(const struct reader *r) {
+    static const char *const names[] = { [KLX_SMTP_AUTH_PASSWORD] = "password",
+                                         [KLX_SMTP_AUTH_PLAIN] = "plain",
+                                         [KLX_SMTP_AUTH_LOGIN] = "login",
+                                         [KLX_SMTP_AUTH_XOAUTH2] = "xoauth2" };
+    struct klx_sv auth = r->c->auth != NULL ? klx_sv(r->c->auth) : KLX_SV("password");
+    size_t i = 0;
+    while (i < KLX_COUNT(names) && !klx_sv_eq(auth, klx_sv(names[i]))) {
+        i++;
     }
+    if (i == KLX_COUNT(names)) {
+        return refuse(r, "auth", "expected password, plain, login or xoauth2");
+    }
+    r->s->auth = (enum klx_smtp_auth)i;
+    return r->s->auth == KLX_SMTP_AUTH_XOAUTH2 ? read_token(r) : read_password(r);
+}
+
+static int read_rest(const struct reader *r) {
     if (r->c->helo != NULL && !klx_smtp_is_domain(klx_sv(r->c->helo))) {
         return refuse(r, "helo", "this is not a host name or an [address]");
     }
@@ -227,8 +326,8 @@ static int read_rest(const struct reader *r) {
 
 int klx_email_settings_read(const struct klx_email_config *c, const struct klx_config_node *at,
                             struct klx_email_settings *ret, struct klx_error *e) {
-    static int (*const parts[])(const struct reader *) = { read_to, read_from, read_smtp, read_tls,
-                                                           read_rest };
+    static int (*const parts[])(const struct reader *) = { read_to,  read_from, read_smtp,
+                                                           read_tls, read_auth, read_rest };
     struct klx_email_settings s = { .config = c };
     const struct reader r = { c, at, &s, e };
     int rc = 0;

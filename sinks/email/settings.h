@@ -6,9 +6,13 @@
  *         to: [ops@example.com]                    # one or a list; each has a verdict of its own
  *         from: klaxon <klaxon@example.com>        # an address, or a name and an address
  *         smtp: smtp://mail.example.com:587        # or smtps://, which is TLS from the first byte; ports 587 and 465 unless given
- *         tls: starttls                            # the default of smtp://; none: no TLS, on loopback only
- *         user: klaxon                             # with a password; left out: no authentication
+ *         tls: starttls                            # the default of smtp://: required. opportunistic; none, on loopback only
+ *         user: klaxon                             # with a password or a token; left out: no authentication
+ *         auth: password                           # the default: PLAIN, or else LOGIN; plain, login, xoauth2
  *         password: { file: /run/secrets/mail }
+ *         client_id: …, tenant: …                  # of xoauth2: KLX_OAUTH_FIELDS (lib/io/oauth.h)
+ *         initial_response: false                  # true: credentials in the AUTH command
+ *         dsn: false                               # true: what cannot be delivered comes back to `from`
  *         ca_file: /etc/klaxon/mail-ca.crt         # instead of the system's
  *         helo: klaxon.example.com                 # the name in EHLO; the host's unless given
  */
@@ -18,6 +22,7 @@
 
 #include "lib/base/config.h"
 #include "lib/base/secret.h"
+#include "lib/io/oauth.h"
 #include "lib/io/smtp.h"
 
 #define KLX_EMAIL_RECIPIENTS_MAX 100 /* RFC 5321 4.5.3.1.8: so many a server must take */
@@ -31,8 +36,11 @@ struct klx_email_config {
     char *tls;
     char *user;
     struct klx_secret *password;
+    char *auth;
+    struct klx_oauth_settings oauth; /* as bound: klx_email_identity completes a copy */
     struct klx_secret *ca_file;
     char *helo;
+    bool initial_response, dsn;
 };
 
 extern const struct klx_config_field klx_email_fields[];
@@ -46,6 +54,7 @@ struct klx_email_settings {
     struct klx_sv host;
     unsigned port;
     enum klx_smtp_tls tls_mode;
+    enum klx_smtp_auth auth;
 };
 
 /* -EINVAL with the place of the first mistake; `at` is the map, NULL when the configuration was checked already. Reads no files. */
@@ -54,3 +63,9 @@ int klx_email_settings_read(const struct klx_email_config *c, const struct klx_c
 /* The certificates to trust, an empty view for the system's; -EINVAL and others: the file cannot be read or holds none. */
 int klx_email_settings_ca(const struct klx_email_settings *s, struct klx_sv *ret_pem,
                           struct klx_error *e) KLX_MUST_CHECK;
+
+/* Who klaxon is for tokens (auth: xoauth2): a copy that borrows the secrets of the configuration, for klx_email_identity_release. `anywhere` as
+   in klx_oauth_settings_complete. */
+int klx_email_identity(const struct klx_email_config *c, bool anywhere,
+                       struct klx_oauth_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
+void klx_email_identity_release(const struct klx_email_config *c, struct klx_oauth_settings *s);

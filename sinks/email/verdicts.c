@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/base64.h"
 #include "lib/base/cleanup.h"
 
 #define GREYLIST_MS INT64_C(300000) /* what greylisting wants is five minutes, rarely more */
@@ -78,10 +79,18 @@ static bool says_greylisted(const char *reply) {
            strcasestr(reply, "grey-list") != NULL || strcasestr(reply, "gray-list") != NULL;
 }
 
+/* What to do about it, where the server's words do not say. */
+static const char *advice_for(const char *reason) {
+    bool basic = reason != NULL && strcmp(reason, "basic_auth_disabled") == 0;
+    return basic ? " [this server takes no passwords any more: set auth: xoauth2, "
+                   "docs/channels/email.md]"
+                 : "";
+}
+
 static void set_from_reply(struct klx_verdict *v, enum klx_verdict_class class, const char *reason,
                            int code, const char *reply) {
-    char answer[300], usual[16];
-    snprintf(answer, sizeof(answer), "%d %s", code, reply);
+    char answer[400], usual[16];
+    snprintf(answer, sizeof(answer), "%d %s%s", code, reply, advice_for(reason));
     snprintf(usual, sizeof(usual), "smtp_%d", code);
     klx_verdict_set(v, class, reason != NULL ? reason : usual, klx_sv(answer));
     if (class == KLX_VERDICT_RETRY_AFTER) {
@@ -108,11 +117,26 @@ static void judge_reply(enum stage stage, int code, const char *reply, struct kl
     set_from_reply(ret, KLX_VERDICT_RETRY_BACKOFF, NULL, code, reply);
 }
 
+/* A token that is refused: the JSON of the server's challenge says why ({"status":"401","schemes":"bearer",…}). */
+static void add_challenge(const char *challenge, struct klx_verdict *v) {
+    struct klx_buf answer KLX_CLEANUP(klx_buf_release);
+    struct klx_verdict same = *v;
+    klx_buf_init(&answer, 2 * sizeof(v->answer));
+    klx_buf_printf(&answer, "%s ", v->answer);
+    if (klx_base64_decode(&answer, klx_sv(challenge)) == 0) {
+        klx_verdict_set(v, same.class, same.reason, klx_buf_sv(&answer));
+        v->retry_after_ms = same.retry_after_ms;
+    }
+}
+
 /* What ended before a mail was under way. */
 static void judge_connection(const struct klx_smtp_result *r, struct klx_verdict *ret) {
     if (r->code >= 400) {
         judge_reply(r->failure == KLX_SMTP_AUTH ? STAGE_AUTH : STAGE_BEFORE, r->code, r->reply,
                     ret);
+        if (r->failure == KLX_SMTP_AUTH && r->challenge != NULL && r->challenge[0] != '\0') {
+            add_challenge(r->challenge, ret);
+        }
     } else if (r->failure == KLX_SMTP_TLS) {
         klx_verdict_set(ret, KLX_VERDICT_DESTINATION_BROKEN, "tls", klx_sv(r->error));
     } else if (r->failure == KLX_SMTP_AUTH) {
@@ -139,6 +163,10 @@ static void judge_mail(const struct klx_smtp_result *r, const struct klx_smtp_re
     case KLX_SMTP_AMBIGUOUS:
         klx_verdict_set(ret, KLX_VERDICT_AMBIGUOUS, "no_answer", klx_sv(r->error));
         return;
+    case KLX_SMTP_NO_UTF8:
+        klx_verdict_set(ret, KLX_VERDICT_DESTINATION_BROKEN, "smtputf8_not_offered",
+                        klx_sv(r->error));
+        return;
     case KLX_SMTP_CONNECT:
     case KLX_SMTP_TLS:
     case KLX_SMTP_AUTH:
@@ -154,5 +182,14 @@ void klx_email_judge(const struct klx_smtp_result *r, size_t i, struct klx_verdi
         judge_reply(STAGE_RCPT, recipient->code, recipient->reply, ret);
     } else {
         judge_mail(r, recipient, ret);
+    }
+}
+
+void klx_email_judge_probe(const struct klx_smtp_result *r, struct klx_verdict *ret) {
+    const struct klx_smtp_recipient nobody = { .address = "" };
+    if (r->failure == KLX_SMTP_REFUSED) { /* NOOP */
+        judge_reply(STAGE_BEFORE, r->code, r->reply, ret);
+    } else {
+        judge_mail(r, &nobody, ret);
     }
 }

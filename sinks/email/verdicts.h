@@ -11,3 +11,5 @@
 
 /* The verdict of r->recipients[i]. */
 void klx_email_judge(const struct klx_smtp_result *r, size_t i, struct klx_verdict *ret);
+/* The verdict of a probe: DELIVERED when the server would have taken a mail. */
+void klx_email_judge_probe(const struct klx_smtp_result *r, struct klx_verdict *ret);

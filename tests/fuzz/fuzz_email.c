@@ -200,7 +200,8 @@ static void judge(const uint8_t *choice, struct klx_sv text) {
     struct klx_smtp_recipient recipient = { .code = choice[1] * 3 };
     char reply[256];
     struct klx_verdict v = { .class = KLX_VERDICTS_N };
-    const struct klx_smtp_result r = { .failure = (enum klx_smtp_failure)(choice[0] % 7),
+    const struct klx_smtp_result r = { .failure = (enum klx_smtp_failure)(choice[0] % 8),
+                                       .challenge = reply,
                                        .code = choice[0] * 3,
                                        .reply = reply,
                                        .error = "",

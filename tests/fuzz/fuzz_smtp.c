@@ -11,8 +11,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                         { .address = "b@x" },
                                         { .address = "c@x" } };
     struct klx_smtp_dialogue d;
-    klx_smtp_dialogue_init(&d, "from@x", to, 3, KLX_SV("Subject: x\r\n\r\n.\r\n"));
-    klx_smtp_dialogue_start(&d, true);
+    const struct klx_smtp_mail mail = { .from = "from@x",
+                                        .recipients = to,
+                                        .recipients_n = 3,
+                                        .message = KLX_SV("Subject: x\r\n\r\n.\r\n"),
+                                        .no_notices = size % 2 == 0 };
+    klx_smtp_dialogue_init(&d, &mail, size % 3 == 0);
+    klx_smtp_dialogue_start(&d, &(struct klx_smtp_offers){ .size = true, .dsn = true },
+                            size % 5 == 0);
     size_t step = size > 0 && data[0] > 0 ? data[0] : 1;
     for (size_t i = 1; i < size; i += step) {
         struct klx_sv out = klx_smtp_dialogue_pending(&d);

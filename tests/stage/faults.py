@@ -44,6 +44,14 @@ class Faults(Generic[Some]):
                     return dataclasses.replace(fault)
         return None
 
+    def standing(self, **facts: Any) -> Some | None:
+        """As take(), of those that have no end: for what is asked by the way, and should use up nobody's fault."""
+        with self._lock:
+            for fault in self._waiting:
+                if fault.times == 0 and all(getattr(fault, name) in (None, value) for name, value in facts.items()):
+                    return dataclasses.replace(fault)
+        return None
+
     def clear(self) -> None:
         with self._lock:
             self._waiting.clear()

@@ -9,7 +9,8 @@
         [message] = slack.messages.wait_count("messages", 1)
         message.payload["text"]
 
-`messages` holds what was accepted; `attempts` holds every post with its answer.
+`messages` holds what was accepted; `attempts` holds every post with its answer. A probe (a post of `{}`, auth.test) is neither, and only a
+fault without an end (times=0) hits it.
 """
 
 from __future__ import annotations
@@ -202,6 +203,9 @@ class Slack:
         if hook is None:
             self.answer(exchange, "", 404, "no_service" if exchange.route_path.startswith("/services/") else "not_found")
             return
+        if exchange.body == b"{}":
+            self._probe(exchange, hook)
+            return
         fault = self.take_fault(hook.name, "webhook")
         if fault is None:
             return
@@ -214,6 +218,17 @@ class Slack:
             self.answer(exchange, hook.name, status, body, headers, "by command")
             return
         self._judge(exchange, hook, fault)
+
+    def _probe(self, exchange: Exchange, hook: _Hook) -> None:
+        status, body, headers = self.standing_answer(hook.name, "webhook") or (400, "no_text", {})
+        # Or else the first message goes on this connection, and libcurl itself repeats it when that ends without an answer.
+        exchange.close_connection = True
+        exchange.send(status, body, headers=headers | {"Connection": "close"})
+
+    def standing_answer(self, hook: str, method: str) -> tuple[int, str, dict[str, str]] | None:
+        """What is answered to whoever asks, for as long as the fault stands."""
+        fault = self.faults.standing(hook=hook, method=method)
+        return fault.answer() if fault else None
 
     def _judge(self, exchange: Exchange, hook: _Hook, fault: SlackFault) -> None:
         try:

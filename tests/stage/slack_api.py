@@ -118,6 +118,9 @@ class WebApi:
 
     def serve(self, exchange: Exchange) -> None:
         method = exchange.route_path.removeprefix("/api/")
+        if method == "auth.test":
+            self._probe(exchange)
+            return
         args = self._arguments(exchange)
         name = self._name_of(args.get("channel"))
         fault = self._slack.take_fault(name, method)
@@ -134,6 +137,17 @@ class WebApi:
             self._slack.cut(exchange, name, fault)
         else:
             self._slack.answer(exchange, name, 200, json.dumps(answer), {"Content-Type-Options": "nosniff"})
+
+    def _probe(self, exchange: Exchange) -> None:
+        try:
+            fault = self._slack.faults.standing(method="auth.test")
+            if fault is not None and fault.method and fault.error:
+                raise slack_rules.Refused(fault.error, "by command")
+            bot = self._authenticate(exchange)
+            exchange.send(200, {"ok": True, "url": self._slack.url, "team": "stage", "user": bot.name, "team_id": "T1", "user_id": "U1",
+                                "bot_id": "B1"})
+        except slack_rules.Refused as refused:
+            exchange.send(200, {"ok": False, "error": refused.code})
 
     def _by_command(self, exchange: Exchange, name: str, fault: "SlackFault") -> bool:
         if fault.cut and fault.at == "request":
@@ -177,8 +191,6 @@ class WebApi:
 
     def _call(self, method: str, exchange: Exchange, args: dict[str, Any]) -> dict[str, Any]:
         bot = self._authenticate(exchange)
-        if method == "auth.test":
-            return {"ok": True, "url": self._slack.url, "team": "stage", "user": bot.name, "team_id": "T1", "user_id": "U1", "bot_id": "B1"}
         if method not in ("chat.postMessage", "chat.update"):
             raise slack_rules.Refused("unknown_method", method)
         if "chat:write" not in bot.scopes:

@@ -8,7 +8,7 @@
         mail.recipients, mail.message["Subject"], mail.part("html"), mail.raw
 
 tls: "starttls" (required before MAIL), "implicit" (from the first byte) or "plain". users: {name: password}; then AUTH is required,
-and offered only under TLS (in "plain" too). AUTH XOAUTH2 takes the password as its token.
+and offered only under TLS (in "plain" too). AUTH XOAUTH2 takes the password as its token, or what `token_check` takes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,7 @@ class Smtp:
         self.mails: Journal[Mail] = Journal()
         self.lines: Journal[SmtpLine] = Journal()
         self.faults = Faults(SmtpFault)
+        self.token_check: Callable[[str], bool] | None = None
         self.stopping = threading.Event()
         self._listener = socket.create_server((self.host, self.port), backlog=64)
         self._open: set[socket.socket] = set()
@@ -119,6 +121,10 @@ class Smtp:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """As a server does that has waited long enough."""
         for connection in list(self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -265,7 +271,7 @@ class _Session:
             return
         self.forget()
         self.helo = name
-        offers = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", f"SIZE {self.server.size_max}"]
+        offers = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN", f"SIZE {self.server.size_max}"]
         offers += ["SMTPUTF8"] if self.server.offer_utf8 else []
         offers += ["STARTTLS"] if self.server.tls == "starttls" and not self.tls else []
         offers += ["AUTH PLAIN LOGIN XOAUTH2"] if self._may_auth() else []
@@ -295,9 +301,19 @@ class _Session:
             self.reply("504 5.5.4 unknown mechanism")
         else:
             user, password = credentials(initial)
-            good = user is not None and self.server.users.get(user) == password
+            good = self._is_good(user, password, mechanism.upper() == "XOAUTH2")
             accepted = self.answer("auth", "235 2.7.0 welcome" if good else "535 5.7.8 wrong user or password")
             self.user = user if good and accepted else None
+
+    def _is_good(self, user: str | None, password: str, token: bool) -> bool:
+        """A token that is refused gets a challenge that says why, as Exchange Online and Gmail have it."""
+        known = user is not None and user in self.server.users
+        if not token or self.server.token_check is None:
+            return known and self.server.users[user] == password
+        if known and self.server.token_check(password):
+            return True
+        self._ask(base64.b64encode(b'{"status":"401","schemes":"bearer"}').decode())
+        return False
 
     def _ask(self, prompt: str, given: str = "") -> str:
         if not given:
@@ -347,7 +363,7 @@ class _Session:
             self.sender = found[1]
 
     def _on_rcpt(self, rest: str) -> None:
-        found = re.fullmatch(r"(?i)TO:<([^>]*)>", rest)
+        found = re.fullmatch(r"(?i)TO:<([^>]*)>(?: NOTIFY=(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY))*))?", rest)
         if self.sender is None:
             self.reply("503 5.5.1 MAIL first")
         elif not found:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "tests/unit/support/http_replies.h"
 #include "tests/unit/support/smtp_server.h"
 
 #define PASSWORD "s3cret-password"
@@ -149,7 +150,7 @@ static void each_recipient_has_its_own_verdict(void **state) {
     run(&s, &addresses[1], 1); /* again, to that one alone */
     assert_int_equal(s.verdicts[0].class, KLX_VERDICT_DELIVERED);
     close_sender(&s);
-    const char *second = strstr(klx_buf_str(&s.server.log), "QUIT\n");
+    const char *second = strstr(klx_buf_str(&s.server.log), "RSET\n"); /* the same connection */
     assert_non_null(second);
     assert_null(strstr(second, "RCPT TO:<a@"));
     assert_null(strstr(second, "RCPT TO:<c@"));
@@ -300,6 +301,140 @@ static void a_password_that_cannot_be_read_names_its_place(void **state) {
     rig_close(&s.rig);
 }
 
+#define BEARER_1 "dXNlcj1tZUB4LmV4YW1wbGUBYXV0aD1CZWFyZXIgdG9rZW4tbnVtYmVyLW9uZQEB"
+#define BEARER_2 "dXNlcj1tZUB4LmV4YW1wbGUBYXV0aD1CZWFyZXIgdG9rZW4tbnVtYmVyLXR3bwEB"
+#define TOKEN_REPLY(token)                                                                         \
+    HTTP_REPLY("200 OK",                                                                           \
+               "{\"token_type\":\"Bearer\",\"expires_in\":3600,\"access_token\":\"" token "\"}")
+#define OFFER                                                                                      \
+    { "EHLO", "250-x\r\n250 AUTH PLAIN XOAUTH2", SMTP_GO_ON }
+#define ASKS                                                                                       \
+    { "AUTH XOAUTH2", "334 ", SMTP_GO_ON }
+
+static void open_token_sender(struct sender *s, struct http_replies *tokens) {
+    char yaml[1024];
+    snprintf(s->dir, sizeof(s->dir), "/tmp/klaxon-email-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    snprintf(s->password, sizeof(s->password), "%s/secret", s->dir);
+    write_file(s->password, KLX_SV("client-secret-value"));
+    http_replies_listen(tokens);
+    snprintf(yaml, sizeof(yaml),
+             "to: a@x.example\nfrom: me@x.example\nsmtp: smtp://127.0.0.1:%u\ntls: none\n"
+             "user: me@x.example\nauth: xoauth2\nclient_id: klaxon\nclient_secret: {file: %s}\n"
+             "token_url: http://127.0.0.1:%u/token\n",
+             s->server.port, s->password, tokens->port);
+    rig_open(&s->rig, &klx_sink_email, yaml);
+    http_replies_start(tokens);
+}
+
+static void close_token_sender(struct sender *s, struct http_replies *tokens) {
+    rig_close_channel(&s->rig);
+    http_replies_stop(tokens);
+    close_sender(s);
+}
+
+/* One token for two mails on one connection; a token that is refused is replaced once, within the same mail. */
+static void a_token_in_place_of_a_password(void **state) {
+    (void)state;
+    const struct smtp_rule rules[] = { OFFER, ASKS, { NULL, NULL, SMTP_GO_ON } };
+    struct http_replies tokens = { .replies = { TOKEN_REPLY("token-number-one") } };
+    struct sender s = { .server.rules = rules };
+    smtp_server_start(&s.server);
+    open_token_sender(&s, &tokens);
+    run(&s, addresses, 1);
+    assert_int_equal(s.verdicts[0].class, KLX_VERDICT_DELIVERED);
+    run(&s, addresses, 1);
+    assert_int_equal(s.verdicts[0].class, KLX_VERDICT_DELIVERED);
+    close_token_sender(&s, &tokens);
+    assert_non_null(strstr(tokens.requests[0], "scope=https%3A%2F%2Foutlook.office365.com%2F"));
+    assert_non_null(strstr(klx_buf_str(&s.server.log), "AUTH XOAUTH2\n" BEARER_1 "\nMAIL"));
+    assert_non_null(strstr(klx_buf_str(&s.server.log), "RSET\nMAIL"));
+    smtp_server_release(&s.server);
+}
+
+static void a_refused_token_is_renewed_once(void **state) {
+    (void)state;
+    static const struct smtp_rule cases[][8] = {
+        { OFFER, ASKS, { BEARER_1, "535 5.7.3 no", SMTP_GO_ON }, OFFER, ASKS, { 0 } },
+        { OFFER,
+          ASKS,
+          { BEARER_1, "535 5.7.3 no", SMTP_GO_ON },
+          OFFER,
+          ASKS,
+          { BEARER_2, "334 eyJzdGF0dXMiOiI0MDEifQ==", SMTP_GO_ON },
+          { 0 } },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        struct http_replies tokens = { .replies = { TOKEN_REPLY("token-number-one"),
+                                                    TOKEN_REPLY("token-number-two") } };
+        struct sender s = { .server.rules = cases[i] };
+        smtp_server_start(&s.server);
+        open_token_sender(&s, &tokens);
+        run(&s, addresses, 1);
+        assert_int_equal(s.verdicts[0].class,
+                         i == 0 ? KLX_VERDICT_DELIVERED : KLX_VERDICT_CREDENTIAL_BROKEN);
+        if (i == 1) { /* with the reason that the server gave in its challenge */
+            assert_string_equal(s.verdicts[0].answer,
+                                "535 the token was refused {\"status\":\"401\"}");
+        }
+        close_token_sender(&s, &tokens);
+        assert_non_null(strstr(klx_buf_str(&s.server.log), BEARER_1));
+        assert_non_null(strstr(klx_buf_str(&s.server.log), BEARER_2));
+        smtp_server_release(&s.server);
+    }
+}
+
+static void no_token_no_mail(void **state) {
+    (void)state;
+    static const struct {
+        const char *reply;
+        enum klx_verdict_class class;
+    } cases[] = {
+        { HTTP_REPLY("401 Unauthorized", "{\"error\":\"invalid_client\"}"),
+          KLX_VERDICT_CREDENTIAL_BROKEN },
+        { HTTP_REPLY("503 Service Unavailable", "busy"), KLX_VERDICT_RETRY_BACKOFF },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        struct http_replies tokens = { .replies = { cases[i].reply } };
+        struct sender s = { 0 };
+        smtp_server_start(&s.server);
+        open_token_sender(&s, &tokens);
+        run(&s, addresses, 1);
+        assert_int_equal(s.verdicts[0].class, cases[i].class);
+        assert_string_equal(s.verdicts[0].reason, "token");
+        close_token_sender(&s, &tokens);
+        assert_string_equal(klx_buf_str(&s.server.log), "");
+        smtp_server_release(&s.server);
+    }
+}
+
+static void a_probe_logs_in_and_sends_nothing(void **state) {
+    (void)state;
+    static const struct {
+        struct smtp_rule rule;
+        enum klx_verdict_class class;
+    } cases[] = {
+        { { "NOOP", "250 ok", SMTP_GO_ON }, KLX_VERDICT_DELIVERED },
+        { { "NOOP", "550 5.7.1 no", SMTP_GO_ON }, KLX_VERDICT_DESTINATION_BROKEN },
+        { { "AUTH", "535 5.7.8 wrong", SMTP_GO_ON }, KLX_VERDICT_CREDENTIAL_BROKEN },
+        { { "(greeting)", "421 4.3.2 busy", SMTP_CLOSE }, KLX_VERDICT_RETRY_BACKOFF },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        const struct smtp_rule rules[] = { cases[i].rule, { NULL, NULL, SMTP_GO_ON } };
+        struct sender s = { .server.rules = rules };
+        smtp_server_start(&s.server);
+        open_sender(&s, "127.0.0.1", true);
+        klx_sink_email.probe(s.rig.channel, on_sent, &s);
+        assert_int_equal(s.done, 0);
+        klx_loop_run(s.rig.env.loop);
+        assert_int_equal(s.n, 1);
+        assert_int_equal(s.verdicts[0].class, cases[i].class);
+        close_sender(&s);
+        assert_null(strstr(klx_buf_str(&s.server.log), "MAIL"));
+        smtp_server_release(&s.server);
+    }
+}
+
 static void the_next_may_start_from_done(void **state) {
     (void)state;
     struct sender s = { .again = 1 };
@@ -349,6 +484,10 @@ int main(void) {
         cmocka_unit_test(no_starttls_no_mail),
         cmocka_unit_test(what_cannot_be_sent_has_a_verdict_too),
         cmocka_unit_test(a_password_that_cannot_be_read_names_its_place),
+        cmocka_unit_test(a_token_in_place_of_a_password),
+        cmocka_unit_test(a_refused_token_is_renewed_once),
+        cmocka_unit_test(no_token_no_mail),
+        cmocka_unit_test(a_probe_logs_in_and_sends_nothing),
         cmocka_unit_test(the_next_may_start_from_done),
         cmocka_unit_test(close_cancels_without_a_call),
     };

@@ -12,11 +12,28 @@
 #define FROM "from: k@x.example\n"
 #define SMTP "smtp: smtp://mail\n"
 
+struct mistake {
+    const char *yaml, *error; /* NULL: it is none */
+};
+
+static void check(const char *yaml, const char *error) {
+    struct rig r = { 0 };
+    struct klx_error e = { 0 };
+    rig_bind(&r, &klx_sink_email, yaml);
+    int rc = klx_sink_email.check(r.config, klx_config_root(r.yaml), &e);
+    if (error == NULL) {
+        assert_int_equal(rc, 0);
+    } else {
+        assert_int_equal(rc, -EINVAL);
+        assert_ptr_equal(strstr(e.text, "test.yaml:"), e.text);
+        assert_string_equal(e.text + strlen("test.yaml:"), error);
+    }
+    rig_unbind(&r);
+}
+
 static void mistakes_have_a_place(void **state) {
     (void)state;
-    static const struct {
-        const char *yaml, *error;
-    } cases[] = {
+    static const struct mistake cases[] = {
         { "to: []\n" FROM SMTP, "1:5: to: at least one address is needed" },
         { "to: nobody\n" FROM SMTP, "1:5: to: an address needs exactly one @" },
         { "to: [a@x.example, \"b@x>\\r\\nRCPT TO:<evil@y\"]\n" FROM SMTP,
@@ -43,7 +60,7 @@ static void mistakes_have_a_place(void **state) {
           "3:7: smtp: the port is not a number between 1 and 65535" },
         { TO FROM "smtp: smtp://mail:65536\n",
           "3:7: smtp: the port is not a number between 1 and 65535" },
-        { TO FROM SMTP "tls: yes\n", "4:6: tls: expected starttls or none" },
+        { TO FROM SMTP "tls: yes\n", "4:6: tls: expected starttls, opportunistic or none" },
         { TO FROM SMTP "tls: none\n", "4:6: tls: mail goes without TLS to loopback only: the "
                                       "server must offer STARTTLS" },
         { TO FROM "smtp: smtp://127.0.0.1.example\ntls: none\n",
@@ -52,9 +69,6 @@ static void mistakes_have_a_place(void **state) {
           "4:6: tls: smtps:// is TLS from the first byte: leave tls out, or write smtp://" },
         { TO FROM "smtp: smtp://localhost\ntls: none\nca_file: /x\n",
           "5:10: ca_file: without TLS (tls: none) it has no use" },
-        { TO FROM SMTP "user: me\n",
-          "4:7: user: a user needs a password: write password: {file: /path}" },
-        { TO FROM SMTP "password: {env: HOME}\n", "4:11: password: a password needs a user" },
         { TO FROM SMTP "helo: a b\n", "4:7: helo: this is not a host name or an [address]" },
         { TO FROM SMTP "ca_file: /nonexistent/ca\n",
           "4:10: ca_file: cannot read file /nonexistent/ca: No such file or directory" },
@@ -62,18 +76,35 @@ static void mistakes_have_a_place(void **state) {
           "4:10: ca_file: file /etc/hostname holds no certificate (PEM)" },
     };
     for (size_t i = 0; i < KLX_COUNT(cases); i++) {
-        struct rig r = { 0 };
-        struct klx_error e = { 0 };
-        rig_bind(&r, &klx_sink_email, cases[i].yaml);
-        int rc = klx_sink_email.check(r.config, klx_config_root(r.yaml), &e);
-        if (cases[i].error == NULL) {
-            assert_int_equal(rc, 0);
-        } else {
-            assert_int_equal(rc, -EINVAL);
-            assert_ptr_equal(strstr(e.text, "test.yaml:"), e.text);
-            assert_string_equal(e.text + strlen("test.yaml:"), cases[i].error);
-        }
-        rig_unbind(&r);
+        check(cases[i].yaml, cases[i].error);
+    }
+}
+
+static void who_sends_is_said_in_one_way(void **state) {
+    (void)state;
+    static const struct mistake cases[] = {
+        { TO FROM SMTP "user: me\n",
+          "4:7: user: a user needs a password: write password: {file: /path}, or auth: xoauth2" },
+        { TO FROM SMTP "auth: plain\n", "4:7: auth: this needs a user and a password" },
+        { TO FROM SMTP "auth: ntlm\n", "4:7: auth: expected password, plain, login or xoauth2" },
+        { TO FROM SMTP "auth: xoauth2\n",
+          "4:7: auth: xoauth2 needs a user: the mailbox that sends" },
+        { TO FROM SMTP "auth: xoauth2\nuser: me\npassword: {env: HOME}\n",
+          "6:11: password: with auth: xoauth2 there is a token in its place" },
+        { TO FROM SMTP "user: me\npassword: {env: HOME}\ntenant: x\n",
+          "6:9: tenant: this is for a token: write auth: xoauth2" },
+        { TO FROM SMTP "user: me\npassword: {env: HOME}\ntls: opportunistic\n",
+          "6:6: tls: whoever is on the way could have the credentials: with a user it must be "
+          "starttls" },
+        { TO "from: k@b\xc3\xbc.example\n" SMTP,
+          "2:7: from: the domain of the sender is not ASCII: write it as xn--…" },
+        { "to: j\xc3\xb6rg@b\xc3\xbc.example\nfrom: k\xc3\xb6@x.example\n" SMTP, NULL },
+        { TO FROM SMTP "tls: opportunistic\n", NULL },
+        { TO FROM SMTP "user: me\npassword: {env: HOME}\nauth: login\n", NULL },
+        { TO FROM SMTP "password: {env: HOME}\n", "4:11: password: a password needs a user" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        check(cases[i].yaml, cases[i].error);
     }
 }
 
@@ -136,6 +167,7 @@ static void what_is_meant(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_have_a_place),
+        cmocka_unit_test(who_sends_is_said_in_one_way),
         cmocka_unit_test(too_many_addresses),
         cmocka_unit_test(what_is_meant),
     };

@@ -35,8 +35,12 @@ struct reply_case {
 };
 
 static void check(struct klx_verdict v, const struct reply_case *c) {
-    char answer[300];
-    snprintf(answer, sizeof(answer), "%d %s", c->code, c->reply);
+    char answer[400];
+    bool advised = strcmp(c->reason, "basic_auth_disabled") == 0;
+    snprintf(answer, sizeof(answer), "%d %s%s", c->code, c->reply,
+             advised ? " [this server takes no passwords any more: set auth: xoauth2, "
+                       "docs/channels/email.md]"
+                     : "");
     if (v.class != c->class || strcmp(v.reason, c->reason) != 0) {
         fail_msg("%s: %s (%s), expected %s (%s)", answer, klx_verdict_name(v.class), v.reason,
                  klx_verdict_name(c->class), c->reason);
@@ -162,6 +166,7 @@ static void ends_without_a_reply(void **state) {
         { KLX_SMTP_CONNECT, 0, 0, KLX_VERDICT_RETRY_BACKOFF, "connect" },
         { KLX_SMTP_TLS, 0, 220, KLX_VERDICT_DESTINATION_BROKEN, "tls" },
         { KLX_SMTP_AUTH, 0, 0, KLX_VERDICT_DESTINATION_BROKEN, "auth_not_offered" },
+        { KLX_SMTP_NO_UTF8, 0, 0, KLX_VERDICT_DESTINATION_BROKEN, "smtputf8_not_offered" },
         { KLX_SMTP_BROKEN, 0, 250, KLX_VERDICT_RETRY_BACKOFF, "connection_broken" },
         { KLX_SMTP_BROKEN, 250, 421, KLX_VERDICT_RETRY_BACKOFF, "smtp_421" },
         { KLX_SMTP_BROKEN, 421, 421, KLX_VERDICT_RETRY_BACKOFF, "smtp_421" },

@@ -579,8 +579,9 @@ static void a_large_mail_in_tls(void **state) {
 static void addresses(void **state) {
     (void)state;
     static const char *const good[] = {
-        "a@x",          "first.last+tag@mail.example", "o'brien=x@x-y.example",
-        "a@[10.0.0.1]", "a@[IPv6:2001:db8::1]",        "a_b@xn--bcher-kva.example"
+        "a@x",           "first.last+tag@mail.example", "o'brien=x@x-y.example",
+        "a@[10.0.0.1]",  "a@[IPv6:2001:db8::1]",        "a_b@xn--bcher-kva.example",
+        "j\xc3\xb6rg@x", "a@\xc3\xbc.example",          "\xe7\x94\xa8\xe6\x88\xb7@x"
     };
     static const char *const bad[] = {
         "",
@@ -607,8 +608,10 @@ static void addresses(void **state) {
         "a@[x",
         "a@[]",
         "a@[x>]",
-        "j\xc3\xb6rg@x",
-        "a@\xc3\xbc.example",
+        "j\xc3\xb6rg\xe2\x80\xae@x",
+        "j\xc3@x",
+        "j\xc2\x85g@x",
+        "a@\xc3\xbc..example",
         "a@x(comment)",
         "a@x;b",
         "a:b@x",
@@ -640,14 +643,14 @@ static void refused_at_once(void **state) {
     } cases[] = {
         { "127.0.0.1", "x", "f@x", "a@x>\r\nRCPT TO:<evil@y", NULL, "", "a\r\n", 1 },
         { "127.0.0.1", "x", "f@x\r\nRCPT TO:<evil@y>", "a@x", NULL, "", "a\r\n", 1 },
-        { "127.0.0.1", "x", "f@x", "j\xc3\xb6rg@x", NULL, "", "a\r\n", 1 },
+        { "127.0.0.1", "x", "f@x", "j\xc3rg@x", NULL, "", "a\r\n", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "a\n", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "a\n.\nMAIL FROM:<x>\r\n", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "a\r.\r\n", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "a\r", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "a", 1 },
         { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "", 1 },
-        { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "\xc3\xa4\r\n", 1 },
+        { "127.0.0.1", "x", "f@x", "a@x", NULL, "", "\xc3\r\n", 1 },
         { "127.0.0.1", "x\r\nMAIL", "f@x", "a@x", NULL, "", "a\r\n", 1 },
         { "127.0.0.1", "", "f@x", "a@x", NULL, "", "a\r\n", 1 },
         { "127.0.0.1/x", "x", "f@x", "a@x", NULL, "", "a\r\n", 1 },

@@ -140,6 +140,8 @@ static const char *friendly(const struct peer *p, const char *command) {
                     { "(dot)", "250 2.0.0 queued as 4711" },
                     { "STARTTLS", "220 go on" },
                     { "QUIT", "221 bye" },
+                    { "RSET", "250 2.0.0 forgotten" },
+                    { "NOOP", "250 2.0.0 here" },
                     { "MAIL", "250 2.1.0 ok" },
                     { "RCPT", "250 2.1.5 ok" } };
     if (strncmp(command, "EHLO", 4) == 0) {
