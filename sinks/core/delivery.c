@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "sinks/core/parking/backlog.h"
 
 struct klx_delivery *klx_delivery_new(struct klx_message *m,
                                       const struct klx_subscription_settings *s, int64_t now_us) {
@@ -95,6 +96,9 @@ void klx_delivery_begin(struct klx_delivery *d, size_t recipients_n) {
 }
 
 bool klx_delivery_is_revoked(const struct klx_delivery *d) {
+    if (d->message->parked != NULL) {
+        return klx_backlog_partition(d->message->parked) < 0;
+    }
     if (!klx_tracker_is_revoked(&d->message->tracked)) {
         return false;
     }

@@ -45,7 +45,8 @@ struct klx_delivery {
     size_t recipients_n, recipients_left;
     int64_t first_us,
         last_us; /* wall time of the first and the last attempt; KLX_TIME_NONE without one */
-    int64_t first_mono_us; /* set by whoever sets first_us */
+    int64_t first_mono_us;  /* set by whoever sets first_us */
+    int64_t parked_mono_us; /* it was read from klaxon.retry: since when it is parked; else 0 */
 
     /* Of the queue that it is in (sinks/core/queue.h). */
     struct klx_delivery *prev, *chain_prev, *chain_next;

@@ -1,4 +1,4 @@
-#include "sinks/core/dispatch.h"
+#include "sinks/core/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,35 +19,6 @@
 #define FLUSH_MS 50 /* for records that concern nobody: a prefix is not stored for each of them */
 #define GAUGES_MS 1000
 #define SAY_EVERY_US (60 * KLX_US_PER_S)
-
-struct klx_dispatch {
-    struct klx_dispatch_options o;
-    struct klx_route *route;
-    struct klx_message_pool *pool;
-    struct klx_tracker *tracker;
-    struct klx_ledger *ledger;
-    struct klx_freshness *freshness;
-    struct klx_circuits *circuits;
-    /* Of each channel of the settings; NULL: not a channel of this process, or nobody subscribes to it. */
-    struct klx_outlets outlets;
-    struct klx_outlet **leaving; /* of channels that are not configured any more */
-    size_t leaving_n;
-    struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer;
-    size_t queue_max;
-    int64_t give_up_after_ms;
-    bool paused, closed;
-    bool draining;      /* on_idle waits for the ledger too */
-    const char *holder; /* the channel that held back most when something was abandoned */
-    bool holder_broken;
-    size_t again_said, limit_hits;
-    int64_t pause_said_us, unreadable_said_us;
-    void (*on_idle)(void *arg);
-    void *idle_arg;
-    struct {
-        struct klx_counter *records[KLX_TOPICS_N], *unreadable, *pauses, *limit_hits;
-        struct klx_gauge *paused, *unsettled, *oldest_seconds, *bytes;
-    } metrics;
-};
 
 static int64_t mono_us(const struct klx_dispatch *d) {
     return d->o.env.clock->mono_us(d->o.env.clock);
@@ -79,11 +50,6 @@ static void pause_for(struct klx_dispatch *d, const char *what, const char *name
     d->o.pause(d->o.arg, true);
 }
 
-/* The place for parking: its deliveries would go to the retry topic here, and nobody else would wait. For now everybody does. */
-static void on_full_lane(struct klx_dispatch *d, const struct klx_outlet *outlet) {
-    pause_for(d, "the queue of a channel", klx_outlet_name(outlet));
-}
-
 static bool has_room(const struct klx_dispatch *d) {
     for (size_t i = 0; i < d->outlets.n; i++) {
         if (d->outlets.items[i] != NULL && !klx_outlet_has_room(d->outlets.items[i])) {
@@ -94,18 +60,18 @@ static bool has_room(const struct klx_dispatch *d) {
            klx_ledger_has_room(d->ledger) && klx_tracker_has_room(d->tracker);
 }
 
-static void check_brake(struct klx_dispatch *d) {
+void klx_dispatch_check_brake(struct klx_dispatch *d) {
     if (d->paused) {
         if (has_room(d)) {
             d->paused = false;
             klx_gauge_set(d->metrics.paused, 0);
-            d->o.pause(d->o.arg, false);
+            d->o.pause(d->o.arg, d->asked);
         }
         return;
     }
     for (size_t i = 0; i < d->outlets.n; i++) {
         if (d->outlets.items[i] != NULL && klx_outlet_full(d->outlets.items[i])) {
-            on_full_lane(d, d->outlets.items[i]);
+            pause_for(d, "the queue of a channel", klx_outlet_name(d->outlets.items[i]));
         }
     }
     if (klx_message_pool_bytes(d->pool) >= KLX_DISPATCH_BYTES_MAX) {
@@ -174,8 +140,18 @@ static bool is_sending(const struct klx_dispatch *d) {
     return false;
 }
 
+static bool is_parking(const struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL && klx_outlet_is_parking(d->outlets.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_idle(const struct klx_dispatch *d) {
-    return !is_sending(d) && (!d->draining || klx_ledger_pending(d->ledger) == 0);
+    return !is_sending(d) &&
+           (!d->draining || (klx_ledger_pending(d->ledger) == 0 && !is_parking(d)));
 }
 
 /* Not from here: a channel, or the producer, is on the stack below us. */
@@ -187,6 +163,12 @@ static void check_idle(struct klx_dispatch *d) {
 
 static void on_message_done(void *arg, struct klx_message *m) {
     struct klx_dispatch *d = arg;
+    check_idle(d);
+    if (m->parked != NULL) {
+        klx_parking_done(d->parking, m->parked);
+        klx_dispatch_check_brake(d);
+        return;
+    }
     if (m->abandoned) {
         klx_tracker_forget(d->tracker, &m->tracked, m->outcome);
         return;
@@ -194,7 +176,7 @@ static void on_message_done(void *arg, struct klx_message *m) {
     klx_tracker_settle(d->tracker, &m->tracked, m->told);
     if (m->told) {
         klx_dispatch_flush(d); /* at once: after a crash it would be told again */
-        check_brake(d);
+        klx_dispatch_check_brake(d);
     } else if (!klx_timer_active(d->flush_timer)) {
         klx_timer_start(d->flush_timer, FLUSH_MS);
     }
@@ -220,7 +202,7 @@ static void write_entry(struct klx_dispatch *d, struct klx_ledger_entry *entry, 
     klx_ledger_drop_entry(entry);
 }
 
-static void on_outcome(void *arg, const struct klx_outcome *o) {
+void klx_dispatch_outcome(void *arg, const struct klx_outcome *o) {
     struct klx_dispatch *d = arg;
     struct klx_message *m = (struct klx_message *)(uintptr_t)o->message;
     const struct klx_receipt_env env = receipt_env(d);
@@ -233,8 +215,8 @@ static void on_outcome(void *arg, const struct klx_outcome *o) {
     }
 }
 
-static void on_unreadable(struct klx_dispatch *d, struct klx_message *m, const struct klx_record *r,
-                          const char *why) {
+void klx_dispatch_unreadable(struct klx_dispatch *d, struct klx_message *m,
+                             const struct klx_record *r, const char *why) {
     const struct klx_receipt_env env = receipt_env(d);
     struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
     m->told = true;
@@ -269,7 +251,7 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
         klx_outlet_push(d->outlets.items[targets[i].channel], delivery);
     }
     if (n > 0) {
-        check_brake(d);
+        klx_dispatch_check_brake(d);
     }
 }
 
@@ -277,13 +259,18 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
 static void on_heartbeat(struct klx_dispatch *d, enum klx_topic topic, struct klx_message *m,
                          const struct klx_record *r) {
     if (klx_freshness_heard(d->freshness, topic, r->partition, &m->event) != 0) {
-        on_unreadable(d, m, r, "a heartbeat without a period");
+        klx_dispatch_unreadable(d, m, r, "a heartbeat without a period");
     }
 }
 
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     enum klx_topic topic = KLX_TOPIC_NODES;
     struct klx_error e = { .text = "" };
+    if (klx_dispatch_is_retry(d, r->topic)) {
+        klx_parking_record(d->parking, r);
+        klx_dispatch_check_brake(d);
+        return;
+    }
     if (!find_topic(d, r->topic, &topic) || !klx_route_reads(d->route, topic)) {
         return;
     }
@@ -291,12 +278,12 @@ void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     klx_counter_add(d->metrics.records[topic], 1);
     klx_tracker_begin(d->tracker, r->topic, r->partition, r->offset, r->timestamp_ms, &m->tracked);
     if (klx_message_decode(m, &e) != 0) {
-        on_unreadable(d, m, r, e.text);
+        klx_dispatch_unreadable(d, m, r, e.text);
     } else if (m->event.kind == KLX_KIND_HEARTBEAT) {
         on_heartbeat(d, topic, m, r);
     } else if (klx_route_may_match(d->route, topic, &m->event)) {
         if (klx_message_keep(m, &e) != 0) {
-            on_unreadable(d, m, r, e.text);
+            klx_dispatch_unreadable(d, m, r, e.text);
         } else {
             hand_out(d, topic, m);
         }
@@ -309,7 +296,14 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
     if (find_topic(d, topic, &t)) {
         klx_freshness_revoke(d->freshness, t, partition);
     }
-    klx_tracker_revoke(d->tracker, topic, partition);
+    if (klx_dispatch_is_retry(d, topic)) {
+        klx_parking_revoked(d->parking, partition);
+        if (!d->closed) {
+            klx_returns_drop_revoked(d->returns);
+        }
+    } else {
+        klx_tracker_revoke(d->tracker, topic, partition);
+    }
     if (!d->closed) {
         find_holder(d);
         klx_timer_start(d->flush_timer, FLUSH_MS);
@@ -322,7 +316,8 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
     for (size_t i = 0; i < d->leaving_n; i++) {
         klx_outlet_drop_revoked(d->leaving[i]);
     }
-    check_brake(d);
+    d->asked = false;
+    klx_dispatch_check_brake(d);
 }
 
 static void on_idle_timer(void *arg) {
@@ -339,7 +334,7 @@ static void on_idle_timer(void *arg) {
 
 static void on_change(void *arg) {
     struct klx_dispatch *d = arg;
-    check_brake(d);
+    klx_dispatch_check_brake(d);
     check_idle(d);
 }
 
@@ -358,10 +353,30 @@ static void hold(struct klx_dispatch *d, bool held) {
     }
 }
 
+/* Somebody was told of what others have not been told of: with one channel, what waits is simply read again. */
+static bool would_repeat(const struct klx_dispatch *d) {
+    size_t open = d->leaving_n;
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        open += d->outlets.items[i] != NULL;
+    }
+    return open > 1 || klx_tracker_ahead(d->tracker) > 0;
+}
+
+static void park_rest(struct klx_dispatch *d) {
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_park_rest(d->outlets.items[i]);
+        }
+    }
+}
+
 void klx_dispatch_drain(struct klx_dispatch *d, int64_t wait_ms, void (*on_drained)(void *arg),
                         void *arg) {
     d->draining = true;
     hold(d, true);
+    if (d->parking != NULL && would_repeat(d)) {
+        park_rest(d);
+    }
     wait_until_idle(d, wait_ms, on_drained, arg);
 }
 
@@ -389,6 +404,11 @@ void klx_dispatch_close(struct klx_dispatch *d) {
         find_holder(d);
         d->closed = true;
     }
+    if (d->parking != NULL) {
+        klx_parking_close(d->parking);
+        klx_returns_free(d->returns);
+        d->returns = NULL;
+    }
     for (size_t i = 0; i < d->outlets.n; i++) {
         klx_outlet_free(d->outlets.items[i]);
         d->outlets.items[i] = NULL;
@@ -404,6 +424,7 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     }
     klx_dispatch_close(d);
     klx_ledger_free(d->ledger);
+    klx_parking_free(d->parking);
     klx_message_pool_free(d->pool);
     klx_tracker_free(d->tracker);
     klx_circuits_free(d->circuits);
@@ -413,6 +434,7 @@ void klx_dispatch_free(struct klx_dispatch *d) {
     klx_timer_free(d->flush_timer);
     klx_timer_free(d->gauge_timer);
     klx_timer_free(d->idle_timer);
+    klx_timer_free(d->returns_timer);
     free(d->outlets.items);
     free(d->leaving);
     klx_edition_unref(d->o.edition);
@@ -450,6 +472,9 @@ static void count_limit_hits(struct klx_dispatch *d) {
 
 static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
+    if (d->parking != NULL && !d->closed) {
+        klx_parking_look(d->parking);
+    }
     count_limit_hits(d);
     klx_freshness_look(d->freshness, !d->paused);
     for (size_t i = 0; i < d->outlets.n; i++) {
@@ -492,6 +517,15 @@ static void make_metrics(struct klx_dispatch *d) {
         klx_gauge("klaxon_sink_message_bytes", "Memory of messages under way.", NULL);
 }
 
+static size_t count_channels(const struct klx_sinks_settings *settings,
+                             const struct klx_route *route) {
+    size_t n = 0;
+    for (size_t i = 0; i < settings->channels_n; i++) {
+        n += klx_route_names(route, i);
+    }
+    return n;
+}
+
 static struct klx_outlets_change change_to(struct klx_dispatch *d,
                                            const struct klx_sinks_settings *settings,
                                            struct klx_edition *edition,
@@ -505,7 +539,13 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                      .queue_max = d->queue_max,
                      .give_up_after_ms = d->give_up_after_ms,
                      .circuits = d->circuits,
-                     .on_outcome = on_outcome,
+                     .alone = count_channels(settings, route) == 1,
+                     .park_after_ms = d->park_after_ms,
+                     .parking = d->parking,
+                     .topics = d->o.topics,
+                     .place = klx_dispatch_place,
+                     .place_arg = d,
+                     .on_outcome = klx_dispatch_outcome,
                      .on_change = on_change,
                      .arg = d },
         .settings = settings,
@@ -534,11 +574,13 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->ledger = klx_ledger_new(&ledger);
     d->queue_max = (size_t)o->settings->process.queue;
     d->give_up_after_ms = o->settings->process.give_up_after_ms;
+    d->park_after_ms = o->settings->process.park_after_ms;
     if (o->edition != NULL) {
         klx_edition_ref(o->edition);
     }
     make_metrics(d);
     count_topics(d);
+    klx_dispatch_open_parking(d);
     const struct klx_outlets_change first = change_to(d, o->settings, o->edition, d->route);
     int rc = klx_outlets_prepare(&first, &d->outlets, e);
     if (rc != 0) {
@@ -559,7 +601,7 @@ static void on_gone(void *arg, struct klx_outlet *t) {
     d->leaving[i] = d->leaving[--d->leaving_n];
     d->holder = d->holder == klx_outlet_name(t) ? NULL : d->holder;
     klx_outlet_free(t);
-    check_brake(d);
+    klx_dispatch_check_brake(d);
 }
 
 static void exchange_outlets(struct klx_dispatch *d, struct klx_outlets *now) {
@@ -596,7 +638,8 @@ int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings 
     d->o.edition = edition != NULL ? klx_edition_ref(edition) : NULL;
     d->limit_hits = 0;
     count_topics(d);
-    check_brake(d);
+    klx_dispatch_reloaded(d);
+    klx_dispatch_check_brake(d);
     return 0;
 }
 
@@ -606,6 +649,9 @@ size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static 
         if (klx_route_reads(d->route, (enum klx_topic)t)) {
             ret[n++] = d->o.topics->name[t];
         }
+    }
+    if (d->parking != NULL) {
+        ret[n++] = d->o.topics->name[KLX_TOPIC_RETRY];
     }
     return n;
 }
@@ -623,6 +669,9 @@ void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
         if (d->outlets.items[i] != NULL) {
             klx_outlet_describe(d->outlets.items[i], out);
         }
+    }
+    if (d->returns != NULL) {
+        klx_returns_describe(d->returns, out);
     }
     klx_freshness_describe(d->freshness, out);
     if (d->paused) {

@@ -7,7 +7,7 @@
  *
  * Everything is bounded: deliveries per channel, bytes of messages, records in the ledger, and what is told ahead of the prefix. When one
  * of them is full the owner is asked to pause reading, and to go on when there is room again (three quarters), so a slow channel delays no
- * other while its queue has room. With the retry topic a full lane will park instead; the place for that is one function, on_full_lane.
+ * other while its queue has room; and with klaxon.retry a channel that fails, or is too slow for the others, is parked there (outlet.h).
  *
  * Start: new. Stop: klx_dispatch_stop (nothing is sent any more, sends under way end) → klx_dispatch_close (channels are closed) → the
  * producer ends, which still answers → klx_dispatch_flush → the consumer ends → free. What is not done by then is not settled.
@@ -47,6 +47,13 @@ struct klx_dispatch_options {
     /* Of the producer: klx_producer_send. */
     int (*produce)(void *arg, const struct klx_record *r, klx_produced_fn done, void *done_arg,
                    struct klx_error *e);
+    /* Parking: klx_producer_place and klx_consumer_seek of klaxon.retry. NULL: nothing is parked. */
+    int (*place)(void *arg, const struct klx_record *r, klx_placed_fn placed, void *placed_arg,
+                 struct klx_error *e);
+    void (*seek)(void *arg, const char *topic, int32_t partition, int64_t offset);
+    /* Partitions were given: follow klaxon.control to its end and ask for the ends of klaxon.retry, then call klx_dispatch_parked_known. The
+       records of the partitions wait for it. */
+    void (*ask_parked)(void *arg);
     void *arg;
 };
 
@@ -62,10 +69,18 @@ int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings 
 size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static KLX_TOPICS_N]);
 /* The record is borrowed for the call. */
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r);
+/* As the consumer tells; for all topics. */
+void klx_dispatch_assigned(struct klx_dispatch *d, const char *topic, int32_t partition);
+void klx_dispatch_end(struct klx_dispatch *d, const char *topic, int32_t partition, int64_t next);
+/* The answer to ask_parked. n = 0: there is no klaxon.retry, or no klaxon.control, so nothing is parked. */
+void klx_dispatch_parked_known(struct klx_dispatch *d, const int64_t *ends, size_t n);
+/* A record of klaxon.control. */
+void klx_dispatch_control(struct klx_dispatch *d, struct klx_sv key, struct klx_sv value);
 /* Drops what waits of the partition; what is being sent ends, and stores nothing. */
 void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition);
-/* The group wants the partitions back. No send begins, those under way end and what is written of them is waited for; then, or after wait_ms,
-   everything that is settled is stored and on_drained is called, once; klx_dispatch_stop takes its place. klx_dispatch_resume when the
+/* The group wants the partitions back. No send begins, those under way end, what waits for a slow channel is parked, so that others are not
+   told twice, and what is written of all that is waited for; then, or after wait_ms, everything that is settled is stored and on_drained is
+   called, once; klx_dispatch_stop takes its place. klx_dispatch_resume when the
    partitions are gone. */
 void klx_dispatch_drain(struct klx_dispatch *d, int64_t wait_ms, void (*on_drained)(void *arg),
                         void *arg);

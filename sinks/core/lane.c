@@ -103,7 +103,9 @@ static int64_t give_up_us(const struct klx_lane *l, const struct klx_delivery *d
     int64_t since_us = d->first_mono_us;
     if (d->first_us == KLX_TIME_NONE) {
         since_us = earlier(l->health.dead_since_us, klx_circuit_since_us(l->circuit));
-        since_us = since_us == INT64_MAX ? since_us : later(since_us, d->queued_us);
+        if (since_us != INT64_MAX) {
+            since_us = d->parked_mono_us != 0 ? d->parked_mono_us : later(since_us, d->queued_us);
+        }
     }
     return since_us == INT64_MAX ? INT64_MAX : since_us + l->o.give_up_after_ms * KLX_US_PER_MS;
 }
@@ -350,6 +352,21 @@ bool klx_lane_is_broken(const struct klx_lane *l) {
 
 size_t klx_lane_depth(const struct klx_lane *l) {
     return klx_queue_n(l->queue);
+}
+
+const struct klx_verdict *klx_lane_trouble(const struct klx_lane *l, int64_t *ret_ms) {
+    if (klx_circuit_is_open(l->circuit)) {
+        int64_t since_us = klx_circuit_since_us(l->circuit);
+        *ret_ms = (klx_lane_mono_us(l) - since_us) / KLX_US_PER_MS;
+        return klx_circuit_verdict(l->circuit);
+    }
+    *ret_ms = (klx_lane_wall_us(l) - l->health.since_wall_us) / KLX_US_PER_MS;
+    return l->health.state == KLX_HEALTH_WELL ? NULL : &l->health.last;
+}
+
+int64_t klx_lane_asked_until_us(const struct klx_lane *l) {
+    int64_t wait_us = l->health.asked_until_us - klx_lane_mono_us(l);
+    return wait_us > 0 ? klx_lane_wall_us(l) + wait_us : KLX_TIME_NONE;
 }
 
 const char *klx_lane_name(const struct klx_lane *l) {

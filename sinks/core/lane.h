@@ -119,6 +119,10 @@ bool klx_lane_full(const struct klx_lane *l);     /* queue_max deliveries or mor
 bool klx_lane_has_room(const struct klx_lane *l); /* at most three quarters of that */
 bool klx_lane_is_broken(const struct klx_lane *l);
 size_t klx_lane_depth(const struct klx_lane *l);
+/* The last verdict while the channel fails or is broken, and for how long it has been so; NULL: it is well. */
+const struct klx_verdict *klx_lane_trouble(const struct klx_lane *l, int64_t *ret_ms);
+/* Wall time until which the other side asked not to be tried; KLX_TIME_NONE: it did not. */
+int64_t klx_lane_asked_until_us(const struct klx_lane *l);
 const char *klx_lane_name(const struct klx_lane *l);
 /* Appends "channel ops-slack: 3 waiting, well" or "…, broken since TIME: no_service (…)". */
 void klx_lane_describe(const struct klx_lane *l, struct klx_buf *out);

@@ -25,12 +25,15 @@
 
 struct klx_edition;
 struct klx_message_pool;
+struct klx_backlog_item;
 
 struct klx_message {
     struct klx_record record; /* a copy */
     struct klx_event event;
     const struct klx_json *data; /* NULL until klx_message_keep */
     struct klx_tracked tracked;
+    struct klx_backlog_item
+        *parked;  /* it was read from klaxon.retry: its place there; NULL: it is tracked */
     bool told;    /* somebody is told of it, or it is a dead letter */
     bool outcome; /* some recipient has a verdict already */
 

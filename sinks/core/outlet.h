@@ -1,10 +1,16 @@
 /*
  * The outlet of one channel: the last stretch of a delivery's way, from "this channel is to be told" to an outcome for each recipient.
  *
- *   dispatch ─▶ outlet ─▶ lane ─▶ on_outcome
+ *                ┌─▶ lane ─▶ on_outcome
+ *   push ─▶ gate ┤
+ *                └─▶ parker ─▶ klaxon.retry ─▶ (the owner of its partition) push_parked ─▶ lane ─▶ on_outcome
  *
- * An outlet opens its channel, owns its lane and wakes it by a timer on the loop. What is pushed comes back as outcomes, or is abandoned
- * (a revoked partition, the end of the process). Nothing is called back from inside klx_outlet_push.
+ * An outlet opens its channel, owns its lane and wakes it by a timer on the loop. What is pushed comes back as outcomes, is parked, or is
+ * abandoned (a revoked partition, the end of the process). Nothing is called back from inside klx_outlet_push.
+ *
+ * What waits in the lane is parked when the channel is broken, has failed for park_after, or, with other channels beside it, has had a full
+ * queue for a second, so that nobody waits for it: sends under way end, what is left goes to klaxon.retry in its order, and what comes
+ * later follows (sinks/core/parking/gate.h). Without klaxon.retry it stays where it is, and a full queue stops reading.
  */
 #pragma once
 
@@ -14,12 +20,15 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
+#include "lib/io/producer.h"
+#include "schema/topics.h"
 #include "sinks/core/lane.h"
 #include "sinks/core/settings.h"
 #include "sinks/core/sink.h"
 
 struct klx_edition;
 struct klx_outlet;
+struct klx_parking;
 
 struct klx_outlet_options {
     struct klx_sink_env env;
@@ -30,6 +39,14 @@ struct klx_outlet_options {
     size_t queue_max;
     int64_t give_up_after_ms;
     struct klx_circuits *circuits; /* of the process */
+    bool alone;                    /* there is no other channel that would wait for this one */
+    int64_t park_after_ms;
+    struct klx_parking *parking; /* NULL: nothing is parked; takes the outlet's parker */
+    const struct klx_topic_names *topics;
+    /* As klx_producer_place. */
+    int (*place)(void *place_arg, const struct klx_record *r, klx_placed_fn placed,
+                 void *placed_arg, struct klx_error *e);
+    void *place_arg;
     /* As those of a lane. */
     void (*on_outcome)(void *arg, const struct klx_outcome *o);
     void (*on_change)(void *arg);
@@ -54,14 +71,22 @@ void klx_outlet_remove(struct klx_outlet *t, void (*on_gone)(void *arg, struct k
 const struct klx_channel_settings *klx_outlet_settings(const struct klx_outlet *t);
 /* Closes the channel: a send under way is cancelled, deliveries that are left are abandoned. */
 void klx_outlet_free(struct klx_outlet *t);
+/* The names that deliveries have verdicts for. */
+size_t klx_outlet_recipients(const struct klx_outlet *t, const struct klx_sv **ret);
 /* Takes the delivery. Goes past queue_max when it must: look at klx_outlet_full before reading on. */
 void klx_outlet_push(struct klx_outlet *t, struct klx_delivery *d);
-void klx_outlet_retry_now(struct klx_outlet *t);
-void klx_outlet_drop_revoked(struct klx_outlet *t);
+/* One that was read from klaxon.retry. Takes it. */
+void klx_outlet_push_parked(struct klx_outlet *t, struct klx_delivery *d);
+/* Time has passed: looks whether the channel should be parked, and sets the gauges that time alone changes. */
+void klx_outlet_look(struct klx_outlet *t);
 /* As klx_lane_hold. */
 void klx_outlet_hold(struct klx_outlet *t, bool held);
-/* Sets the gauges that time alone changes. */
-void klx_outlet_look(struct klx_outlet *t);
+/* Parks what waits, since the partitions go to somebody else. */
+void klx_outlet_park_rest(struct klx_outlet *t);
+/* Something is on its way to klaxon.retry. */
+bool klx_outlet_is_parking(const struct klx_outlet *t);
+void klx_outlet_retry_now(struct klx_outlet *t);
+void klx_outlet_drop_revoked(struct klx_outlet *t);
 /* Nothing is sent any more; a send under way still ends. */
 void klx_outlet_stop(struct klx_outlet *t);
 bool klx_outlet_is_sending(const struct klx_outlet *t);

@@ -10,7 +10,6 @@
 #define DATA_BYTES_MAX (900u << 10) /* below a broker's usual limit of 1 MB a record */
 #define KEY_BYTES_MAX 4096
 #define HEADERS_BYTES_MAX (64u << 10)
-#define CONNECT_HEADERS_N 9
 
 static const struct klx_json_limits value_limits = { .bytes_max = KLX_ORIGINAL_BYTES_MAX,
                                                      .depth_max = KLX_MESSAGE_DEPTH_MAX };
@@ -34,8 +33,8 @@ static void write_head(struct klx_jw *w, struct klx_sv summary, const char *kind
     klx_jw_end_object(w);
 }
 
-/* "operations.yaml:12": which subscription, for whoever wants to change it. The folder is this machine's, and says nothing. */
-static struct klx_sv place_of(struct klx_arena *a, const struct klx_subscription_settings *s) {
+struct klx_sv klx_subscription_place(struct klx_arena *a,
+                                     const struct klx_subscription_settings *s) {
     const char *slash = strrchr(s->file, '/');
     return klx_arena_printf(a, "%s:%u", slash != NULL ? slash + 1 : s->file, s->line);
 }
@@ -49,7 +48,7 @@ static void write_outcome(struct klx_jw *w, struct klx_arena *a, const struct kl
     klx_jw_member_str(w, "channel", o->channel);
     klx_jw_member_str(w, "sink", env->sink);
     klx_jw_member_sv(w, "team", o->subscription->team);
-    klx_jw_member_sv(w, "subscription", place_of(a, o->subscription));
+    klx_jw_member_sv(w, "subscription", klx_subscription_place(a, o->subscription));
     klx_jw_member_sv_opt(w, "recipient", o->recipient);
     klx_jw_member_sv(w, "event", e->id);
     klx_jw_member_sv(w, "eventType", e->type);
@@ -222,20 +221,52 @@ struct connect {
     struct klx_sv message;
 };
 
+static int add_headers(struct klx_arena *a, const struct klx_record_header *added, size_t n,
+                       struct klx_record *r) {
+    struct klx_record_header *all = klx_arena_alloc(a, (r->headers_n + n) * sizeof(*all));
+    if (all == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(all, r->headers, r->headers_n * sizeof(*all));
+    memcpy(all + r->headers_n, added, n * sizeof(*all));
+    r->headers = all;
+    r->headers_n += n;
+    return 0;
+}
+
+/* For filters that do not look into the value; named as on klaxon.retry (sinks/core/parking/parked.h). */
+static int add_our_headers(struct klx_arena *a, const struct klx_receipt_env *env,
+                           const struct klx_outcome *o, struct klx_record *r) {
+    const struct klx_record *of = &o->message->record;
+    const struct klx_record_header added[] = {
+        { KLX_SV("klaxon-channel"), klx_arena_dup(a, klx_sv(o->channel)) },
+        { KLX_SV("klaxon-sink"), klx_sv(env->sink) },
+        { KLX_SV("klaxon-team"), klx_arena_dup(a, o->subscription->team) },
+        { KLX_SV("klaxon-verdict"), klx_sv(klx_verdict_name(o->verdict->class)) },
+        { KLX_SV("klaxon-code"), klx_arena_dup(a, klx_sv(o->verdict->reason)) },
+        { KLX_SV("klaxon-attempts"), klx_arena_printf(a, "%u", o->attempts) },
+        { KLX_SV("klaxon-original-topic"), klx_arena_dup(a, klx_sv(of->topic)) },
+        { KLX_SV("klaxon-original-partition"), klx_arena_printf(a, "%d", of->partition) },
+        { KLX_SV("klaxon-original-offset"), klx_arena_printf(a, "%lld", (long long)of->offset) },
+        { KLX_SV("klaxon-original-timestamp"),
+          klx_arena_printf(a, "%lld", (long long)of->timestamp_ms) },
+        { KLX_SV("klaxon-original-key"),
+          klx_arena_dup(a, klx_sv_utf8_prefix(of->key, KEY_BYTES_MAX)) },
+    };
+    return add_headers(a, added, KLX_COUNT(added), r);
+}
+
 static int add_connect_headers(struct klx_arena *a, const struct klx_receipt_env *env,
                                const struct connect *c, struct klx_record *r) {
-    struct klx_record_header *all =
-        klx_arena_alloc(a, (r->headers_n + CONNECT_HEADERS_N) * sizeof(*all));
     struct klx_sv sink = klx_arena_printf(a, "klaxon-sink-%s", env->sink);
     struct klx_buf clean KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&clean, 4096);
     klx_utf8_sanitize(&clean, c->message);
     struct klx_sv message = klx_arena_dup(a, klx_buf_sv(&clean));
-    if (all == NULL || sink.p == NULL || message.p == NULL) {
+    if (sink.p == NULL || message.p == NULL) {
         return -ENOMEM;
     }
-    memcpy(all, r->headers, r->headers_n * sizeof(*all));
-    const struct klx_record_header added[CONNECT_HEADERS_N] = {
+    const struct klx_record_header added[] = {
         { KLX_SV("__connect.errors.topic"), klx_arena_dup(a, klx_sv(c->record->topic)) },
         { KLX_SV("__connect.errors.partition"), klx_arena_printf(a, "%d", c->record->partition) },
         { KLX_SV("__connect.errors.offset"),
@@ -247,10 +278,7 @@ static int add_connect_headers(struct klx_arena *a, const struct klx_receipt_env
         { KLX_SV("__connect.errors.exception.class.name"), klx_sv(c->reason) },
         { KLX_SV("__connect.errors.exception.message"), message },
     };
-    memcpy(all + r->headers_n, added, sizeof(added));
-    r->headers = all;
-    r->headers_n += CONNECT_HEADERS_N;
-    return 0;
+    return add_headers(a, added, KLX_COUNT(added), r);
 }
 
 /* A value of many escapes may not fit in full: then it is cut. */
@@ -284,6 +312,7 @@ int klx_deadletter_encode(struct klx_arena *a, const struct klx_receipt_env *env
                                .message = klx_sv(o->verdict->answer) };
     struct klx_record r;
     int rc = encode_outcome(a, env, KLX_KIND_DEAD_LETTER, o, &data, &r);
+    rc = rc == 0 ? add_our_headers(a, env, o, &r) : rc;
     rc = rc == 0 ? add_connect_headers(a, env, &c, &r) : rc;
     if (rc == 0) {
         *ret = r;

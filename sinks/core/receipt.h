@@ -30,6 +30,10 @@ struct klx_receipt_env {
     int64_t now_us;
 };
 
+/* "operations.yaml:12": which subscription, for whoever wants to change it. The folder is this machine's, and says nothing. */
+struct klx_sv klx_subscription_place(struct klx_arena *a,
+                                     const struct klx_subscription_settings *s);
+
 /* Everything of *ret is in the arena. -ENOMEM: it is full. */
 int klx_receipt_encode(struct klx_arena *a, const struct klx_receipt_env *env,
                        const struct klx_outcome *o, struct klx_record *ret) KLX_MUST_CHECK;

@@ -36,6 +36,13 @@ const struct klx_config_field klx_sink_process_fields[] = {
       .min = 1000,
       .max = 30LL * 86400 * 1000,
       .help = "a delivery that was tried for so long becomes a dead letter" },
+    { .key = "park_after",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct klx_sink_process_settings, park_after_ms),
+      .otherwise = "30s",
+      .min = 1000,
+      .max = 86400 * 1000,
+      .help = "a channel that has failed for so long is parked on klaxon.retry" },
     { .key = NULL },
 };
 

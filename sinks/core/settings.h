@@ -80,6 +80,7 @@ struct klx_sink_process_settings {
     char *listen;             /* of /metrics, /healthz, /readyz; NULL: none */
     int64_t queue;            /* deliveries that may wait for one channel; then reading stops */
     int64_t give_up_after_ms; /* a delivery that was tried for so long becomes a dead letter */
+    int64_t park_after_ms;    /* a channel that has failed for so long is parked on klaxon.retry */
 };
 
 /* How often a pattern of its `match:` took too long and so did not match. */

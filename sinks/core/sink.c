@@ -2,7 +2,7 @@
  * The process of a sink: what it owns, and the order in which that starts and stops.
  *
  *   start: settings → producer → channels → health server → consumer → the files of the settings are followed
- *   stop:  reading → sends under way (3 s) → channels → receipts → the last commit, leaving the group → the rest
+ *   stop:  reading → sends under way → parking of what waits → channels → receipts → the last commit, leaving the group → the rest
  */
 #include <signal.h>
 #include <stdio.h>
@@ -20,13 +20,16 @@
 #include "schema/startup.h"
 #include "sinks/core/dispatch.h"
 #include "sinks/core/edition.h"
+#include "sinks/core/follow.h"
 #include "sinks/core/reload.h"
 
 /* Together, and with what librdkafka needs to end, below the five seconds that an ordered stop may take. */
-#define SENDS_MS 3000
-#define RECEIPTS_MS 1000
-#define LEAVE_MS 700
+#define SENDS_MS 2800
+#define PARK_MS 700
+#define RECEIPTS_MS 700
+#define LEAVE_MS 500
 #define WAITING_MS 3000
+#define ENDS_MAX 256
 #define TROUBLE_US (60 * KLX_US_PER_S) /* so long it counts as lasting, unless a record comes */
 
 struct process {
@@ -42,6 +45,14 @@ struct process {
     struct klx_producer *producer;
     struct klx_consumer *consumer;
     struct klx_dispatch *dispatch;
+    struct klx_follow *follow; /* klaxon.control */
+    /* What klx_dispatch_parked_known needs. */
+    bool in_step;   /* klaxon.control was followed to its end */
+    unsigned asked; /* answers with the ends of klaxon.retry that are to come */
+    size_t ends_n;
+    int64_t ends[ENDS_MAX];
+    char no_parking[256]; /* why nothing can be parked; "" */
+    struct klx_log_lasting lasting_parking;
     char trouble[256];
     int64_t trouble_us;
     struct klx_log_lasting lasting;
@@ -70,10 +81,15 @@ static void on_receipts_written(void *arg, size_t left) {
     klx_consumer_stop(p->consumer, LEAVE_MS, on_left, p);
 }
 
-static void on_idle(void *arg) {
+static void on_parked(void *arg) {
     struct process *p = arg;
     klx_dispatch_close(p->dispatch);
     klx_producer_stop(p->producer, RECEIPTS_MS, on_receipts_written, p);
+}
+
+static void on_idle(void *arg) {
+    struct process *p = arg;
+    klx_dispatch_drain(p->dispatch, PARK_MS, on_parked, p);
 }
 
 static void stop(struct process *p) {
@@ -120,6 +136,87 @@ static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, 
     return klx_producer_send(p->producer, r, done, done_arg, e);
 }
 
+static int place(void *arg, const struct klx_record *r, klx_placed_fn placed, void *placed_arg,
+                 struct klx_error *e) {
+    struct process *p = arg;
+    return klx_producer_place(p->producer, r, placed, placed_arg, e);
+}
+
+static void seek(void *arg, const char *topic, int32_t partition, int64_t offset) {
+    struct process *p = arg;
+    klx_consumer_seek(p->consumer, topic, partition, offset);
+}
+
+static void cannot_park(struct process *p, const char *why) {
+    snprintf(p->no_parking, sizeof(p->no_parking), "%s", why);
+    if (klx_log_lasting_due(&p->lasting_parking, why, klx_loop_now_us(p->loop))) {
+        klx_log_warn(
+            "nothing can be parked: a channel that fails stops reading when its queue is full",
+            KLX_F_STR("why", why));
+    }
+}
+
+/* Both answers are there, or one of them will not come. */
+static void tell_known(struct process *p) {
+    if (!p->stopping && p->in_step && p->asked == 0) {
+        bool both = p->no_parking[0] == '\0' && p->ends_n > 0;
+        klx_dispatch_parked_known(p->dispatch, p->ends, both ? p->ends_n : 0);
+    }
+}
+
+static void on_in_step(void *arg) {
+    struct process *p = arg;
+    p->in_step = true;
+    tell_known(p);
+}
+
+static void on_ends(void *arg, const int64_t *ends, size_t n) {
+    struct process *p = arg;
+    p->asked--;
+    p->ends_n = n < ENDS_MAX ? n : ENDS_MAX;
+    memcpy(p->ends, ends, p->ends_n * sizeof(*ends));
+    if (n == 0 && p->no_parking[0] == '\0') {
+        char why[192];
+        snprintf(why, sizeof(why), "the topic %s does not exist, or may not be read",
+                 p->first->settings.topics.name[KLX_TOPIC_RETRY]);
+        cannot_park(p, why);
+    }
+    tell_known(p);
+}
+
+static void ask_parked(void *arg) {
+    struct process *p = arg;
+    p->in_step = false;
+    p->no_parking[0] = '\0';
+    p->asked++;
+    klx_follow_forget(p->follow, p);
+    klx_follow_sync(p->follow, on_in_step, p);
+    klx_consumer_ends(p->consumer, p->first->settings.topics.name[KLX_TOPIC_RETRY], on_ends, p);
+}
+
+static void on_control(void *arg, struct klx_sv key, struct klx_sv value) {
+    struct process *p = arg;
+    klx_dispatch_control(p->dispatch, key, value);
+}
+
+/* Without klaxon.control nothing is parked, but everything is delivered. */
+static void on_control_trouble(void *arg, const char *what) {
+    struct process *p = arg;
+    if (strstr(what, p->first->settings.topics.name[KLX_TOPIC_CONTROL]) == NULL) {
+        return; /* Kafka is away: others say so */
+    }
+    cannot_park(p, what);
+    if (!p->in_step) {
+        p->in_step = true;
+        tell_known(p);
+    }
+}
+
+static void on_end(void *arg, const char *topic, int32_t partition, int64_t next_offset) {
+    struct process *p = arg;
+    klx_dispatch_end(p->dispatch, topic, partition, next_offset);
+}
+
 static void on_record(void *arg, const struct klx_record *r) {
     struct process *p = arg;
     p->trouble[0] = '\0';
@@ -130,6 +227,7 @@ static void on_assigned(void *arg, const char *topic, int32_t partition) {
     struct process *p = arg;
     p->trouble[0] = '\0';
     klx_log_debug("assigned", KLX_F_STR("topic", topic), KLX_F_INT("partition", partition));
+    klx_dispatch_assigned(p->dispatch, topic, partition);
 }
 
 static void on_revoked(void *arg, const char *topic, int32_t partition) {
@@ -148,14 +246,17 @@ static void on_drained(void *arg) {
 static void on_leaving(void *arg) {
     struct process *p = arg;
     if (p->stopping) {
-        klx_consumer_let_go(p->consumer);
-        return;
+        return; /* klx_consumer_stop lets them go, when what waits is parked */
     }
     klx_dispatch_drain(p->dispatch, klx_consumer_session_ms(p->consumer) / 2, on_drained, p);
 }
 
 static void on_trouble(void *arg, const char *what) {
     struct process *p = arg;
+    if (strstr(what, p->first->settings.topics.name[KLX_TOPIC_RETRY]) != NULL) {
+        cannot_park(p, what);
+        return;
+    }
     snprintf(p->trouble, sizeof(p->trouble), "%s", what);
     p->trouble_us = klx_loop_now_us(p->loop);
     if (klx_log_lasting_due(&p->lasting, what, p->trouble_us)) {
@@ -180,6 +281,9 @@ static bool is_ready(void *arg, struct klx_buf *why) {
                    : assigned  ? "reading"
                                : "waits for its partitions",
                    trouble ? ": " : "", trouble ? p->trouble : "");
+    if (p->no_parking[0] != '\0') {
+        klx_buf_printf(why, "nothing can be parked: %s\n", p->no_parking);
+    }
     klx_dispatch_describe(p->dispatch, why);
     if (p->reload != NULL) {
         klx_reload_describe(p->reload, why);
@@ -197,9 +301,20 @@ static int open_dispatch(struct process *p, struct klx_error *e) {
         .pause = set_paused,
         .store = store,
         .produce = produce,
+        .place = place,
+        .seek = seek,
+        .ask_parked = ask_parked,
         .arg = p,
     };
     return klx_dispatch_new(&o, &p->dispatch, e);
+}
+
+static int open_follow(struct process *p, struct klx_error *e) {
+    const struct klx_follow_callbacks cb = { .on_record = on_control,
+                                             .on_trouble = on_control_trouble,
+                                             .arg = p };
+    return klx_follow_new(p->loop, p->first->kafka,
+                          p->first->settings.topics.name[KLX_TOPIC_CONTROL], &cb, &p->follow, e);
 }
 
 static int open_server(struct process *p, struct klx_error *e) {
@@ -236,6 +351,7 @@ static int open_consumer(struct process *p, struct klx_error *e) {
     const struct klx_consumer_callbacks cb = {
         .on_record = on_record,
         .on_assigned = on_assigned,
+        .on_end = on_end,
         .on_leaving = on_leaving,
         .on_revoked = on_revoked,
         .on_trouble = on_trouble,
@@ -290,6 +406,7 @@ static void close_all(struct process *p) {
     klx_httpd_free(p->httpd);
     klx_reload_free(p->reload);
     klx_timer_free(p->waiting);
+    klx_follow_free(p->follow);
     klx_consumer_free(p->consumer);
     klx_producer_free(p->producer);
     klx_dispatch_free(p->dispatch);
@@ -308,7 +425,8 @@ static int run(struct process *p) {
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
     if (klx_producer_new(p->loop, p->first->kafka, &p->producer, &e) != 0 ||
-        open_dispatch(p, &e) != 0 || open_consumer(p, &e) != 0 || open_server(p, &e) != 0) {
+        open_dispatch(p, &e) != 0 || open_follow(p, &e) != 0 || open_consumer(p, &e) != 0 ||
+        open_server(p, &e) != 0) {
         klx_log_error(e.text);
         close_all(p);
         return KLX_EXIT_CONFIG;

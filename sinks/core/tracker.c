@@ -206,6 +206,14 @@ size_t klx_tracker_again(const struct klx_tracker *t) {
     return t->again;
 }
 
+size_t klx_tracker_ahead(const struct klx_tracker *t) {
+    size_t n = 0;
+    for (const struct klx_tracked_partition *p = t->partitions; p != NULL; p = p->next) {
+        n += p->revoked ? 0 : p->ahead_total;
+    }
+    return n;
+}
+
 static size_t most_ahead(const struct klx_tracker *t) {
     size_t most = 0;
     for (const struct klx_tracked_partition *p = t->partitions; p != NULL; p = p->next) {

@@ -51,6 +51,8 @@ void klx_tracker_flush(struct klx_tracker *t, klx_tracker_store_fn store, void *
 /* Records that somebody was told of and that Kafka will give again, for good: forgotten ones, those past a forgotten one, and those that
    were ahead when their partition was revoked. It only grows. */
 size_t klx_tracker_again(const struct klx_tracker *t);
+/* Told records that are ahead of a prefix now: if the process ended here they would be told again. */
+size_t klx_tracker_ahead(const struct klx_tracker *t);
 /* Some partition has ahead_max records or more ahead of its prefix; room: none has more than three quarters of that. */
 bool klx_tracker_full(const struct klx_tracker *t);
 bool klx_tracker_has_room(const struct klx_tracker *t);

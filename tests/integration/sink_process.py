@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from cluster import Kafka, Record, read_committed
 from cluster.process import free_port
 
-TOPICS = ["kubernetes", "nodes", "deliveries", "dlq"]
+TOPICS = ["kubernetes", "nodes", "deliveries", "dlq", "retry", "control"]
 
 
 def event_headers(event_id: str, **attributes: str) -> dict[str, str]:

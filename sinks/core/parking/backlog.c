@@ -17,7 +17,7 @@ struct klx_backlog_channel {
     bool passed; /* in this run: what comes has a gap before it */
     int64_t
         next; /* behind: the first that was not looked at; else: nothing before it concerns the channel */
-    uint64_t mark;
+    int64_t last_seen;
 };
 
 struct partition {
@@ -106,6 +106,7 @@ static struct klx_backlog_channel *find_channel(struct partition *p, struct klx_
         c = klx_alloc(struct klx_backlog_channel);
         c->partition = p;
         c->name = klx_sv_dup(name);
+        c->last_seen = -1;
     }
     c->next_of_partition = p->channels;
     p->channels = c;
@@ -231,6 +232,7 @@ struct klx_backlog_item *klx_backlog_read(struct klx_backlog *b, int32_t partiti
     struct klx_backlog_item *item = NULL;
     if (channel.n > 0) {
         struct klx_backlog_channel *c = find_channel(p, channel);
+        c->last_seen = offset > c->last_seen ? offset : c->last_seen;
         item = wants(b, c, offset) ? take(c, offset) : NULL;
     }
     p->at_end = p->at_end && offset < p->tail;
@@ -249,6 +251,10 @@ void klx_backlog_end(struct klx_backlog *b, int32_t partition, int64_t next) {
     p->at_end = true;
     advance(p, next);
     choose_run(b, p);
+}
+
+int32_t klx_backlog_partition(const struct klx_backlog_item *item) {
+    return item->channel != NULL ? item->channel->partition->number : -1;
 }
 
 void klx_backlog_done(struct klx_backlog *b, struct klx_backlog_item *item) {
@@ -309,7 +315,7 @@ void klx_backlog_each(struct klx_backlog *b,
                 .closed = !holds && p->at_end && p->position >= p->tail,
                 .holds = holds,
                 .taken = c->items_n,
-                .mark = &c->mark,
+                .last_seen = c->last_seen,
             };
             fn(arg, &progress);
         }

@@ -52,6 +52,8 @@ struct klx_backlog_item *klx_backlog_read(struct klx_backlog *b, int32_t partiti
                                           struct klx_sv channel);
 /* The partition was read to its end; next is the offset of the record to come. */
 void klx_backlog_end(struct klx_backlog *b, int32_t partition, int64_t next);
+/* Where it stands; -1: the partition was revoked. */
+int32_t klx_backlog_partition(const struct klx_backlog_item *item);
 /* The item is handled, or was never: freed. */
 void klx_backlog_done(struct klx_backlog *b, struct klx_backlog_item *item);
 /* True: reading of the partition must go on at *ret. Once: it is taken as done. */
@@ -63,9 +65,9 @@ struct klx_backlog_progress {
     struct klx_sv channel;
     struct klx_place drained;
     bool closed;
-    bool holds;     /* records of it are in hand or waiting */
-    size_t taken;   /* in hand */
-    uint64_t *mark; /* of the owner: 0 at first */
+    bool holds;        /* records of it are in hand or waiting */
+    size_t taken;      /* in hand */
+    int64_t last_seen; /* offset of its last record that was read; -1: none was */
 };
 
 /* Calls fn for each channel that has records, or had some, on the partitions that are ours. */

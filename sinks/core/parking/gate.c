@@ -105,6 +105,11 @@ void klx_gate_end_hold(struct klx_gate *g) {
     }
 }
 
+void klx_gate_retreat(struct klx_gate *g) {
+    g->state = KLX_GATE_DIRECT;
+    g->unsure = false;
+}
+
 enum klx_way klx_gate_way(const struct klx_gate *g) {
     switch (g->state) {
     case KLX_GATE_DIRECT:

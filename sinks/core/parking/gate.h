@@ -80,4 +80,6 @@ void klx_gate_parking(struct klx_gate *g);
 void klx_gate_parked(struct klx_gate *g, struct klx_place at);
 /* It was held for too long, or too much of it: CLOSING is PARKED again. */
 void klx_gate_end_hold(struct klx_gate *g);
+/* Nothing can be parked, and nothing was: DIRECT. */
+void klx_gate_retreat(struct klx_gate *g);
 enum klx_way klx_gate_way(const struct klx_gate *g);
