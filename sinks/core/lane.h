@@ -23,8 +23,10 @@
  * place and goes into the next one. One batch at a time is gathered, so a crash repeats those that were under way.
  *
  * The circuit: DESTINATION_BROKEN and CREDENTIAL_BROKEN open it, and the channel is tried at long intervals only, until somebody has
- * repaired it. Messages are kept meanwhile. It is tried with ops->probe, where there is one, and then with one message; with a message
- * otherwise; the first final verdict closes it. A refused credential holds all channels that use it (sinks/core/circuit.h).
+ * repaired it. Messages are kept meanwhile. Where there is an ops->probe, it is tried with that, and when the probe went well with one
+ * message; with a message after three probes that did not, too, since a probe may be wrong. The first final verdict of a message closes it
+ * (of a probe, when nothing waits). A refused credential holds all channels that use it (sinks/core/circuit.h). At the start a channel is
+ * probed as well: this is said, and decides nothing.
  *
  * A delivery that was tried for give_up_after, or waited so long while nothing at all went through, is given up: its outcome has the last
  * verdict and `gave_up`.

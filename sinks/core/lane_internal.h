@@ -47,7 +47,8 @@ struct klx_lane {
     int64_t sent_us;        /* when the last send began; of a single slot: or ended */
 
     bool probing, probe_at_start;
-    bool half_open; /* the probe went well: one message tells */
+    bool half_open;         /* one message tells: the probe went well, or may be wrong */
+    unsigned probes_failed; /* since a message went through */
     int64_t probe_began_us, probed_wall_us;
     struct klx_verdict probed; /* of the last probe, when probed_wall_us is one */
 

@@ -1,9 +1,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "sinks/core/lane_internal.h"
 
+#define PROBES_BEFORE_A_MESSAGE 3
 #define TRIES_IN_PLACE 4 /* then a delivery lets others that wait go first */
 
 void klx_lane_slots_init(struct klx_lane *l) {
@@ -121,6 +123,10 @@ static void note_verdict(struct klx_lane *l, struct klx_delivery *d, size_t reci
                          const struct klx_verdict *v) {
     struct klx_delivery_recipient *r = &d->recipients[recipient];
     r->last = *v;
+    if (v->class == KLX_VERDICT_DELIVERED || v->class == KLX_VERDICT_ACCEPTED) {
+        l->probed_wall_us = KLX_TIME_NONE; /* a message tells more */
+        l->probes_failed = 0;
+    }
     r->ambiguous += v->class == KLX_VERDICT_AMBIGUOUS;
     klx_counter_add(l->metrics.verdicts[v->class], 1);
     if (klx_verdict_is_final(v->class)) {
@@ -238,15 +244,32 @@ void klx_lane_send(struct klx_lane *l, struct klx_lane_slot *s) {
     l->o.ops->send(l->o.channel, &send, on_sent, s);
 }
 
+/* At the start, nothing is decided by it: the first message will tell. */
+static void say_probe(const struct klx_lane *l) {
+    char advice[KLX_ADVICE_BYTES];
+    klx_health_advise(&l->probed, l->o.ops->name, advice);
+    klx_log_warn("the channel was probed, and would not take a message now",
+                 KLX_F_STR("channel", l->o.name),
+                 KLX_F_STR("verdict", klx_verdict_name(l->probed.class)),
+                 KLX_F_STR("reason", l->probed.reason), KLX_F_STR("answer", l->probed.answer),
+                 KLX_F_STR("do", advice));
+}
+
 /* What was broken is mended when a message went through; without one, when the probe did. */
 static void on_probe_well(struct klx_lane *l, const struct klx_health_send *send) {
-    bool broken = klx_lane_is_broken(l);
-    if (broken && klx_queue_n(l->queue) > 0) {
+    if (klx_queue_n(l->queue) > 0) {
         l->half_open = true;
         klx_lane_retry_now(l);
-    } else if (broken) {
+    } else {
         judge(l, send);
     }
+}
+
+/* A probe may be wrong, and then only a message shows it. */
+static void on_probe_failed(struct klx_lane *l, const struct klx_health_send *send) {
+    judge(l, send);
+    l->probes_failed++;
+    l->half_open = l->probes_failed % PROBES_BEFORE_A_MESSAGE == 0;
 }
 
 static void on_probed(void *arg, const struct klx_verdict *verdicts, size_t n) {
@@ -255,15 +278,16 @@ static void on_probed(void *arg, const struct klx_verdict *verdicts, size_t n) {
     const struct klx_health_send send = {
         .verdicts = verdicts, .n = n, .whole = true, .began_us = l->probe_began_us, .attempt = 1
     };
+    bool well = klx_verdict_is_final(verdicts[0].class);
     l->probing = false;
     l->probed = verdicts[0];
     l->probed_wall_us = klx_lane_wall_us(l);
-    bool well = klx_verdict_is_final(verdicts[0].class);
+    l->sent_us = klx_lane_mono_us(l);
     klx_gauge_set(l->metrics.probe, well);
-    if (well) {
-        on_probe_well(l, &send);
-    } else {
-        judge(l, &send);
+    if (klx_lane_is_broken(l)) {
+        (well ? on_probe_well : on_probe_failed)(l, &send);
+    } else if (!well) {
+        say_probe(l);
     }
     l->cb.on_change(l->cb.arg);
     klx_lane_plan(l);

@@ -174,12 +174,54 @@ static void a_probe_that_fails_at_the_start_is_said(void **state) {
     rig_advance(0);
     rig_answer_probe(0, KLX_VERDICT_DESTINATION_BROKEN);
     rig_assert_metric("klaxon_sink_probe_success{sink=\"fake\",channel=\"one\"} 0\n");
-    rig_assert_described(0, "broken since");
-    rig_assert_contains(rig_logged(), "the channel is broken");
-    rig_wait(0, 60000); /* it goes on, though nobody has anything to send */
+    rig_assert_described(0, "channel one: 0 waiting, well; probed 2026-03-11T");
+    rig_assert_described(0, ": destination_broken\n");
+    rig_assert_contains(rig_logged(), "the channel was probed, and would not take a message now");
+    rig_push(0, "a1", "a"); /* which decides */
+    rig_advance(0);
+    rig_answer(0, "a1", KLX_VERDICT_DELIVERED);
+    rig_assert_described(0, "channel one: 0 waiting, well\n");
+}
+
+/* What was waiting has gone to klaxon.retry: the probe alone must find that it is over. */
+static void an_empty_channel_is_probed_until_it_is_well(void **state) {
+    (void)state;
+    rig.ops.probe = rig_probe;
+    rig_open(0);
+    rig_advance(0);
     rig_answer_probe(0, KLX_VERDICT_DELIVERED);
-    rig_assert_described(0, "channel one: 0 waiting, well");
+    rig_push(0, "a1", "a");
+    rig_advance(0);
+    rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
+    klx_delivery_done(klx_lane_take(rig.lanes[0].lane));
+    for (int i = 0; i < 10; i++) {
+        rig_wait(0, 400000);
+        rig_answer_probe(0, KLX_VERDICT_DESTINATION_BROKEN);
+    }
+    rig_logged();
+    rig_wait(0, 400000);
+    rig_answer_probe(0, KLX_VERDICT_DELIVERED);
+    assert_false(klx_lane_is_broken(rig.lanes[0].lane));
     rig_assert_contains(rig_logged(), "the channel works again");
+}
+
+static void a_probe_that_is_wrong_does_not_keep_it_closed(void **state) {
+    (void)state;
+    rig.ops.probe = rig_probe;
+    rig_open(0);
+    rig_advance(0);
+    rig_answer_probe(0, KLX_VERDICT_DELIVERED);
+    rig_push(0, "a1", "a");
+    rig_advance(0);
+    rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
+    int probes = 0;
+    for (rig_wait(0, 400000); strcmp(rig_under_way(0), "?") == 0; rig_wait(0, 400000)) {
+        rig_answer_probe(0, KLX_VERDICT_DESTINATION_BROKEN);
+        probes++;
+    }
+    assert_int_equal(probes, 3);
+    rig_answer(0, "a1", KLX_VERDICT_DELIVERED);
+    assert_false(klx_lane_is_broken(rig.lanes[0].lane));
 }
 
 static void an_open_circuit_is_probed_before_a_message_tells(void **state) {
@@ -197,7 +239,7 @@ static void an_open_circuit_is_probed_before_a_message_tells(void **state) {
     assert_string_equal(rig_under_way(0), "b1"); /* no probe while a send is under way */
     rig_answer(0, "b1", KLX_VERDICT_DESTINATION_BROKEN);
     rig_advance(400000);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 2; i++) {
         assert_string_equal(rig_under_way(0), "?");
         rig_answer_probe(0, KLX_VERDICT_DESTINATION_BROKEN);
         rig_wait(0, 400000);
@@ -250,8 +292,10 @@ static void a_probe_whose_messages_are_gone_is_repeated(void **state) {
     rig.ops.probe = rig_probe;
     rig_open(0);
     rig_advance(0);
-    rig_answer_probe(0, KLX_VERDICT_DESTINATION_BROKEN);
+    rig_answer_probe(0, KLX_VERDICT_DELIVERED);
     rig_push(0, "a1", "a");
+    rig_advance(0);
+    rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
     rig_wait(0, 60000);
     const struct klx_verdict v = rig_verdict(KLX_VERDICT_DELIVERED);
     klx_sent_fn done = rig.lanes[0].probed;
@@ -274,6 +318,8 @@ int main(void) {
         RIG_TEST(what_waits_for_a_credential_too_long_is_given_up),
         RIG_TEST(a_channel_is_probed_at_the_start),
         RIG_TEST(a_probe_that_fails_at_the_start_is_said),
+        RIG_TEST(an_empty_channel_is_probed_until_it_is_well),
+        RIG_TEST(a_probe_that_is_wrong_does_not_keep_it_closed),
         RIG_TEST(an_open_circuit_is_probed_before_a_message_tells),
         RIG_TEST(a_shared_credential_is_probed_too),
         RIG_TEST(a_probe_whose_messages_are_gone_is_repeated),
