@@ -11,7 +11,7 @@
 
 struct world {
     struct klx_batch *batch;
-    char rows[ROWS_MAX][16];
+    char rows[ROWS_MAX][32];
     bool bad[ROWS_MAX];
     size_t n, requests, largest_body;
 };

@@ -68,7 +68,7 @@ static void on_sent(void *arg, const struct klx_verdict *verdicts, size_t n) {
 /* The rows' memory is gone after the call, as it may be. */
 static void send_rows(struct world *w) {
     static const struct klx_sv nobody_in_particular = { "", 0 };
-    char rows[ROWS_MAX][16];
+    char rows[ROWS_MAX][32];
     struct klx_sv payloads[ROWS_MAX];
     int before = w->done;
     for (size_t i = 0; i < w->rows_n; i++) {
