@@ -32,7 +32,7 @@ TXT
     logs) cat <<'TXT'
 Usage: ./dev logs [-f] [NAME…]
 
-The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email, sink-teams (all by default).
+The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email, sink-loganalytics, sink-teams (all by default).
 
   -f    go on until Ctrl-C
 TXT

@@ -203,7 +203,7 @@ def main() -> int:
     commands.add_parser("down", parents=[common], description="End everything that `./dev up` started.").set_defaults(run=down)
     commands.add_parser("status", parents=[common], description="What runs, where, and whether it is ready.").set_defaults(run=status)
     one = commands.add_parser("logs", parents=[common], description="The last lines of the logs.")
-    one.add_argument("names", nargs="*", metavar="NAME", help="kafka, stage, collector, sink-slack, sink-email, sink-teams (default: all)")
+    one.add_argument("names", nargs="*", metavar="NAME", help="kafka, stage, collector, sink-slack, sink-email, sink-loganalytics, sink-teams (default: all)")
     one.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     one.set_defaults(run=logs)
     args = parser.parse_args()

@@ -21,7 +21,7 @@ from cluster.process import Child, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
-SINKS = ("slack", "email", "teams")
+SINKS = ("slack", "email", "loganalytics", "teams")
 CHANNELS = """\
 # Where messages go. One entry a channel; `klaxon check` says what is wrong with it.
 ops-slack:
@@ -39,6 +39,14 @@ ops-teams:
   teams:
     webhook_url: {{ file: "{dir}/secrets/teams-flow" }}
     mentions: [ "Jo Miller <jo.miller@stage.example>" ]
+history:
+  loganalytics:
+    endpoint: {azure[endpoint]}
+    dcr: {azure[dcr]}
+    authority: {azure[authority]}
+    tenant: {azure[tenant]}
+    client_id: {azure[client_id]}
+    client_secret: {{ file: "{dir}/secrets/azure" }}
 """
 SUBSCRIPTIONS = """\
 # Who is told what. One file a team.
@@ -46,6 +54,10 @@ SUBSCRIPTIONS = """\
   topics: [ nodes ]
   match: { severity: [ warning, critical ] }
   channels: [ ops-slack, ops-mail, ops-teams ]
+- team: analysts
+  topics: [ kubernetes, nodes ]
+  channels: [ history ]
+  history: true
 """
 
 
@@ -146,7 +158,7 @@ class Pipeline:
         wait_until("the stage's stage.json", described.exists, READY_SECONDS, part.child)
         self.stage = json.loads(described.read_text())
         part.address = self.stage["control"]
-        return f"API server, Slack, Teams and mail at {part.address}"
+        return f"API server, Slack, Teams, mail and Log Analytics at {part.address}"
 
     def _configure(self) -> str:
         kubeconfig = self._kubeconfig or Path(self.stage["kube"]["kubeconfig"])
@@ -165,8 +177,9 @@ class Pipeline:
         self._write_secret("slack-webhook", self.stage["slack"]["hooks"]["operations"])
         self._write_secret("teams-flow", self.stage["teams"]["flows"]["operations"])
         self._write_secret("mail-password", smtp["password"])
+        self._write_secret("azure", self.stage["azure"]["secret"])
         (self.dir / "channels.d" / "operations.yaml").write_text(
-            CHANNELS.format(dir=self.dir, smtp=smtp["url"], user=smtp["user"], ca=smtp["ca"]))
+            CHANNELS.format(dir=self.dir, smtp=smtp["url"], user=smtp["user"], ca=smtp["ca"], azure=self.stage["azure"]))
         (self.dir / "subscriptions.d" / "operations.yaml").write_text(SUBSCRIPTIONS)
         return str(self.config)
 

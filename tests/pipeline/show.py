@@ -18,6 +18,7 @@ from .pipeline import health
 
 TERMINAL = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 WAIT_SECONDS = 90
+ROWS_SECONDS = 12  # a batch waits for five
 OWN_CLUSTER_SECONDS = 20
 WIDTH = 100
 
@@ -86,7 +87,19 @@ def repair(now: dict[str, Any]) -> bool:
     heading("Mail, as it arrived (the last one)")
     for message in mail[-1:]:
         print(textwrap.indent(mail_text(message), "  "))
+    _show_rows(now, node)
     return bool(slack) and bool(teams) and bool(mail)
+
+
+def _show_rows(now: dict[str, Any], node: str) -> None:
+    """What a query of Log Analytics would show; rows come in batches, some seconds later."""
+    heading("Log Analytics: Klaxon_CL | project EventTime, EventType, Message")
+    deadline, rows = time.monotonic() + ROWS_SECONDS, []
+    while time.monotonic() < deadline and not any(row["EventType"] == "io.klaxon.node.repair.completed" for row in rows):
+        rows = [row["columns"] for row in _get(now, "/azure/rows")["rows"] if row["columns"].get("ObjectName") == node]
+        time.sleep(0.2)
+    for row in rows:
+        print(f"  {row['EventTime'][11:19]}  {row['EventType'].removeprefix('io.klaxon.'):24} {row['Message']}")
 
 
 def _show_slack(messages: list[dict[str, Any]], otherwise: str) -> None:

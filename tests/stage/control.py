@@ -158,6 +158,16 @@ def _lines(control: Control, exchange: Exchange) -> Answer:
     return _since(exchange, control.stage.smtp.lines, "lines", asdict)
 
 
+@route("GET", "/azure/rows", "the rows of Log Analytics: ?since=N&wait=S")
+def _rows(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.azure.rows, "rows", lambda row: row.to_json())
+
+
+@route("GET", "/azure/calls", "every request to the Logs Ingestion API with its answer: ?since=N&wait=S")
+def _calls(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.azure.calls, "calls", asdict)
+
+
 @route("POST", "/fault/slack", "hook, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
 def _slack_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.slack.fault(**_fields(exchange))
@@ -174,6 +184,18 @@ def _smtp_fault(control: Control, exchange: Exchange) -> Answer:
 def _teams_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.teams.fault(**_fields(exchange))
     return {"waiting": control.stage.teams.faults.waiting()}
+
+
+@route("POST", "/fault/azure", "status, code, body | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
+def _azure_fault(control: Control, exchange: Exchange) -> Answer:
+    control.stage.azure.fault(**_fields(exchange))
+    return {"waiting": control.stage.azure.faults.waiting()}
+
+
+@route("POST", "/fault/entra", "status, body, retry_after | code (AADSTS…), delay, cut (reset, close, hang), client, times")
+def _entra_fault(control: Control, exchange: Exchange) -> Answer:
+    control.stage.entra.fault(**_fields(exchange))
+    return {"waiting": control.stage.entra.faults.waiting()}
 
 
 @route("POST", "/fault/kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")

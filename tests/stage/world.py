@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .control import Control
+from .entra import Entra
 from .faults import Faults
 from .keys import Keys
 from .kube import Kube
 from .kube_store import NODES as NODES_RESOURCE
 from .life import Life
+from .loganalytics import LogAnalytics
 from .scenarios import Scenario
 from .slack import Slack
 from .smtp import Smtp
@@ -22,6 +24,8 @@ from .teams import Teams
 HOOKS = ("operations", "platform")
 NODES = tuple(f"aks-nodepool1-12345678-vmss00000{i}" for i in range(3))
 MAIL_USER, MAIL_PASSWORD = "klaxon", "stage-password"
+AZURE_CLIENT, AZURE_SECRET = "klaxon", "stage-secret"
+AZURE_TEMPLATE = Path(__file__).resolve().parents[2] / "deploy/azure/loganalytics.json"
 
 
 class Stage:
@@ -36,6 +40,11 @@ class Stage:
         self.slack = Slack()
         self.smtp = Smtp(self.keys, users={MAIL_USER: MAIL_PASSWORD})
         self.teams = Teams()
+        self.entra = Entra(self.dir / "entra")
+        self.entra.application(AZURE_CLIENT, secret=AZURE_SECRET)
+        self.azure = LogAnalytics(self.entra)
+        self.azure_rule = self.azure.rule_of(AZURE_TEMPLATE)
+        self.azure.grant(self.azure_rule, AZURE_CLIENT)
         self.control = Control(self)
         for name in NODES:
             Scenario(self.kube, "repair", name).ensure_node(name)
@@ -45,7 +54,7 @@ class Stage:
         self.teams.new_flow(HOOKS[1])  # the template's: 202, whatever becomes of it
         self.played: list[Scenario] = []
         self._life: Life | None = None
-        self._parts = (self.kube, self.slack, self.smtp, self.teams, self.control)
+        self._parts = (self.kube, self.slack, self.smtp, self.teams, self.entra, self.azure, self.control)
 
     def __enter__(self) -> "Stage":
         self.start()
@@ -77,7 +86,8 @@ class Stage:
         self._life = Life(self.kube, every, **how).start() if every > 0 else None
 
     def faults(self) -> dict[str, Faults]:
-        return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults, "teams": self.teams.faults}
+        return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults, "teams": self.teams.faults,
+                "azure": self.azure.faults, "entra": self.entra.faults}
 
     def addresses(self) -> dict[str, Any]:
         return {
@@ -87,6 +97,8 @@ class Stage:
             "teams": {"flows": self.teams.flows()},
             "smtp": {"url": self.smtp.url, "host": self.smtp.host, "port": self.smtp.port, "tls": self.smtp.tls,
                      "ca": str(self.smtp.ca), "user": MAIL_USER, "password": MAIL_PASSWORD},
+            "azure": {"endpoint": self.azure.url, "dcr": self.azure_rule, "authority": self.entra.authority, "tenant": self.entra.tenant,
+                      "client_id": AZURE_CLIENT, "secret": AZURE_SECRET},
         }
 
     def write_addresses(self) -> Path:
@@ -102,7 +114,9 @@ class Stage:
         lines += [f"  slack {name}: {url}" for name, url in self.slack.hooks().items()]
         lines += [f"  teams {name}: {url}" for name, url in self.teams.flows().items()]
         lines += [f"  smtp: {self.smtp.url} ({self.smtp.tls}, user {MAIL_USER})",
-                  f"  {len(self.slack.messages)} Slack messages, {len(self.teams.messages)} Teams messages, {len(self.smtp.mails)} mails", ""]
+                  f"  log analytics: {self.azure.url} (rule {self.azure_rule}), tokens: {self.entra.authority}",
+                  f"  {len(self.slack.messages)} Slack messages, {len(self.teams.messages)} Teams messages, {len(self.smtp.mails)} mails, "
+                  f"{len(self.azure.rows)} rows", ""]
         lines += [f"  node {name}: Ready {_ready(obj)}" for name, obj in self.kube.store.list(NODES_RESOURCE)]
         lines += [f"  playing {one.name} on {one.node}: {one.log[-1]['what'] if one.log else 'begins'}"
                   for one in self.played if not one.done.is_set()]
