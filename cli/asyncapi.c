@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "cli/asyncapi_own.h"
 #include "cli/event_schema.h"
 #include "cli/schema.h"
 #include "klx_version.h"
@@ -20,7 +21,8 @@ static const char *const about_topics[KLX_TOPICS_N] = {
     [KLX_TOPIC_METRICS] = "Samples of metrics.",
     [KLX_TOPIC_STATE] = ("klaxon's own memory: where each watch stands and what each detector "
                          "remembers. Not for others."),
-    [KLX_TOPIC_CONTROL] = "klaxon's own: what operators told the sinks. Not for others.",
+    [KLX_TOPIC_CONTROL] = "klaxon's own: what operators told the sinks, and what sinks tell each "
+                          "other. Not for others.",
     [KLX_TOPIC_DELIVERIES] = "Receipts: what became of each event on each channel.",
     [KLX_TOPIC_RETRY] = "klaxon's own: deliveries that wait to be tried again. Not for others.",
     [KLX_TOPIC_DLQ] = "Dead letters: what a channel refused for good.",
@@ -77,11 +79,14 @@ static bool is_on(enum klx_kind kind, enum klx_topic topic) {
 }
 
 static bool has_messages(enum klx_topic topic) {
-    size_t k = 0;
+    size_t k = 0, own = 0;
     while (k < KLX_KINDS_N && !is_on((enum klx_kind)k, topic)) {
         k++;
     }
-    return k < KLX_KINDS_N;
+    while (own < klx_own_messages_n && klx_own_messages[own].topic != topic) {
+        own++;
+    }
+    return k < KLX_KINDS_N || own < klx_own_messages_n;
 }
 
 static void write_channel(struct klx_jw *w, enum klx_topic topic, const char *name) {
@@ -97,6 +102,12 @@ static void write_channel(struct klx_jw *w, enum klx_topic topic, const char *na
             const char *kind = klx_kind_short_name((enum klx_kind)k);
             klx_jw_key(w, kind);
             write_ref(w, "components/messages", kind);
+        }
+    }
+    for (size_t i = 0; i < klx_own_messages_n; i++) {
+        if (klx_own_messages[i].topic == topic) {
+            klx_jw_key(w, klx_own_messages[i].name);
+            write_ref(w, "components/messages", klx_own_messages[i].name);
         }
     }
     klx_jw_end_object(w);
@@ -170,6 +181,22 @@ static void write_message(struct klx_jw *w, enum klx_kind kind) {
     begin(w, "payload");
     klx_event_schema_data(w, kind, true);
     klx_jw_end_object(w);
+    klx_jw_end_object(w);
+}
+
+static void write_own_message(struct klx_jw *w, const struct klx_own_message *m) {
+    begin(w, m->name);
+    klx_jw_member_str(w, "name", m->name);
+    klx_jw_member_str(w, "title", m->title);
+    klx_jw_member_str(w, "description", m->about);
+    klx_jw_member_str(w, "contentType", "application/json");
+    if (m->headers != NULL) {
+        klx_jw_key(w, "headers");
+        klx_jw_raw(w, klx_sv(m->headers));
+    }
+    write_key(w, m->topic);
+    klx_jw_key(w, "payload");
+    klx_jw_raw(w, klx_sv(m->payload));
     klx_jw_end_object(w);
 }
 
@@ -252,6 +279,9 @@ static void write_components(struct klx_jw *w) {
     begin(w, "messages");
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
         write_message(w, (enum klx_kind)k);
+    }
+    for (size_t i = 0; i < klx_own_messages_n; i++) {
+        write_own_message(w, &klx_own_messages[i]);
     }
     klx_jw_end_object(w);
     begin(w, "schemas");
