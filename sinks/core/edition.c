@@ -20,6 +20,9 @@ static void count_report(void *arg, const char *text) {
 static void check_kafka(const struct klx_edition *e, struct counter *c) {
     struct klx_error why = { 0 }, said = { 0 };
     size_t before = c->n;
+    if (e->settings.kafka == NULL) {
+        return; /* that is a mistake of the settings, and said */
+    }
     klx_kafka_config_bind(e->kafka, e->settings.kafka, count_report, c);
     if (c->n == before && klx_kafka_config_check(e->kafka, &why) != 0) {
         klx_fail(&said, -EINVAL, "%s: %s", klx_config_file(e->settings.kafka), why.text);
@@ -50,24 +53,6 @@ size_t klx_edition_new(struct klx_settings *settings, const struct klx_sink_ops 
         *ret = e;
     }
     return c.n;
-}
-
-size_t klx_edition_load(const char *path, const struct klx_sink_ops *ops,
-                        klx_config_report_fn report, void *arg, struct klx_edition **ret) {
-    struct klx_settings s;
-    size_t mistakes = klx_settings_load_all(path, &s, report, arg);
-    if (mistakes == 0) {
-        return klx_edition_new(&s, ops, report, arg, ret);
-    }
-    struct counter c = { .report = report, .arg = arg };
-    if (s.unread == 0) { /* else what is missing would make mistakes elsewhere that are none */
-        struct klx_sinks_settings sinks;
-        if (klx_sinks_settings_bind(&s, &ops, 1, &sinks, count_report, &c) == 0) {
-            klx_sinks_settings_release(&sinks);
-        }
-    }
-    klx_settings_release(&s);
-    return mistakes + c.n;
 }
 
 struct klx_edition *klx_edition_ref(struct klx_edition *e) {

@@ -19,13 +19,10 @@ struct klx_edition {
     unsigned refs;
 };
 
-/* Binds for the sink `ops`. Takes over the contents of *settings in any case. Every mistake is handed to `report`: the result is their
+/* Binds for the sink `ops`, also what has mistakes already (klx_settings_load_all). Takes over the contents of *settings in any case. Every mistake is handed to `report`: the result is their
    number, and *ret is set, with one reference, only when it is 0. */
 size_t klx_edition_new(struct klx_settings *settings, const struct klx_sink_ops *ops,
                        klx_config_report_fn report, void *arg, struct klx_edition **ret);
-/* The same from the files (klx_settings_path). Files that cannot be read are mistakes too. */
-size_t klx_edition_load(const char *path, const struct klx_sink_ops *ops,
-                        klx_config_report_fn report, void *arg, struct klx_edition **ret);
 struct klx_edition *klx_edition_ref(struct klx_edition *e);
 void klx_edition_unref(struct klx_edition *e); /* NULL is allowed */
 

@@ -146,38 +146,51 @@ static bool has_work(const struct klx_reload *r, const struct klx_edition *e, st
     return false;
 }
 
-/* True: e is in use, or what is in use is the same. */
-static bool use(struct klx_reload *r, struct klx_edition *e, bool asked, struct mistakes *m) {
+static void use(struct klx_reload *r, struct klx_edition *e, struct mistakes *m) {
     struct klx_error why = { 0 };
-    if (strcmp(e->settings.hash, r->edition->settings.hash) == 0) {
-        if (asked || r->seq > 0) {
-            klx_log_info("the configuration is the one that is in use");
-        }
-        return true;
-    }
     if (!has_work(r, e, m)) {
-        return false;
+        return;
     }
     if (r->o.apply(r->o.arg, e, &why) != 0) {
         keep_mistake(m, why.text);
-        return false;
+        return;
     }
     accept(r, e);
-    return true;
+}
+
+/* Takes over the contents of the settings. */
+static void bind(struct klx_reload *r, struct klx_settings *s, struct mistakes *m) {
+    struct klx_edition *e = NULL;
+    if (s->unread > 0) { /* what is missing would make mistakes elsewhere that are none */
+        klx_settings_release(s);
+        return;
+    }
+    klx_edition_new(s, r->o.ops, keep_mistake, m, &e);
+    if (m->total == 0) {
+        use(r, e, m);
+    }
+    klx_edition_unref(e);
 }
 
 static void read_again(struct klx_reload *r, bool asked) {
     struct mistakes m = { 0 };
-    struct klx_edition *e = NULL;
+    struct klx_settings s;
     klx_watch_files_seen(r->watch);
-    if (klx_edition_load(r->o.config, r->o.ops, keep_mistake, &m, &e) == 0 &&
-        use(r, e, asked, &m)) {
+    if (klx_settings_load_all(r->o.config, &s, keep_mistake, &m) == 0 &&
+        strcmp(s.hash, r->edition->settings.hash) == 0) {
+        klx_settings_release(&s);
+        if (asked || r->seq > 0) {
+            klx_log_info("the configuration is the one that is in use");
+        }
+    } else {
+        bind(r, &s, &m);
+    }
+    if (m.total > 0) {
+        refuse(r, &m);
+    } else {
         end_refusal(r);
         klx_reload_metrics_good(r->edition->settings.hash, r->o.clock);
-    } else {
-        refuse(r, &m);
     }
-    klx_edition_unref(e);
     forget_mistakes(&m);
 }
 
