@@ -10,18 +10,17 @@ from pathlib import Path
 import pytest
 
 from cluster import Kafka, read_committed
-from sink_process import Events, Sink, new_prefix
+from sink_process import TOPICS, Events, Sink, new_prefix
 from stage import Slack
 
 SENT = re.compile(r"This is (\S+)\.")
-TOPICS = ["kubernetes", "nodes", "scaling", "deliveries", "dlq"]
 
 
 class World:
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, slack: Slack):
         self.dir = directory / "etc"
         self.dir.mkdir()
-        self.prefix = new_prefix(kafka, TOPICS)
+        self.prefix = new_prefix(kafka, [*TOPICS, "scaling"])
         self.kafka, self.slack = kafka, slack
         self.events = Events(kafka, self.prefix)
         self.sink = Sink(binaries, self.dir, kafka, self.prefix, "slack")
