@@ -52,6 +52,7 @@ struct klx_verdict {
     char answer[512]; /* the verbatim answer, cut; never a secret */
     char handle[KLX_HANDLE_BYTES_MAX +
                 1]; /* DELIVERED: what the other side calls the message, if it says so; else "" */
+    bool handle_replaces; /* it is the incident's message from now on, in place of the first one */
 };
 
 /* Why somebody is told: of something new, of what is still open, of what another channel did not answer to, of what was held back. */

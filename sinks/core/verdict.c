@@ -39,6 +39,7 @@ void klx_verdict_set(struct klx_verdict *v, enum klx_verdict_class class, const 
     v->class = class;
     v->retry_after_ms = 0;
     v->handle[0] = '\0';
+    v->handle_replaces = false;
     snprintf(v->reason, sizeof(v->reason), "%s", reason);
     set_answer(v, answer);
 }

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "sinks/core/card.h"
 #include "sinks/core/sink.h"
@@ -88,10 +89,12 @@ static int email_render(void *channel, const struct klx_notice *notice, struct k
     return rc == 0 ? 0 : klx_fail(e, rc, "the event is too large for a mail");
 }
 
-/* The id is left out: the Message-ID is made of the same. */
 static void email_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
     struct channel *c = channel;
-    klx_email_post_start(c->post, send->payloads[0], send->recipients, send->recipients_n, done,
+    struct klx_buf message KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&message, KLX_EMAIL_MESSAGE_BYTES_MAX);
+    klx_email_with_id(send->payloads[0], send->id, &message);
+    klx_email_post_start(c->post, klx_buf_sv(&message), send->recipients, send->recipients_n, done,
                          arg);
 }
 

@@ -37,6 +37,19 @@ static void write_facts(struct klx_jw *w, const struct klx_card *c) {
     klx_jw_end_array(w);
 }
 
+static void write_links(struct klx_jw *w, const struct klx_card *c) {
+    klx_jw_member_bool(w, "has_links", c->links_n > 0);
+    klx_jw_key(w, "links");
+    klx_jw_begin_array(w);
+    for (size_t i = 0; i < c->links_n; i++) {
+        klx_jw_begin_object(w);
+        klx_jw_member_sv(w, "url", c->links[i].url);
+        klx_jw_member_sv(w, "title", c->links[i].title);
+        klx_jw_end_object(w);
+    }
+    klx_jw_end_array(w);
+}
+
 static void write_context(struct klx_buf *out, const struct klx_card *c) {
     struct klx_jw w;
     klx_jw_init(&w, out);
@@ -49,8 +62,7 @@ static void write_context(struct klx_buf *out, const struct klx_card *c) {
     klx_jw_member_sv(&w, "summary", c->summary);
     write_facts(&w, c);
     klx_jw_member_sv(&w, "advice", c->advice);
-    klx_jw_member_sv(&w, "link", c->link);
-    klx_jw_member_sv(&w, "link_title", c->link_title);
+    write_links(&w, c);
     klx_jw_member_sv(&w, "code", c->code);
     klx_jw_member_sv(&w, "footer", c->footer);
     klx_jw_end_object(&w);

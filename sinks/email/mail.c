@@ -111,3 +111,19 @@ int klx_email_render(const struct klx_email_settings *s, const struct klx_templa
     int rc = add_body(html, card, digest, a, out);
     return rc != 0 ? rc : klx_buf_check(out);
 }
+
+/* Behind "<event-" of the Message-ID, which may stand on a line of its own; the message's length when there is none. */
+static size_t find_event_id(struct klx_sv message) {
+    size_t header = klx_sv_find_sv(message, KLX_SV("\r\nMessage-ID:"));
+    struct klx_sv rest = klx_sv_n(message.p + header, message.n - header);
+    size_t at = klx_sv_find_sv(rest, KLX_SV("<event-"));
+    return at < rest.n ? header + at + strlen("<event-") : message.n;
+}
+
+void klx_email_with_id(struct klx_sv message, struct klx_sv id, struct klx_buf *out) {
+    size_t at = find_event_id(message);
+    klx_buf_add_sv(out, message);
+    if (id.n == KLX_HASH_TEXT_BYTES - 1 && at + id.n <= message.n && !out->failed) {
+        memcpy(out->data + out->len - message.n + at, id.p, id.n);
+    }
+}

@@ -25,6 +25,9 @@
 int klx_email_render(const struct klx_email_settings *s, const struct klx_template *html,
                      const struct klx_notice *notice, const struct klx_card *card,
                      struct klx_arena *a, struct klx_buf *out) KLX_MUST_CHECK;
+/* Appends a rendered message with the id of its sending in the Message-ID: a reminder or a digest is of the same event as another mail, and
+   would be thrown away for a copy of it. News have the id that is there already. */
+void klx_email_with_id(struct klx_sv message, struct klx_sv id, struct klx_buf *out);
 
 /* The two parts, lines ended by LF. */
 void klx_email_text(const struct klx_card *card, struct klx_buf *out);

@@ -90,8 +90,9 @@ void klx_email_text(const struct klx_card *card, struct klx_buf *out) {
         klx_buf_add_str(out, "\nWhat to do: ");
         add_wrapped(out, card->advice, strlen("What to do: "), 0);
     }
-    if (card->link.n > 0) {
-        klx_buf_printf(out, "\n%.*s: %.*s\n", KLX_SV_FMT(card->link_title), KLX_SV_FMT(card->link));
+    for (size_t i = 0; i < card->links_n; i++) {
+        klx_buf_printf(out, "%s%.*s: %.*s\n", i == 0 ? "\n" : "", KLX_SV_FMT(card->links[i].title),
+                       KLX_SV_FMT(card->links[i].url));
     }
     if (card->code.n > 0) { /* to be copied whole */
         klx_buf_printf(out, "\n  %.*s\n", KLX_SV_FMT(card->code));

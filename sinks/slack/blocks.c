@@ -143,9 +143,9 @@ static void write_link(struct klx_jw *w, struct klx_sv url, struct klx_sv title)
     klx_jw_end_object(w);
 }
 
-/* What to do, the page to look at, and the command in a box of its own, where Slack offers to copy it. */
+/* What to do, the pages to look at, and the command in a box of its own, where Slack offers to copy it. */
 static void write_advice(struct klx_jw *w, const struct klx_card *c) {
-    if (c->advice.n == 0 && c->code.n == 0 && c->link.n == 0) {
+    if (c->advice.n == 0 && c->code.n == 0 && c->links_n == 0) {
         return;
     }
     begin_rich(w, "rich_text");
@@ -155,9 +155,14 @@ static void write_advice(struct klx_jw *w, const struct klx_card *c) {
         write_run(w, c->advice, false);
         end_rich(w);
     }
-    if (c->link.n > 0) {
+    if (c->links_n > 0) {
         begin_rich(w, "rich_text_section");
-        write_link(w, c->link, c->link_title);
+        for (size_t i = 0; i < c->links_n; i++) {
+            if (i > 0) {
+                write_run(w, KLX_SV(SEPARATOR), false);
+            }
+            write_link(w, c->links[i].url, c->links[i].title);
+        }
         end_rich(w);
     }
     if (c->code.n > 0) {

@@ -172,6 +172,7 @@ static void end_told(struct klx_slack_bot *b, const struct klx_slack_answer *a) 
     }
     if (h.ts[0] != '\0') {
         klx_slack_handle_write(&h, b->verdict.handle);
+        b->verdict.handle_replaces = true; /* another message, or people know of worse */
     }
     finish(b);
 }

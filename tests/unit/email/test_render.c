@@ -220,6 +220,30 @@ static void the_same_event_is_the_same_mail(void **state) {
 }
 
 /* A card that holds nothing but what is required is a mail too, and what is not there leaves no empty frame. */
+/* A reminder of an event is another mail, and readers throw away what has the id of one that they have. */
+static void the_id_of_a_mail_is_that_of_its_sending(void **state) {
+    (void)state;
+    static const char *const messages[][2] = {
+        { "From: x\r\nMessage-ID: "
+          "<event-0123456789abcdef0123456789abcdef@x.example>\r\n\r\n<event-",
+          "From: x\r\nMessage-ID: "
+          "<event-ffffffffffffffffffffffffffffffff@x.example>\r\n\r\n<event-" },
+        { "From: x\r\nMessage-ID:\r\n <event-0123456789abcdef0123456789abcdef@x>\r\n\r\n",
+          "From: x\r\nMessage-ID:\r\n <event-ffffffffffffffffffffffffffffffff@x>\r\n\r\n" },
+        { "From: x\r\n\r\nhello\r\n", "From: x\r\n\r\nhello\r\n" },
+        { "\r\nMessage-ID: <event-0", "\r\nMessage-ID: <event-0" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(messages); i++) {
+        struct klx_buf out KLX_CLEANUP(klx_buf_release);
+        klx_buf_init(&out, 1024);
+        klx_email_with_id(klx_sv(messages[i][0]), KLX_SV("ffffffffffffffffffffffffffffffff"), &out);
+        assert_string_equal(klx_buf_str(&out), messages[i][1]);
+        klx_buf_reset(&out);
+        klx_email_with_id(klx_sv(messages[i][0]), KLX_SV("short"), &out);
+        assert_string_equal(klx_buf_str(&out), messages[i][0]);
+    }
+}
+
 static void a_card_of_almost_nothing_is_a_mail(void **state) {
     (void)state;
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
@@ -305,6 +329,7 @@ int main(void) {
         cmocka_unit_test(long_text_is_cut),
         cmocka_unit_test(mails_of_an_incident_are_one_thread),
         cmocka_unit_test(the_same_event_is_the_same_mail),
+        cmocka_unit_test(the_id_of_a_mail_is_that_of_its_sending),
         cmocka_unit_test(a_card_of_almost_nothing_is_a_mail),
         cmocka_unit_test(colour_and_word_are_the_severity),
         cmocka_unit_test(every_golden_file_can_be_sent),
