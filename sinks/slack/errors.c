@@ -233,7 +233,10 @@ static void put_words(const struct answer *a, struct klx_sv shown, struct klx_ve
 
 void klx_slack_judge(const struct klx_http_result *r, struct klx_sv body, struct klx_verdict *ret) {
     struct answer a = read_answer(body);
-    if (klx_verdict_from_http(r, ret)) {
+    struct klx_http_result shown =
+        *r; /* a status counts although its body broke off, and then that is shown */
+    shown.body = body;
+    if (klx_verdict_from_http(&shown, ret)) {
         if (r->failure == KLX_HTTP_OK) {
             put_words(&a, body, ret);
         }

@@ -3,8 +3,8 @@
  *
  *          start              rejected             1 s passed
  *   IDLE ────────▶ MESSAGE ─────────────▶ PAUSE ───────────────▶ PLAIN ──▶ IDLE
- *    ▲  ╲             │ any other answer                            │
- *    │   ╲ no URL     └──────────────────▶ IDLE, verdict ◀──────────┘
+ *    ▲  ╲             │ any other answer, or none was sent          │
+ *    │   ╲ too large  └──────────────────▶ IDLE, verdict ◀──────────┘
  *    └─── FAILED (verdict in the next turn)
  *
  * A message that Slack rejects is sent once more as plain text, after the second that a webhook must wait. Its verdict is the delivery's,

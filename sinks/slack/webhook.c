@@ -19,7 +19,3 @@ int klx_slack_webhook_check(struct klx_sv url, const char *where, struct klx_err
     }
     return problem == NULL ? 0 : klx_fail(e, -EINVAL, "the webhook's URL in %s %s", where, problem);
 }
-
-void klx_slack_webhook_redact(struct klx_buf *out, struct klx_sv answer, struct klx_sv url) {
-    klx_secret_url_redact(out, answer, url);
-}

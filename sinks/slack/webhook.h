@@ -3,7 +3,6 @@
  */
 #pragma once
 
-#include "lib/base/buf.h"
 #include "lib/base/error.h"
 #include "lib/base/sv.h"
 
@@ -11,5 +10,3 @@
    Slack's Workflow Builder, which takes no messages. `where` names the secret in the text. */
 int klx_slack_webhook_check(struct klx_sv url, const char *where,
                             struct klx_error *e) KLX_MUST_CHECK;
-/* Appends what a server said, with "…" wherever it repeats the URL's path or the token at its end. */
-void klx_slack_webhook_redact(struct klx_buf *out, struct klx_sv answer, struct klx_sv url);

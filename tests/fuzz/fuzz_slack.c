@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sinks/core/card.h"
+#include "sinks/core/secret_url.h"
 #include "sinks/slack/blocks.h"
 #include "sinks/slack/bot_message.h"
 #include "sinks/slack/errors.h"
@@ -90,7 +91,7 @@ static void judge(const uint8_t *choice, struct klx_sv text) {
     struct klx_verdict v = { 0 };
     struct klx_buf shown;
     klx_buf_init(&shown, 8 << 20);
-    klx_slack_webhook_redact(&shown, text, text);
+    klx_secret_url_redact(&shown, text, text);
     r.body = klx_buf_sv(&shown);
     klx_slack_judge(&r, r.body, &v);
     require(v.class < KLX_VERDICTS_N);

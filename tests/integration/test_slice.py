@@ -1,4 +1,4 @@
-"""The whole way: an API server's frames reach Slack and a mailbox, through the collector, Kafka and the sinks."""
+"""The whole way: an API server's frames reach Slack, Teams and a mailbox, through the collector, Kafka and the sinks."""
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,16 +30,19 @@ def messages(pipeline: Pipeline, path: str, node: str) -> list[dict]:
     return [message | {"text": " ".join(message["text"].split())} for message in found if node in message["text"]]
 
 
-def wait_for_the_end(pipeline: Pipeline, node: str) -> tuple[list[dict], list[dict]]:
-    for path in ("/slack/messages", "/mail/messages"):
+PATHS = ("/slack/messages", "/teams/messages", "/mail/messages")
+
+
+def wait_for_the_end(pipeline: Pipeline, node: str) -> list[list[dict]]:
+    for path in PATHS:
         wait_until(f"the end of the repair at {path}",
                    lambda: any(ENDED in message["text"] for message in messages(pipeline, path, node)), 60)  # noqa: B023
-    return messages(pipeline, "/slack/messages", node), messages(pipeline, "/mail/messages", node)
+    return [messages(pipeline, path, node) for path in PATHS]
 
 
-def assert_one_incident(slack: list[dict], mail: list[dict]) -> None:
-    """Open, start, end, resolved: each told once, in order, on both; the mails are one thread."""
-    for told in (slack, mail):
+def assert_one_incident(slack: list[dict], teams: list[dict], mail: list[dict]) -> None:
+    """Open, start, end, resolved: each told once, in order, on all; the mails are one thread."""
+    for told in (slack, teams, mail):
         texts = [message["text"] for message in told]
         assert ["is not ready:" in texts[0], "started a reboot" in texts[1], "finished the reboot" in texts[2], ENDED in texts[3]] == [True] * 4
         assert len(texts) == 4, texts
@@ -49,12 +52,12 @@ def assert_one_incident(slack: list[dict], mail: list[dict]) -> None:
     assert len({one["Message-ID"] for one in headers}) == 4
 
 
-def test_a_repair_on_the_stage_reaches_slack_and_a_mailbox(on_stage: Pipeline) -> None:
+def test_a_repair_on_the_stage_reaches_slack_teams_and_a_mailbox(on_stage: Pipeline) -> None:
     played = requests.post(f"{on_stage.stage['control']}/scenario/repair", params={"pace": 0.2}, timeout=10).json()
     assert_one_incident(*wait_for_the_end(on_stage, played["node"]))
 
 
-def test_a_repair_on_a_real_api_server_reaches_slack_and_a_mailbox(on_real: Pipeline, api: ApiServer) -> None:
+def test_a_repair_on_a_real_api_server_reaches_slack_teams_and_a_mailbox(on_real: Pipeline, api: ApiServer) -> None:
     node = "aks-slice-12345678-vmss000001"
     client = api.new_client()
     client.create_node(node)

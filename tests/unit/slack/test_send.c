@@ -118,6 +118,8 @@ static void one_post_and_its_verdict(void **state) {
         { HTTP_REPLY("404 Not Found", "no /services/T1/B1/" TOKEN " here"),
           KLX_VERDICT_DESTINATION_BROKEN, 0, "http_404", "no … here" },
         { RESET, KLX_VERDICT_AMBIGUOUS, 0, "connection_broken", NULL },
+        { "HTTP/1.1 503 Busy\r\nContent-Length: 99\r\n\r\nno /services/T1/B1/" TOKEN,
+          KLX_VERDICT_RETRY_BACKOFF, 0, "http_503", "no …" },
         { "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok", KLX_VERDICT_AMBIGUOUS, 0,
           "connection_broken", NULL },
     };

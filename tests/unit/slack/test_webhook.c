@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "sinks/core/secret_url.h"
 #include "sinks/slack/webhook.h"
 
 #define TOKEN "XyZtoken0123456789abcdef"
@@ -70,7 +71,7 @@ static void bad_urls_say_why_and_do_not_show_themselves(void **state) {
 static void assert_redacted(const char *answer, const char *expected) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&out, 4096);
-    klx_slack_webhook_redact(&out, klx_sv(answer), KLX_SV(URL));
+    klx_secret_url_redact(&out, klx_sv(answer), KLX_SV(URL));
     assert_sv(klx_buf_sv(&out), expected);
 }
 
