@@ -50,6 +50,10 @@ struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
         l->circuit = klx_circuit_join(o->circuits, o->credential, o->name, on_circuit_change, l);
     }
     l->o.credential = klx_sv("");
+    klx_circuit_retry_now(l->circuit); /* new settings may be what mends it */
+    klx_gauge_set(l->metrics.queue, 0);
+    klx_gauge_set(l->metrics.in_flight, 0);
+    klx_gauge_set(l->metrics.broken, klx_lane_is_broken(l));
     klx_lane_plan(l);
     return l;
 }
@@ -322,6 +326,11 @@ void klx_lane_free(struct klx_lane *l) {
         next = d->next;
         klx_lane_unlink(l, d);
         klx_delivery_abandon(d);
+    }
+    if (!l->replaced) { /* nobody is to be alarmed by a channel that is gone */
+        klx_gauge_set(l->metrics.in_flight, 0);
+        klx_gauge_set(l->metrics.broken, 0);
+        klx_gauge_set(l->metrics.lag, 0);
     }
     klx_lane_slots_release(l);
     klx_queue_free(l->queue);

@@ -46,6 +46,7 @@ static void rename_recipients(const struct klx_lane *from, const struct klx_lane
 
 void klx_lane_take_over(struct klx_lane *l, struct klx_lane *from) {
     struct klx_delivery *d = klx_lane_take(from);
+    from->replaced = true;
     for (; d != NULL; d = klx_lane_take(from)) {
         if (d->recipients != NULL) {
             tell_who_is_gone(from, l, d);

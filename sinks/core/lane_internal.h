@@ -33,6 +33,7 @@ struct klx_lane {
     struct klx_lane_options o;
     struct klx_lane_callbacks cb;
     bool stopped, held;
+    bool replaced; /* another lane has the channel, and its metrics */
     struct klx_health health;
     struct klx_circuit_member *circuit; /* NULL: nobody else has the credential */
     struct klx_queue *queue;

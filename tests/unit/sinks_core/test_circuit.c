@@ -131,6 +131,36 @@ static void who_leaves_does_not_keep_the_others_waiting(void **state) {
     assert_false(klx_lane_is_broken(rig.lanes[1].lane));
 }
 
+/* A reload: the channel is made anew, with what may be another token. */
+static void new_settings_are_tried_at_once(void **state) {
+    (void)state;
+    open_three();
+    rig_push(0, "a1", "a");
+    rig_advance(5);
+    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+    struct klx_lane *old = rig.lanes[0].lane;
+    rig_open_with(0, "token of app A");
+    klx_lane_take_over(rig.lanes[0].lane, old);
+    klx_lane_free(old);
+    rig_assert_metric("klaxon_sink_circuit_open{sink=\"fake\",channel=\"one\"} 1\n");
+    rig_advance(0);
+    rig_answer(0, "a1", KLX_VERDICT_DELIVERED);
+    rig_assert_metric("klaxon_sink_circuit_open{sink=\"fake\",channel=\"two\"} 0\n");
+    rig_assert_contains(klx_buf_str(&rig.outcomes), "delivered a1 after 2\n");
+}
+
+static void a_channel_that_is_gone_alarms_nobody(void **state) {
+    (void)state;
+    rig_open(0);
+    rig_push(0, "a1", "a");
+    rig_advance(5);
+    rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
+    rig_assert_metric("klaxon_sink_circuit_open{sink=\"fake\",channel=\"one\"} 1\n");
+    klx_lane_free(rig.lanes[0].lane);
+    rig.lanes[0].lane = NULL;
+    rig_assert_metric("klaxon_sink_circuit_open{sink=\"fake\",channel=\"one\"} 0\n");
+}
+
 static void what_waits_for_a_credential_too_long_is_given_up(void **state) {
     (void)state;
     open_three();
@@ -315,6 +345,8 @@ int main(void) {
         RIG_TEST(not_now_of_a_try_leaves_it_open),
         RIG_TEST(a_repair_is_tried_at_once),
         RIG_TEST(who_leaves_does_not_keep_the_others_waiting),
+        RIG_TEST(new_settings_are_tried_at_once),
+        RIG_TEST(a_channel_that_is_gone_alarms_nobody),
         RIG_TEST(what_waits_for_a_credential_too_long_is_given_up),
         RIG_TEST(a_channel_is_probed_at_the_start),
         RIG_TEST(a_probe_that_fails_at_the_start_is_said),
