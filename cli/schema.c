@@ -6,6 +6,8 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
 #include "lib/io/kafka_config.h"
+#include "sinks/core/noise/hours.h"
+#include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/settings.h"
 
 #define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|[smhdwy]))+$\"}"
@@ -255,6 +257,21 @@ static void in_match(struct klx_jw *w, const char *key) {
     }
 }
 
+static void write_quiet(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    write_map(w, klx_quiet_fields, NULL);
+    list_of(w, "quiet");
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+}
+
+static void in_escalate(struct klx_jw *w, const char *key) {
+    (void)key; /* the channels */
+    write_ref(w, "texts");
+}
+
 static void in_subscription(struct klx_jw *w, const char *key) {
     if (klx_sv_eq(klx_sv(key), KLX_SV("match"))) {
         write_map(w, klx_match_fields, in_match);
@@ -262,6 +279,10 @@ static void in_subscription(struct klx_jw *w, const char *key) {
         write_map(w, klx_subscription_severity_fields, NULL);
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("team"))) {
         klx_jw_raw(w, KLX_SV("{\"type\":\"string\",\"minLength\":1}"));
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("quiet"))) {
+        write_quiet(w);
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("escalate"))) {
+        write_map(w, klx_escalate_fields, in_escalate);
     } else {
         write_ref(w, "texts");
     }
@@ -273,13 +294,17 @@ static void write_kinds(struct klx_jw *w, bool channel) {
     klx_jw_member_bool(w, "additionalProperties", false);
     if (channel) {
         klx_jw_member_int(w, "minProperties", 1);
-        klx_jw_member_int(w, "maxProperties", 1);
+        klx_jw_member_int(w, "maxProperties", 2);
     }
     klx_jw_key(w, "properties");
     klx_jw_begin_object(w);
     for (size_t i = 0; i < KLX_COUNT(sinks); i++) {
         klx_jw_key(w, sinks[i]->name);
         write_map(w, channel ? sinks[i]->fields : klx_sink_process_fields, NULL);
+    }
+    if (channel) {
+        klx_jw_key(w, "throttle");
+        write_map(w, klx_throttle_fields, NULL);
     }
     klx_jw_end_object(w);
     klx_jw_end_object(w);
@@ -362,6 +387,8 @@ static void define_channels(struct klx_jw *w) {
 static void define_subscriptions(struct klx_jw *w) {
     klx_jw_key(w, "label");
     write_label(w);
+    klx_jw_key(w, "quiet");
+    write_map(w, klx_quiet_fields, NULL);
     klx_jw_key(w, "subscription");
     write_map(w, klx_subscription_fields, in_subscription);
     klx_jw_key(w, "teamsSubscription");

@@ -8,6 +8,7 @@
 #include "lib/base/time.h"
 #include "lib/base/url.h"
 #include "lib/base/utf8.h"
+#include "sinks/core/card_digest.h"
 
 #define SUBJECT_BYTES_MAX 200
 #define ACTIONS_SHOWN_MAX 6
@@ -555,7 +556,13 @@ static void make_links(struct maker *m, const struct klx_links *configured) {
     }
 }
 
-static struct klx_sv make_state(struct maker *m) {
+static struct klx_sv make_state(struct maker *m, enum klx_notice_reason reason) {
+    if (reason == KLX_NOTICE_REMINDER) {
+        return KLX_SV("still open");
+    }
+    if (reason == KLX_NOTICE_ESCALATION) {
+        return KLX_SV("escalated, nobody has acknowledged it");
+    }
     switch (m->event->phase) {
     case KLX_PHASE_OPEN:
         return KLX_SV("opened");
@@ -569,7 +576,8 @@ static struct klx_sv make_state(struct maker *m) {
     return klx_sv("");
 }
 
-static struct klx_sv make_footer(struct maker *m, struct klx_sv team) {
+static struct klx_sv make_footer(struct maker *m, struct klx_sv team,
+                                 const struct klx_digest *digest) {
     struct klx_buf b KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&b, 1024);
     klx_buf_add_str(&b, "klaxon");
@@ -577,12 +585,13 @@ static struct klx_sv make_footer(struct maker *m, struct klx_sv team) {
         klx_buf_add_str(&b, " · ");
         klx_utf8_line(&b, team, 100);
     }
-    if (m->event->incident.n > 0) {
+    if (digest == NULL && m->event->incident.n > 0) {
         klx_buf_add_str(&b, " · incident ");
         klx_utf8_line(&b, klx_sv_utf8_prefix(m->event->incident, 8), 8);
     }
-    struct klx_sv at = instant(m, m->event->time_us);
-    klx_buf_printf(&b, " · %.*s%s", KLX_SV_FMT(at), m->event->resync ? " · seen in a list" : "");
+    struct klx_sv at = instant(m, digest != NULL ? digest->until_us : m->event->time_us);
+    bool listed = digest == NULL && m->event->resync;
+    klx_buf_printf(&b, " · %.*s%s", KLX_SV_FMT(at), listed ? " · seen in a list" : "");
     return klx_arena_dup(m->arena, klx_buf_sv(&b));
 }
 
@@ -595,7 +604,28 @@ const char *klx_card_word(const struct klx_card *card) {
     return card->resolved ? "Resolved" : words[card->severity];
 }
 
+/* The footer is made last: when there was no room for it, something before it may be missing as well. */
+static int finish(struct maker *m, const struct klx_notice *notice, struct klx_card *ret) {
+    struct klx_card *c = m->card;
+    c->footer = make_footer(m, notice->team, notice->digest);
+    if (c->footer.p == NULL || c->subject.p == NULL || c->summary.p == NULL) {
+        return -ENOMEM;
+    }
+    *ret = *c;
+    return 0;
+}
+
+static int make_digest(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
+    struct klx_card c = { .severity = notice->event->severity };
+    struct maker m = { a, notice->event, notice->data, &c };
+    klx_card_fill_digest(a, notice->digest, &c);
+    return finish(&m, notice, ret);
+}
+
 int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
+    if (notice->digest != NULL) {
+        return make_digest(a, notice, ret);
+    }
     const struct klx_event *e = notice->event;
     bool known = e->kind < KLX_KINDS_N;
     struct klx_card c = { .severity = e->severity, .resolved = e->phase == KLX_PHASE_RESOLVED };
@@ -608,7 +638,7 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
         klx_arena_printf(a, "%.*s %.*s%.*s", KLX_SV_FMT(kind), KLX_SV_FMT(name), KLX_SV_FMT(where)),
         SUBJECT_BYTES_MAX);
     c.title = known ? klx_sv(klx_kind_specs[e->kind].title) : line(&m, e->type, SUBJECT_BYTES_MAX);
-    c.state = make_state(&m);
+    c.state = make_state(&m, notice->reason);
     struct klx_sv summary = klx_json_str(notice->data, "summary");
     c.summary = line(&m, summary.n > 0 ? summary : c.title, KLX_CARD_SUMMARY_BYTES_MAX);
     add_facts(&m);
@@ -617,11 +647,5 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
                    : klx_sv("");
     c.code = make_code(&m);
     make_links(&m, notice->links);
-    c.footer = make_footer(&m, notice->team);
-    /* The footer is made last: when there was no room for it, something before it may be missing as well. */
-    if (c.footer.p == NULL || c.subject.p == NULL || c.summary.p == NULL) {
-        return -ENOMEM;
-    }
-    *ret = c;
-    return 0;
+    return finish(&m, notice, ret);
 }

@@ -28,8 +28,9 @@ struct klx_card_fact {
 struct klx_card {
     struct klx_sv
         subject; /* what the incident is about, equal for all of its events: "Node aks-1 (prod-weu)" */
-    struct klx_sv title;   /* ours: the kind's title */
-    struct klx_sv state;   /* ours: "opened", "update 3", "resolved"; "" outside of an incident */
+    struct klx_sv title; /* ours: the kind's title */
+    struct klx_sv
+        state; /* ours: "opened", "update 3", "resolved", "still open"; "" outside of an incident and of a digest */
     struct klx_sv summary; /* one sentence */
     struct klx_card_fact
         facts[KLX_CARD_FACTS_MAX]; /* cluster, object, reason, times, the actions so far … */

@@ -57,7 +57,8 @@ static bool has_room(const struct klx_dispatch *d) {
         }
     }
     return klx_message_pool_bytes(d->pool) <= KLX_DISPATCH_BYTES_MAX / 4 * 3 &&
-           klx_ledger_has_room(d->ledger) && klx_tracker_has_room(d->tracker);
+           klx_ledger_has_room(d->ledger) && klx_tracker_has_room(d->tracker) &&
+           (d->noise == NULL || klx_noise_has_room(d->noise));
 }
 
 void klx_dispatch_check_brake(struct klx_dispatch *d) {
@@ -80,6 +81,8 @@ void klx_dispatch_check_brake(struct klx_dispatch *d) {
         pause_for(d, "the receipts that Kafka has not taken", "");
     } else if (klx_tracker_full(d->tracker)) {
         pause_for(d, "what was told ahead of a record that waits", "");
+    } else if (d->noise != NULL && klx_noise_full(d->noise)) {
+        pause_for(d, "what waits for a digest", "");
     }
 }
 
@@ -213,6 +216,9 @@ void klx_dispatch_outcome(void *arg, const struct klx_outcome *o) {
         entry = klx_ledger_new_entry(d->ledger);
         write_entry(d, entry, klx_deadletter_encode(&entry->arena, &env, o, &entry->record), m);
     }
+    if (d->noise != NULL) {
+        klx_noise_outcome(d->noise, o);
+    }
 }
 
 void klx_dispatch_unreadable(struct klx_dispatch *d, struct klx_message *m,
@@ -245,12 +251,8 @@ static void hand_out(struct klx_dispatch *d, enum klx_topic topic, struct klx_me
     size_t n = klx_route_match(d->route, topic, &m->event, m->data, &targets);
     m->told = n > 0;
     klx_message_use(m, n > 0 ? d->o.edition : NULL);
-    for (size_t i = 0; i < n; i++) {
-        struct klx_delivery *delivery = klx_delivery_new(m, targets[i].subscription, mono_us(d));
-        delivery->severity = targets[i].severity;
-        klx_outlet_push(d->outlets.items[targets[i].channel], delivery);
-    }
     if (n > 0) {
+        klx_noise_take(d->noise, topic, m, targets, n);
         klx_dispatch_check_brake(d);
     }
 }
@@ -291,6 +293,25 @@ void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r) {
     klx_message_unref(m);
 }
 
+void klx_dispatch_given(struct klx_dispatch *d, const char *topic, int32_t partition) {
+    enum klx_topic t = KLX_TOPIC_NODES;
+    if (find_topic(d, topic, &t) && d->noise != NULL) {
+        klx_noise_given(d->noise, t, partition);
+    }
+}
+
+void klx_dispatch_state(struct klx_dispatch *d, struct klx_sv key, struct klx_sv value) {
+    if (d->noise != NULL) {
+        klx_noise_state(d->noise, key, value);
+    }
+}
+
+void klx_dispatch_know(struct klx_dispatch *d) {
+    if (d->noise != NULL) {
+        klx_noise_ready(d->noise);
+    }
+}
+
 void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t partition) {
     enum klx_topic t = KLX_TOPIC_NODES;
     if (find_topic(d, topic, &t)) {
@@ -303,6 +324,9 @@ void klx_dispatch_revoke(struct klx_dispatch *d, const char *topic, int32_t part
         }
     } else {
         klx_tracker_revoke(d->tracker, topic, partition);
+    }
+    if (find_topic(d, topic, &t) && d->noise != NULL) {
+        klx_noise_revoked(d->noise, t, partition);
     }
     if (!d->closed) {
         find_holder(d);
@@ -388,6 +412,7 @@ void klx_dispatch_resume(struct klx_dispatch *d) {
 void klx_dispatch_stop(struct klx_dispatch *d, int64_t wait_ms, void (*on_idle)(void *arg),
                        void *arg) {
     d->draining = false;
+    klx_noise_stop(d->noise);
     for (size_t i = 0; i < d->outlets.n; i++) {
         if (d->outlets.items[i] != NULL) {
             klx_outlet_stop(d->outlets.items[i]);
@@ -404,6 +429,9 @@ void klx_dispatch_close(struct klx_dispatch *d) {
         find_holder(d);
         d->closed = true;
     }
+    klx_noise_desk_free(d->desk);
+    d->desk = NULL;
+    d->noise = NULL;
     if (d->parking != NULL) {
         klx_parking_close(d->parking);
         klx_returns_free(d->returns);
@@ -477,6 +505,9 @@ static void on_gauges(void *arg) {
     }
     count_limit_hits(d);
     klx_freshness_look(d->freshness, !d->paused);
+    if (d->noise != NULL) {
+        klx_noise_look(d->noise);
+    }
     for (size_t i = 0; i < d->outlets.n; i++) {
         if (d->outlets.items[i] != NULL) {
             klx_outlet_look(d->outlets.items[i]);
@@ -526,6 +557,38 @@ static size_t count_channels(const struct klx_sinks_settings *settings,
     return n;
 }
 
+static struct klx_sv find_handle(void *arg, const char *channel,
+                                 const struct klx_delivery *delivery) {
+    const struct klx_dispatch *d = arg;
+    return d->noise != NULL ? klx_noise_handle(d->noise, channel, delivery) : klx_sv("");
+}
+
+static bool passes_over(void *arg, const char *channel, const struct klx_delivery *delivery) {
+    const struct klx_dispatch *d = arg;
+    return d->noise != NULL && klx_noise_passes_over(d->noise, channel, delivery);
+}
+
+static void deliver(void *arg, size_t channel, struct klx_delivery *delivery) {
+    const struct klx_dispatch *d = arg;
+    klx_outlet_push(d->outlets.items[channel], delivery);
+}
+
+static void open_noise(struct klx_dispatch *d) {
+    const struct klx_noise_desk_options o = { .loop = d->o.env.loop,
+                                              .clock = d->o.env.clock,
+                                              .ops = d->o.ops,
+                                              .topics = d->o.topics,
+                                              .use = { d->o.settings, d->o.edition, d->route },
+                                              .pool = d->pool,
+                                              .ledger = d->ledger,
+                                              .produce = produce,
+                                              .deliver = deliver,
+                                              .on_change = on_change,
+                                              .arg = d };
+    d->desk = klx_noise_desk_new(&o);
+    d->noise = klx_noise_desk_noise(d->desk);
+}
+
 static struct klx_outlets_change change_to(struct klx_dispatch *d,
                                            const struct klx_sinks_settings *settings,
                                            struct klx_edition *edition,
@@ -547,6 +610,8 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                      .place_arg = d,
                      .on_outcome = klx_dispatch_outcome,
                      .on_change = on_change,
+                     .find_handle = find_handle,
+                     .passes_over = passes_over,
                      .arg = d },
         .settings = settings,
         .route = route,
@@ -581,6 +646,7 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     make_metrics(d);
     count_topics(d);
     klx_dispatch_open_parking(d);
+    open_noise(d);
     const struct klx_outlets_change first = change_to(d, o->settings, o->edition, d->route);
     int rc = klx_outlets_prepare(&first, &d->outlets, e);
     if (rc != 0) {
@@ -630,6 +696,8 @@ int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings 
         klx_route_free(route);
         return rc;
     }
+    const struct klx_noise_use use = { settings, edition, route };
+    klx_noise_reload(d->noise, &use);
     exchange_outlets(d, &now);
     klx_route_free(d->route);
     klx_edition_unref(d->o.edition);
@@ -672,6 +740,9 @@ void klx_dispatch_describe(const struct klx_dispatch *d, struct klx_buf *out) {
     }
     if (d->returns != NULL) {
         klx_returns_describe(d->returns, out);
+    }
+    if (d->noise != NULL) {
+        klx_noise_describe(d->noise, out);
     }
     klx_freshness_describe(d->freshness, out);
     if (d->paused) {

@@ -67,6 +67,12 @@ int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings 
                         struct klx_edition *edition, struct klx_error *e) KLX_MUST_CHECK;
 /* The topics that some subscription reads for a channel of this process; the result is their number. */
 size_t klx_dispatch_topics(const struct klx_dispatch *d, const char *ret[static KLX_TOPICS_N]);
+/* Partitions of topics with events are ours; their records come after klx_dispatch_know. */
+void klx_dispatch_given(struct klx_dispatch *d, const char *topic, int32_t partition);
+/* A record of klaxon.state (sinks/core/memory.h). */
+void klx_dispatch_state(struct klx_dispatch *d, struct klx_sv key, struct klx_sv value);
+/* klaxon.control and klaxon.state have been read since the partitions were given: what others have told is known. */
+void klx_dispatch_know(struct klx_dispatch *d);
 /* The record is borrowed for the call. */
 void klx_dispatch_record(struct klx_dispatch *d, const struct klx_record *r);
 /* As the consumer tells; for all topics. */

@@ -7,6 +7,7 @@
 #include "sinks/core/freshness.h"
 #include "sinks/core/ledger.h"
 #include "sinks/core/message.h"
+#include "sinks/core/noise/desk.h"
 #include "sinks/core/outlets.h"
 #include "sinks/core/parking/parking.h"
 #include "sinks/core/parking/returns.h"
@@ -19,6 +20,8 @@ struct klx_dispatch {
     struct klx_tracker *tracker;
     struct klx_ledger *ledger;
     struct klx_freshness *freshness;
+    struct klx_noise_desk *desk;
+    struct klx_noise *noise; /* of the desk; NULL once it is closed */
     struct klx_circuits *circuits;
     /* Of each channel of the settings; NULL: not a channel of this process, or nobody subscribes to it. */
     struct klx_outlets outlets;

@@ -178,6 +178,9 @@ void klx_dispatch_control(struct klx_dispatch *d, struct klx_sv key, struct klx_
     if (d->parking != NULL && !d->closed) {
         klx_parking_control(d->parking, key, value);
     }
+    if (d->noise != NULL) {
+        klx_noise_control(d->noise, key, value);
+    }
 }
 
 void klx_dispatch_end(struct klx_dispatch *d, const char *topic, int32_t partition, int64_t next) {

@@ -213,10 +213,25 @@ static void give_up_oldest(struct klx_lane *l, int64_t now_us) {
     }
 }
 
+/* Something newer of the incident waits behind it. */
+static bool pass_over(struct klx_lane *l, struct klx_delivery *d) {
+    bool over = l->cb.passes_over != NULL && d->first_us == KLX_TIME_NONE &&
+                l->cb.passes_over(l->cb.arg, d);
+    if (over) {
+        klx_lane_unlink(l, d);
+        klx_delivery_done(d);
+        l->cb.on_change(l->cb.arg);
+    }
+    return over;
+}
+
 struct klx_delivery *klx_lane_next(struct klx_lane *l, int64_t now_us) {
     struct klx_delivery *d = NULL;
     while (klx_lane_may_send(l, now_us)) {
         d = klx_queue_next(l->queue, now_us);
+        if (d != NULL && pass_over(l, d)) {
+            continue;
+        }
         if (d == NULL || now_us < give_up_us(l, d)) {
             return d;
         }

@@ -75,6 +75,8 @@ struct klx_lane_callbacks {
     /* The handle of the incident's first message on this channel, for render and send; borrowed until the lane is next called. NULL, or
        empty: there is none. */
     struct klx_sv (*find_handle)(void *arg, const struct klx_delivery *d);
+    /* MAY: before the first attempt. True: it is not to be sent after all; its owner has written why, and the lane ends it. */
+    bool (*passes_over)(void *arg, const struct klx_delivery *d);
     void *arg;
 };
 

@@ -47,11 +47,14 @@ static struct klx_sv find_handle(const struct klx_lane *l, const struct klx_deli
 
 bool klx_lane_render(struct klx_lane *l, struct klx_delivery *d, struct klx_buf *out) {
     struct klx_event event = d->message->event;
+    char id[KLX_HASH_TEXT_BYTES];
     event.severity = d->severity;
+    klx_delivery_id(d, klx_sv(l->o.name), id);
     const struct klx_notice notice = { .event = &event,
                                        .data = d->message->data,
                                        .team = d->subscription->team,
                                        .channel = klx_sv(l->o.name),
+                                       .id = klx_sv(id),
                                        .reason = d->reason,
                                        .digest = d->digest,
                                        .handle = find_handle(l, d),

@@ -70,6 +70,16 @@ static void on_lane_change(void *arg) {
     t->o.on_change(t->o.arg);
 }
 
+static struct klx_sv find_handle(void *arg, const struct klx_delivery *d) {
+    const struct klx_outlet *t = arg;
+    return t->o.find_handle(t->o.arg, t->now.channel->name, d);
+}
+
+static bool passes_over(void *arg, const struct klx_delivery *d) {
+    const struct klx_outlet *t = arg;
+    return t->o.passes_over(t->o.arg, t->now.channel->name, d);
+}
+
 static void schedule(struct klx_timer *timer, int64_t delay_ms) {
     if (delay_ms < 0) {
         klx_timer_stop(timer);
@@ -175,9 +185,12 @@ static struct klx_lane *new_lane(struct klx_outlet *t, struct edition *of) {
     if (t->o.ops->credential != NULL) {
         t->o.ops->credential(of->channel->config, &credential);
     }
-    const struct klx_lane_callbacks cb = {
-        .on_outcome = on_outcome, .on_change = on_lane_change, .schedule = schedule_lane, .arg = t
-    };
+    const struct klx_lane_callbacks cb = { .on_outcome = on_outcome,
+                                           .on_change = on_lane_change,
+                                           .schedule = schedule_lane,
+                                           .find_handle = find_handle,
+                                           .passes_over = passes_over,
+                                           .arg = t };
     const struct klx_lane_options lane = {
         .ops = t->o.ops,
         .channel = of->opened,

@@ -50,6 +50,9 @@ struct klx_outlet_options {
     /* As those of a lane. */
     void (*on_outcome)(void *arg, const struct klx_outcome *o);
     void (*on_change)(void *arg);
+    /* As those of a lane, with the channel's name. */
+    struct klx_sv (*find_handle)(void *arg, const char *channel, const struct klx_delivery *d);
+    bool (*passes_over)(void *arg, const char *channel, const struct klx_delivery *d);
     void *arg;
 };
 

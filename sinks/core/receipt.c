@@ -39,6 +39,21 @@ struct klx_sv klx_subscription_place(struct klx_arena *a,
     return klx_arena_printf(a, "%s:%u", slash != NULL ? slash + 1 : s->file, s->line);
 }
 
+/* Of a message that is no news: what it is, and of a digest which, so that the events that it holds are found. */
+static void write_notice(struct klx_jw *w, const struct klx_delivery *d, const char *channel) {
+    static const char *const names[] = { "", "reminder", "escalation", "digest" };
+    char id[KLX_HASH_TEXT_BYTES];
+    if (d == NULL || d->reason == KLX_NOTICE_NEWS) {
+        return;
+    }
+    klx_jw_member_str(w, "notice", names[d->reason]);
+    if (d->digest != NULL) {
+        klx_delivery_id(d, klx_sv(channel), id);
+        klx_jw_member_str(w, "digest", id);
+        klx_jw_member_int(w, "digested", (int64_t)d->digest->events);
+    }
+}
+
 static void write_outcome(struct klx_jw *w, struct klx_arena *a, const struct klx_receipt_env *env,
                           const struct klx_outcome *o) {
     const struct klx_event *e = &o->message->event;
@@ -54,6 +69,7 @@ static void write_outcome(struct klx_jw *w, struct klx_arena *a, const struct kl
     klx_jw_member_sv(w, "eventType", e->type);
     klx_jw_member_time(w, "eventTime", e->time_us);
     klx_jw_member_sv_opt(w, "incident", e->incident);
+    write_notice(w, o->delivery, o->channel);
     klx_jw_member_int(w, "attempts", o->attempts);
     if (o->ambiguous > 0) {
         klx_jw_member_int(w, "ambiguous", o->ambiguous);
@@ -185,10 +201,16 @@ static int encode_outcome(struct klx_arena *a, const struct klx_receipt_env *env
                           enum klx_kind kind, const struct klx_outcome *o,
                           const struct klx_buf *data, struct klx_record *ret) {
     const struct klx_event *about = &o->message->event;
+    char sent[KLX_HASH_TEXT_BYTES] = "";
+    bool news = o->delivery == NULL || o->delivery->reason == KLX_NOTICE_NEWS;
+    if (!news) {
+        klx_delivery_id(o->delivery, klx_sv(o->channel), sent);
+    }
     const struct klx_sv parts[] = { about->source,      about->id,    about->replay_id,
-                                    klx_sv(o->channel), o->recipient, klx_sv(reason_of(o)) };
+                                    klx_sv(o->channel), o->recipient, klx_sv(reason_of(o)),
+                                    klx_sv(sent) };
     struct klx_event e = {
-        .id = klx_event_id(a, about->cluster, kind, parts, KLX_COUNT(parts)),
+        .id = klx_event_id(a, about->cluster, kind, parts, KLX_COUNT(parts) - news),
         .subject = klx_arena_printf(a, "Channel/%s", o->channel),
         .cluster = about->cluster,
         .severity = klx_outcome_is_lost(o) ? KLX_SEVERITY_WARNING : KLX_SEVERITY_INFO,
@@ -211,6 +233,69 @@ int klx_receipt_encode(struct klx_arena *a, const struct klx_receipt_env *env,
     klx_jw_member_int(&w, "offset", o->message->record.offset);
     klx_jw_end_object(&w);
     return encode_outcome(a, env, KLX_KIND_DELIVERY, o, &data, ret);
+}
+
+static const struct {
+    const char *name, *words;
+} suppressions[] = {
+#define KLX_SUPPRESSION_ITEM(NAME, name, words) { name, words },
+    KLX_SUPPRESSIONS(KLX_SUPPRESSION_ITEM)
+#undef KLX_SUPPRESSION_ITEM
+};
+
+const char *klx_suppression_name(enum klx_suppression why) {
+    return suppressions[why].name;
+}
+
+static void write_suppressed(struct klx_jw *w, struct klx_arena *a,
+                             const struct klx_receipt_env *env, const struct klx_suppressed *s) {
+    const struct klx_event *e = &s->message->event;
+    const char *reason = suppressions[s->why].name;
+    struct klx_sv title = title_of(e);
+    struct klx_sv summary = klx_arena_printf(a, "%.*s: %s %s", KLX_SV_FMT(title),
+                                             suppressions[s->why].words, s->channel);
+    bool digested = s->why == KLX_SUPPRESSION_DIGESTED;
+    write_head(w, summary, "Channel", s->channel, reason);
+    klx_jw_member_str(w, "verdict", "suppressed");
+    klx_jw_member_sv_opt(w, "answer", digested ? klx_sv("") : s->detail);
+    klx_jw_member_str(w, "channel", s->channel);
+    klx_jw_member_str(w, "sink", env->sink);
+    klx_jw_member_sv(w, "team", s->subscription->team);
+    klx_jw_member_sv(w, "subscription", klx_subscription_place(a, s->subscription));
+    klx_jw_member_sv(w, "event", e->id);
+    klx_jw_member_sv(w, "eventType", e->type);
+    klx_jw_member_time(w, "eventTime", e->time_us);
+    klx_jw_member_sv_opt(w, "incident", e->incident);
+    klx_jw_member_sv_opt(w, "digest", digested ? s->detail : klx_sv(""));
+    klx_jw_member_int(w, "attempts", 0);
+    klx_jw_member_time(w, "firstAttempt", KLX_TIME_NONE);
+    klx_jw_member_time(w, "lastAttempt", KLX_TIME_NONE);
+    klx_jw_member_str(w, "topic", s->message->record.topic);
+    klx_jw_member_int(w, "partition", s->message->record.partition);
+    klx_jw_member_int(w, "offset", s->message->record.offset);
+}
+
+int klx_suppressed_encode(struct klx_arena *a, const struct klx_receipt_env *env,
+                          const struct klx_suppressed *s, struct klx_record *ret) {
+    struct klx_buf data KLX_CLEANUP(klx_buf_release);
+    struct klx_jw w;
+    klx_buf_init(&data, DATA_BYTES_MAX);
+    klx_jw_init(&w, &data);
+    klx_jw_begin_object(&w);
+    write_suppressed(&w, a, env, s);
+    klx_jw_end_object(&w);
+    const struct klx_event *about = &s->message->event;
+    const struct klx_sv parts[] = { about->source,    about->id,
+                                    about->replay_id, klx_sv(s->channel),
+                                    klx_sv(""),       klx_sv(suppressions[s->why].name) };
+    struct klx_event e = {
+        .id = klx_event_id(a, about->cluster, KLX_KIND_DELIVERY, parts, KLX_COUNT(parts)),
+        .subject = klx_arena_printf(a, "Channel/%s", s->channel),
+        .cluster = about->cluster,
+        .severity = KLX_SEVERITY_INFO,
+        .key = klx_sv(s->channel),
+    };
+    return encode(a, env, KLX_KIND_DELIVERY, &e, &data, ret);
 }
 
 /* What Kafka Connect's dead letters carry, for the tools that read them. */

@@ -28,6 +28,7 @@ struct klx_route {
     bool *named;    /* of each channel: by some subscription */
     uint64_t event; /* the number of the event in hand */
     struct klx_target *targets;
+    size_t *place; /* of each channel, when it is told: which of the targets it is */
 };
 
 static bool is_ours(const struct klx_route *r, size_t channel) {
@@ -43,14 +44,21 @@ static void append(struct list *l, const struct klx_subscription_settings *s) {
     l->items[l->n++] = s;
 }
 
-static void add_subscription(struct klx_route *r, const struct klx_subscription_settings *s) {
+static bool name_ours(struct klx_route *r, const size_t *channels, size_t n) {
     bool ours = false;
-    for (size_t i = 0; i < s->channels_n; i++) {
-        if (is_ours(r, s->channels[i])) {
-            r->named[s->channels[i]] = true;
+    for (size_t i = 0; i < n; i++) {
+        if (is_ours(r, channels[i])) {
+            r->named[channels[i]] = true;
             ours = true;
         }
     }
+    return ours;
+}
+
+static void add_subscription(struct klx_route *r, const struct klx_subscription_settings *s) {
+    bool told = name_ours(r, s->channels, s->channels_n);
+    bool escalated = name_ours(r, s->escalate_to, s->escalate_to_n);
+    bool ours = told || escalated;
     for (size_t t = 0; (ours || s->stops) && t < KLX_TOPICS_N; t++) {
         if (s->topics[t]) {
             r->topics[t].read = r->topics[t].read || ours;
@@ -100,6 +108,7 @@ struct klx_route *klx_route_new(const struct klx_sinks_settings *s,
     r->told = klx_alloc_n(uint64_t, s->channels_n);
     r->named = klx_alloc_n(bool, s->channels_n);
     r->targets = klx_alloc_n(struct klx_target, s->channels_n);
+    r->place = klx_alloc_n(size_t, s->channels_n);
     for (size_t i = 0; i < s->subscriptions_n; i++) {
         add_subscription(r, &s->subscriptions[i]);
     }
@@ -127,6 +136,7 @@ void klx_route_free(struct klx_route *r) {
     free(r->told);
     free(r->named);
     free(r->targets);
+    free(r->place);
     free(r);
 }
 
@@ -155,6 +165,31 @@ bool klx_route_may_match(const struct klx_route *r, enum klx_topic topic,
     return s != NULL;
 }
 
+/* n targets so far; how many then. Who is told at once does not wait for an escalation. */
+static size_t add_target(struct klx_route *r, struct klx_target t, size_t n) {
+    bool known = r->told[t.channel] == r->event;
+    if (!is_ours(r, t.channel) ||
+        (known && (t.escalation || !r->targets[r->place[t.channel]].escalation))) {
+        return n;
+    }
+    r->place[t.channel] = known ? r->place[t.channel] : n;
+    r->told[t.channel] = r->event;
+    r->targets[r->place[t.channel]] = t;
+    return known ? n : n + 1;
+}
+
+static size_t add_targets(struct klx_route *r, const struct klx_subject *subject,
+                          const struct klx_subscription_settings *s, size_t n) {
+    enum klx_severity severity = klx_subject_told(subject, s);
+    for (size_t c = 0; c < s->channels_n; c++) {
+        n = add_target(r, (struct klx_target){ s->channels[c], s, severity, false }, n);
+    }
+    for (size_t c = 0; c < s->escalate_to_n && subject->event->incident.n > 0; c++) {
+        n = add_target(r, (struct klx_target){ s->escalate_to[c], s, severity, true }, n);
+    }
+    return n;
+}
+
 size_t klx_route_match(struct klx_route *r, enum klx_topic topic, const struct klx_event *e,
                        const struct klx_json *data, const struct klx_target **ret) {
     const struct by_topic *t = &r->topics[topic];
@@ -171,13 +206,7 @@ size_t klx_route_match(struct klx_route *r, enum klx_topic topic, const struct k
     while (!stop) {
         const struct klx_subscription_settings *s = klx_route_cursor_next(&cursor);
         bool matches = s != NULL && klx_subject_matches(&subject, s);
-        for (size_t c = 0; matches && c < s->channels_n; c++) {
-            size_t channel = s->channels[c];
-            if (is_ours(r, channel) && r->told[channel] != r->event) {
-                r->told[channel] = r->event;
-                r->targets[n++] = (struct klx_target){ channel, s, klx_subject_told(&subject, s) };
-            }
-        }
+        n = matches ? add_targets(r, &subject, s, n) : n;
         stop = s == NULL || (matches && klx_subject_stops(&subject, s));
     }
     return n;

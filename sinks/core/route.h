@@ -20,10 +20,12 @@
 
 struct klx_route;
 
+/* A channel of `escalate:` is a target of the incident's events as well, unless some subscription tells it at once. */
 struct klx_target {
     size_t channel; /* index into klx_sinks_settings.channels */
     const struct klx_subscription_settings *subscription;
     enum klx_severity severity; /* to tell */
+    bool escalation;            /* only when nobody acknowledges the incident in time */
 };
 
 /* Of the channels that are bound to `ops`. Borrows the settings. */

@@ -6,6 +6,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/base/secret.h"
+#include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/settings_subscription.h"
 
 #define CHANNEL_NAME_BYTES_MAX 63
@@ -217,10 +218,18 @@ static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_n
     return 0;
 }
 
-/* The one member of the channel's map, or NULL after a report. */
+/* The member itself, or else the next one, that is not the throttle. */
+static const struct klx_config_node *kind_from(const struct klx_config_node *member) {
+    while (member != NULL && klx_sv_eq(klx_config_key(member), KLX_SV("throttle"))) {
+        member = klx_config_next(member);
+    }
+    return member;
+}
+
+/* The one member of the channel's map that names a kind of sink, or NULL after a report. */
 static const struct klx_config_node *only_kind(struct binder *b, const struct klx_config_node *n) {
     struct klx_error e;
-    const struct klx_config_node *kind = klx_config_first(n);
+    const struct klx_config_node *kind = kind_from(klx_config_first(n));
     if (klx_config_type(n) != KLX_CONFIG_MAP || kind == NULL) {
         klx_config_fail(n, &e,
                         "expected the kind of sink, %s, with its settings, for example "
@@ -229,7 +238,7 @@ static const struct klx_config_node *only_kind(struct binder *b, const struct kl
         klx_settings_report(&b->r, &e);
         return NULL;
     }
-    const struct klx_config_node *second = klx_config_next(kind);
+    const struct klx_config_node *second = kind_from(klx_config_next(kind));
     if (second != NULL) {
         klx_config_fail_key(second, &e,
                             "a channel has one kind of sink, found \"%.*s\" and \"%.*s\": make two "
@@ -264,7 +273,11 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
         return;
     }
     to->sink = klx_config_key(kind).p;
-    if (ops != NULL && bind_config(ops, kind, b, &to->config) == 0) {
+    if (ops == NULL) {
+        return;
+    }
+    klx_throttle_bind(klx_config_get(n, "throttle"), ops, &to->throttle, &b->r);
+    if (bind_config(ops, kind, b, &to->config) == 0) {
         to->ops = ops;
     }
 }

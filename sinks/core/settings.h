@@ -4,7 +4,7 @@
  *     sinks:                                        # how the processes run; all of it may be left out
  *       slack: { listen: "127.0.0.1:9465", queue: 1000, give_up_after: 24h }
  *     channels:                                     # names: 1 to 63 of letters, digits, '-', '_', '.'; they stand in keys of records
- *       ops-slack: { slack: { webhook_url: { file: /run/secrets/ops-slack } } }    # exactly one kind of sink a channel
+ *       ops-slack: { slack: { webhook_url: { file: /run/secrets/ops-slack } } }    # exactly one kind of sink a channel; throttle: {…}
  *     subscriptions:
  *       - team: operations                          # team (also once for a file of subscriptions.d/), topics and channels are required
  *         topics: [nodes]                           # event topics: kubernetes, nodes, scaling, gitops, metrics
@@ -18,6 +18,7 @@
  *         severity: { raise_to: critical }          # or lower_to: what is told, not what is recorded
  *         continue: true                            # false: an event that this one matches goes to none that stands after it
  *         history: false                            # true: also what a relist found and that belongs to no incident
+ *         quiet, repeat, escalate                   # sinks/core/noise/settings_noise.h
  *
  * A sink process binds the channels of its own kind and knows of the others only that they exist; `klaxon check` binds them all.
  */
@@ -41,12 +42,18 @@ extern const struct klx_config_field klx_match_fields[];
 extern const struct klx_config_field klx_subscription_severity_fields[];
 extern const struct klx_config_field klx_label_fields[];
 
+/* At most `messages` in any stretch of `per`, and at most `burst` at once (sinks/core/noise/throttle.h). messages 0: no limit. */
+struct klx_throttle_settings {
+    int64_t messages, per_ms, burst;
+};
+
 struct klx_channel_settings {
     const char *name;
     const char *sink;                 /* "slack" */
     const struct klx_sink_ops *ops;   /* NULL: not among those that were asked for */
     void *config;                     /* bound to ops->fields; NULL without ops */
     const struct klx_config_node *at; /* where it stands */
+    struct klx_throttle_settings throttle;
 };
 
 enum klx_label_rule_kind { KLX_LABEL_MATCHES, KLX_LABEL_EXISTS, KLX_LABEL_ABSENT };
@@ -56,6 +63,8 @@ struct klx_label_rule {
     enum klx_label_rule_kind kind;
     struct klx_match *value; /* KLX_LABEL_MATCHES */
 };
+
+struct klx_hours;
 
 struct klx_subscription_settings {
     struct klx_sv team;
@@ -71,6 +80,11 @@ struct klx_subscription_settings {
     size_t *channels; /* indexes into klx_sinks_settings.channels */
     size_t channels_n;
     bool history;
+    struct klx_hours *quiet;   /* NULL: never */
+    int64_t repeat_ms;         /* 0: never */
+    int64_t escalate_after_ms; /* 0: never */
+    size_t *escalate_to;       /* indexes, as `channels` */
+    size_t escalate_to_n;
     const char *file; /* where it stands, for receipts and messages */
     unsigned line;
 };

@@ -7,11 +7,14 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "sinks/core/noise/hours.h"
+#include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/subject.h"
 
 struct item {
-    const struct klx_config_node *team, *topics, *match, *channels, *severity;
+    const struct klx_config_node *team, *topics, *match, *channels, *severity, *quiet, *escalate;
     bool history, goes_on;
+    int64_t repeat_ms;
 };
 
 const struct klx_config_field klx_subscription_fields[] = {
@@ -47,6 +50,20 @@ const struct klx_config_field klx_subscription_fields[] = {
       .offset = offsetof(struct item, history),
       .otherwise = "false",
       .help = "also what a relist found and that belongs to no incident" },
+    { .key = "quiet",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct item, quiet),
+      .help = "when not to tell: one or a list of times" },
+    { .key = "repeat",
+      .kind = KLX_CFG_DURATION,
+      .offset = offsetof(struct item, repeat_ms),
+      .min = 60000,
+      .max = 30LL * 86400 * 1000,
+      .help = "tell again, as long as an incident is open and not acknowledged" },
+    { .key = "escalate",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct item, escalate),
+      .help = "whom else to tell of an incident that nobody acknowledges" },
     { .key = NULL },
 };
 
@@ -342,10 +359,11 @@ static void unknown_channel(const struct klx_config_node *n, struct binder *b) {
     free(names);
 }
 
-static void bind_channels(const struct klx_config_node *n, struct binder *b) {
+static void bind_channels(const struct klx_config_node *n, struct binder *b, size_t **ret,
+                          size_t *ret_n) {
     size_t count = 0;
     const struct klx_config_node **nodes = texts(n, "the name of a channel", b->r, &count);
-    b->out->channels = klx_alloc_n(size_t, count);
+    *ret = klx_alloc_n(size_t, count);
     for (size_t i = 0; i < count; i++) {
         size_t at = 0;
         while (at < b->env->channels_n &&
@@ -355,7 +373,7 @@ static void bind_channels(const struct klx_config_node *n, struct binder *b) {
         if (at == b->env->channels_n) {
             unknown_channel(nodes[i], b);
         } else {
-            b->out->channels[b->out->channels_n++] = at;
+            (*ret)[(*ret_n)++] = at;
         }
     }
     free(nodes);
@@ -402,6 +420,20 @@ static void bind_told(const struct klx_config_node *n, struct binder *b) {
     klx_config_unbind(klx_subscription_severity_fields, &s);
 }
 
+static void bind_noise(const struct item *item, struct binder *b) {
+    struct klx_subscription_settings *out = b->out;
+    const struct klx_config_node *channels =
+        item->escalate != NULL ? klx_escalate_bind(item->escalate, &out->escalate_after_ms, b->r)
+                               : NULL;
+    out->repeat_ms = item->repeat_ms;
+    if (item->quiet != NULL) {
+        klx_hours_bind(item->quiet, &out->quiet, b->r);
+    }
+    if (channels != NULL) {
+        bind_channels(channels, b, &out->escalate_to, &out->escalate_to_n);
+    }
+}
+
 void klx_subscription_settings_bind(const struct klx_config_node *n,
                                     const struct klx_config_node *file_team,
                                     const struct klx_subscription_env *env,
@@ -420,8 +452,9 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     }
     bind_match(item.match, &b);
     if (item.channels != NULL) {
-        bind_channels(item.channels, &b);
+        bind_channels(item.channels, &b, &ret->channels, &ret->channels_n);
     }
+    bind_noise(&item, &b);
     if (item.severity != NULL) {
         bind_told(item.severity, &b);
     }
@@ -451,5 +484,7 @@ void klx_subscription_settings_release(struct klx_subscription_settings *s) {
     }
     free(s->labels);
     free(s->channels);
+    free(s->escalate_to);
+    klx_hours_free(s->quiet);
     *s = (struct klx_subscription_settings){ 0 };
 }

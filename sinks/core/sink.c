@@ -1,7 +1,7 @@
 /*
  * The process of a sink: what it owns, and the order in which that starts and stops.
  *
- *   start: settings → producer → channels → health server → consumer → the files of the settings are followed
+ *   start: settings → producer → channels → what others know → health server → consumer → the files of the settings are followed
  *   stop:  reading → sends under way → parking of what waits → channels → receipts → the last commit, leaving the group → the rest
  */
 #include <signal.h>
@@ -21,6 +21,7 @@
 #include "sinks/core/dispatch.h"
 #include "sinks/core/edition.h"
 #include "sinks/core/follow.h"
+#include "sinks/core/memory.h"
 #include "sinks/core/reload.h"
 
 /* Together, and with what librdkafka needs to end, below the five seconds that an ordered stop may take. */
@@ -45,6 +46,9 @@ struct process {
     struct klx_producer *producer;
     struct klx_consumer *consumer;
     struct klx_dispatch *dispatch;
+    struct klx_memory *memory; /* klaxon.state */
+    bool full;                 /* the dispatch wants no records now */
+    bool reading;              /* klaxon.state is being read to its end: records wait */
     struct klx_follow *follow; /* klaxon.control */
     /* What klx_dispatch_parked_known needs. */
     bool in_step;   /* klaxon.control was followed to its end */
@@ -116,13 +120,18 @@ static void on_signal(void *arg, int signum) {
     stop(p);
 }
 
-static void set_paused(void *arg, bool paused) {
-    struct process *p = arg;
-    if (paused) {
+static void pause_or_resume(struct process *p) {
+    if (p->full || p->reading) {
         klx_consumer_pause(p->consumer);
     } else if (!p->stopping) {
         klx_consumer_resume(p->consumer);
     }
+}
+
+static void set_paused(void *arg, bool paused) {
+    struct process *p = arg;
+    p->full = paused;
+    pause_or_resume(p);
 }
 
 static void store(void *arg, const char *topic, int32_t partition, int64_t next_offset) {
@@ -164,10 +173,30 @@ static void tell_known(struct process *p) {
     }
 }
 
+/* Silences, acknowledgements, and what was told. */
+static void tell_noise(struct process *p) {
+    if (p->in_step && !p->reading) {
+        klx_dispatch_know(p->dispatch);
+    }
+}
+
 static void on_in_step(void *arg) {
     struct process *p = arg;
     p->in_step = true;
+    tell_noise(p);
     tell_known(p);
+}
+
+static void on_state(void *arg, struct klx_sv key, struct klx_sv value) {
+    struct process *p = arg;
+    klx_dispatch_state(p->dispatch, key, value);
+}
+
+static void on_memory_read(void *arg) {
+    struct process *p = arg;
+    p->reading = false;
+    tell_noise(p);
+    pause_or_resume(p);
 }
 
 static void on_ends(void *arg, const int64_t *ends, size_t n) {
@@ -207,8 +236,7 @@ static void on_control_trouble(void *arg, const char *what) {
     }
     cannot_park(p, what);
     if (!p->in_step) {
-        p->in_step = true;
-        tell_known(p);
+        on_in_step(p);
     }
 }
 
@@ -227,6 +255,10 @@ static void on_assigned(void *arg, const char *topic, int32_t partition) {
     struct process *p = arg;
     p->trouble[0] = '\0';
     klx_log_debug("assigned", KLX_F_STR("topic", topic), KLX_F_INT("partition", partition));
+    klx_dispatch_given(p->dispatch, topic, partition);
+    p->reading = true;
+    pause_or_resume(p);
+    klx_memory_read(p->memory);
     klx_dispatch_assigned(p->dispatch, topic, partition);
 }
 
@@ -285,6 +317,7 @@ static bool is_ready(void *arg, struct klx_buf *why) {
         klx_buf_printf(why, "nothing can be parked: %s\n", p->no_parking);
     }
     klx_dispatch_describe(p->dispatch, why);
+    klx_memory_describe(p->memory, why);
     if (p->reload != NULL) {
         klx_reload_describe(p->reload, why);
     }
@@ -315,6 +348,13 @@ static int open_follow(struct process *p, struct klx_error *e) {
                                              .arg = p };
     return klx_follow_new(p->loop, p->first->kafka,
                           p->first->settings.topics.name[KLX_TOPIC_CONTROL], &cb, &p->follow, e);
+}
+
+static int open_memory(struct process *p, struct klx_error *e) {
+    const struct klx_memory_callbacks cb = { .on_state = on_state,
+                                             .on_read = on_memory_read,
+                                             .arg = p };
+    return klx_memory_new(p->loop, p->first->kafka, &p->first->settings.topics, &cb, &p->memory, e);
 }
 
 static int open_server(struct process *p, struct klx_error *e) {
@@ -408,6 +448,7 @@ static void close_all(struct process *p) {
     klx_timer_free(p->waiting);
     klx_follow_free(p->follow);
     klx_consumer_free(p->consumer);
+    klx_memory_free(p->memory);
     klx_producer_free(p->producer);
     klx_dispatch_free(p->dispatch);
     klx_http_free(p->http);
@@ -425,8 +466,8 @@ static int run(struct process *p) {
     p->http = klx_http_new(p->loop);
     klx_metrics_set_version(KLX_VERSION);
     if (klx_producer_new(p->loop, p->first->kafka, &p->producer, &e) != 0 ||
-        open_dispatch(p, &e) != 0 || open_follow(p, &e) != 0 || open_consumer(p, &e) != 0 ||
-        open_server(p, &e) != 0) {
+        open_dispatch(p, &e) != 0 || open_follow(p, &e) != 0 || open_memory(p, &e) != 0 ||
+        open_consumer(p, &e) != 0 || open_server(p, &e) != 0) {
         klx_log_error(e.text);
         close_all(p);
         return KLX_EXIT_CONFIG;

@@ -86,6 +86,7 @@ struct klx_notice {
     const struct klx_json *data;   /* the event's data, parsed */
     struct klx_sv team;            /* of the subscription */
     struct klx_sv channel;         /* the channel's name */
+    struct klx_sv id; /* of the send, for what is told apart by it; empty where nothing is sent */
     enum klx_notice_reason reason;
     const struct klx_digest *digest; /* KLX_NOTICE_DIGEST, else NULL */
     struct klx_sv
@@ -127,6 +128,9 @@ struct klx_sink_ops {
     int64_t min_interval_ms; /* from a send's answer to the next send of the channel; 0: none */
     size_t
         concurrency; /* sends of one channel that may be under way at once, of different incidents; 0: one */
+    /* How much of it people bear: the throttle of a channel that has none of its own. 0: no limit. */
+    size_t throttle_messages;
+    int64_t throttle_per_ms;
     /* Not 0: payloads are sent together, as many as fit, when the first has waited for batch_age_ms or there are enough. Such a channel
        has no recipients of its own. */
     size_t batch_bytes_max, batch_n_max;

@@ -119,7 +119,7 @@ void klx_tracker_revoke(struct klx_tracker *t, const char *topic, int32_t partit
 }
 
 bool klx_tracker_is_revoked(const struct klx_tracked *r) {
-    return r->partition->revoked;
+    return r->partition != NULL && r->partition->revoked;
 }
 
 void klx_tracker_begin(struct klx_tracker *t, const char *topic, int32_t partition, int64_t offset,
@@ -175,6 +175,9 @@ static void take_out(struct klx_tracker *t, struct klx_tracked *r, size_t told) 
 
 void klx_tracker_settle(struct klx_tracker *t, struct klx_tracked *r, bool told) {
     struct klx_tracked_partition *p = r->partition;
+    if (p == NULL) {
+        return;
+    }
     if (told && r->offset >= p->barrier) {
         p->again++;
         t->again++;
@@ -183,6 +186,9 @@ void klx_tracker_settle(struct klx_tracker *t, struct klx_tracked *r, bool told)
 }
 
 void klx_tracker_forget(struct klx_tracker *t, struct klx_tracked *r, bool told) {
+    if (r->partition == NULL) {
+        return;
+    }
     put_barrier(t, r);
     t->again += told;
     take_out(t, r, 0);

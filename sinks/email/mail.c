@@ -1,13 +1,20 @@
 #include "sinks/email/mail.h"
 
+#include <string.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/hash.h"
 #include "schema/topics.h"
 #include "sinks/email/mime.h"
 
-/* Known to the runtime by the same parts (the `id` of a send); they never change for the same event and channel. */
+/* The `id` of the send, which of news has these parts; they never change for the same event and channel. */
 static void message_digest(const struct klx_notice *n, char out[static KLX_HASH_TEXT_BYTES]) {
     const struct klx_event *e = n->event;
+    if (n->id.n == KLX_HASH_TEXT_BYTES - 1) {
+        memcpy(out, n->id.p, n->id.n);
+        out[n->id.n] = '\0';
+        return;
+    }
     const struct klx_sv parts[] = { e->source, e->id, e->replay_id, n->channel };
     klx_hash_parts(parts, KLX_COUNT(parts), out);
 }
@@ -23,10 +30,15 @@ static struct klx_sv make_id(struct klx_arena *a, const char *what, const char *
     return klx_arena_printf(a, "<%s-%s@%.*s>", what, digest, KLX_SV_FMT(domain));
 }
 
-static void add_subject(const struct klx_event *e, const struct klx_card *card, struct klx_arena *a,
-                        struct klx_buf *out) {
+/* A digest is of many incidents. */
+static bool is_of_incident(const struct klx_notice *n) {
+    return n->event->incident.n > 0 && n->digest == NULL;
+}
+
+static void add_subject(const struct klx_notice *n, const struct klx_card *card,
+                        struct klx_arena *a, struct klx_buf *out) {
     struct klx_sv subject = card->subject;
-    if (e->incident.n == 0) {
+    if (!is_of_incident(n)) {
         subject = KLX_CONCAT(a, card->title, KLX_SV(": "), card->subject);
     }
     klx_mime_text(out, "Subject", subject);
@@ -36,7 +48,7 @@ static void add_identity(const struct klx_email_settings *s, const struct klx_no
                          const char *digest, struct klx_arena *a, struct klx_buf *out) {
     struct klx_sv id = make_id(a, "event", digest, s->from_domain);
     klx_mime_tokens(out, "Message-ID", &id, 1);
-    if (n->event->incident.n > 0) {
+    if (is_of_incident(n)) {
         char incident[KLX_HASH_TEXT_BYTES];
         incident_digest(n->event, incident);
         struct klx_sv root = make_id(a, "incident", incident, s->from_domain);
@@ -105,7 +117,7 @@ int klx_email_render(const struct klx_email_settings *s, const struct klx_templa
     klx_mime_date(out, notice->event->time_us);
     klx_mime_mailbox(out, "From", s->from_name, s->from_address);
     klx_mime_tokens(out, "To", s->config->to.items, s->config->to.n);
-    add_subject(notice->event, card, a, out);
+    add_subject(notice, card, a, out);
     add_identity(s, notice, digest, a, out);
     add_marks(s, notice, card, a, out);
     int rc = add_body(html, card, digest, a, out);

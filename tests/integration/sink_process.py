@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from cluster import Kafka, Record, read_committed
 from cluster.process import free_port
 
-TOPICS = ["kubernetes", "nodes", "deliveries", "dlq", "retry", "control"]
+TOPICS = ["kubernetes", "nodes", "deliveries", "dlq", "retry", "control", "state"]
 
 
 def event_headers(event_id: str, **attributes: str) -> dict[str, str]:
@@ -56,7 +56,8 @@ class Sink:
         self._command = [binaries / f"klaxon-sink-{kind}", "--config", self.config]
         self.process: subprocess.Popen | None = None
 
-    def configure(self, channels: dict[str, dict], subscriptions: list[dict], **process: object) -> None:
+    def configure(self, channels: dict[str, dict], subscriptions: list[dict], throttle: dict | None = None, **process: object) -> None:
+        """`throttle`: of all channels. A test that asks for none has none, so that it can look at every message."""
         kafka = {
             "bootstrap.servers": self.kafka.bootstrap,
             "auto.offset.reset": "earliest",
@@ -67,7 +68,7 @@ class Sink:
             "kafka": kafka,
             "topics": {"prefix": self.prefix},
             "sinks": {self.kind: {"listen": self.url.removeprefix("http://")} | process},
-            "channels": {name: {self.kind: settings} for name, settings in channels.items()},
+            "channels": {name: {self.kind: settings, "throttle": throttle or {"messages": 0}} for name, settings in channels.items()},
             "subscriptions": subscriptions,
         }))
 

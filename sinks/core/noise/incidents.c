@@ -111,6 +111,7 @@ struct klx_incident *klx_incidents_get(struct klx_incidents *t, struct klx_sv ch
     i->hushed = true;
     i->partition = -1;
     i->opened_us = KLX_TIME_NONE;
+    i->changed_us = KLX_TIME_NONE;
     i->told_us = KLX_TIME_NONE;
     add(t, i);
     forget_old(t, i);
@@ -259,6 +260,9 @@ static void take_members(struct klx_incidents *t, struct klx_incident *i,
     klx_incident_set_team(i, klx_json_str(j, "team"));
     klx_incident_set_handle(i, klx_json_str(j, "handle"));
     i->subscription = NULL;
+    i->looked_up = false;
+    i->waited = KLX_WAITS_FOR_NOTHING;
+    i->pushed = i->told;
     i->look_us = 0;
     i->own = false;
     take_event(t, i, j);

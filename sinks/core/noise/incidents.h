@@ -63,8 +63,10 @@ struct klx_incident {
     size_t event_bytes;
 
     /* Of this process. */
-    bool own;        /* changed here: what is read of it is an echo */
-    bool in_hand;    /* a reminder, an escalation or late news is on its way */
+    bool own;                      /* changed here: what is read of it is an echo */
+    bool looked_up;                /* `subscription` is what there is */
+    bool escalates;                /* the channel is one of the subscription's `escalate:` */
+    enum klx_incident_wait waited; /* what it waited for before that what is on its way */
     uint32_t pushed; /* the number of the last event that is on its way to the channel */
     int64_t look_us; /* not before that: it was silenced when it was looked at */
     const struct klx_subscription_settings *subscription; /* that asks for it; NULL: not known */

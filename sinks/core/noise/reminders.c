@@ -3,7 +3,7 @@
 /* Without looking at the hours. */
 static enum klx_due to_tell(const struct klx_incident *i, const struct klx_reminder_rules *r,
                             int64_t *ret_at_us) {
-    bool may = !i->resolved && !i->in_hand && i->event != NULL;
+    bool may = !i->resolved && i->event != NULL;
     if (may && (i->waits == KLX_WAITS_FOR_SILENCE || i->waits == KLX_WAITS_FOR_HOURS)) {
         *ret_at_us = i->look_us;
         return KLX_DUE_NEWS;
@@ -22,7 +22,7 @@ static enum klx_due to_tell(const struct klx_incident *i, const struct klx_remin
 }
 
 static enum klx_due to_forget(const struct klx_incident *i, int64_t *ret_at_us) {
-    if (i->in_hand || i->changed_us == KLX_TIME_NONE) {
+    if (i->changed_us == KLX_TIME_NONE) {
         return KLX_DUE_NOTHING;
     }
     *ret_at_us = i->changed_us + (i->resolved ? KLX_INCIDENT_KEEP_US : KLX_INCIDENT_STALE_US);

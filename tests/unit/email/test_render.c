@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/io/smtp.h"
 #include "sinks/email/mail.h"
+#include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
 
 #define YAML                                                                                       \
@@ -31,15 +32,11 @@ static int teardown(void **state) {
 }
 
 /* The message's text lives in the arena. */
-static struct klx_sv render_for(const struct klx_event *e, const struct klx_json *data,
-                                const char *channel) {
+static struct klx_sv render_notice(const struct klx_notice *notice) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     struct klx_error error = { 0 };
-    const struct klx_notice notice = {
-        .event = e, .data = data, .team = KLX_SV("operations"), .channel = klx_sv(channel)
-    };
     klx_buf_init(&out, klx_sink_email.payload_bytes_max);
-    if (klx_sink_email.render(rig.channel, &notice, &out, &error) != 0) {
+    if (klx_sink_email.render(rig.channel, notice, &out, &error) != 0) {
         fail_msg("%s", error.text);
     }
     const char *problem = klx_smtp_message_problem(klx_buf_sv(&out));
@@ -47,6 +44,14 @@ static struct klx_sv render_for(const struct klx_event *e, const struct klx_json
         fail_msg("%s:\n%s", problem, klx_buf_str(&out));
     }
     return klx_arena_dup(&arena, klx_buf_sv(&out));
+}
+
+static struct klx_sv render_for(const struct klx_event *e, const struct klx_json *data,
+                                const char *channel) {
+    const struct klx_notice notice = {
+        .event = e, .data = data, .team = KLX_SV("operations"), .channel = klx_sv(channel)
+    };
+    return render_notice(&notice);
 }
 
 static struct klx_sv render_event(const struct klx_event *e, const struct klx_json *data) {
@@ -57,6 +62,26 @@ static void check_golden(const char *name, struct klx_sv message) {
     char golden[128];
     snprintf(golden, sizeof(golden), "email/%s.eml", name);
     golden_check(golden, message);
+}
+
+static void what_is_no_news_says_so(void **state) {
+    (void)state;
+    struct klx_event e;
+    struct klx_notice notice;
+    klx_arena_reset(&arena);
+    test_digest(&arena, 12, &e, &notice);
+    notice.id = KLX_SV("0123456789abcdef0123456789abcdef");
+    check_golden("digest", render_notice(&notice));
+    notice = (struct klx_notice){ .event = &e,
+                                  .data = notice.data,
+                                  .team = KLX_SV("operations"),
+                                  .channel = KLX_SV("ops-mail"),
+                                  .id = KLX_SV("fedcba9876543210fedcba9876543210") };
+    e.severity = KLX_SEVERITY_WARNING;
+    notice.reason = KLX_NOTICE_REMINDER;
+    check_golden("reminder", render_notice(&notice));
+    notice.reason = KLX_NOTICE_ESCALATION;
+    check_golden("escalation", render_notice(&notice));
 }
 
 static void each_kind_has_its_mail(void **state) {
@@ -319,12 +344,13 @@ static void every_golden_file_can_be_sent(void **state) {
         n++;
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 4);
+    assert_int_equal(n, KLX_KINDS_N + 7);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_mail),
+        cmocka_unit_test(what_is_no_news_says_so),
         cmocka_unit_test(hostile_text_stays_text),
         cmocka_unit_test(long_text_is_cut),
         cmocka_unit_test(mails_of_an_incident_are_one_thread),

@@ -6,6 +6,7 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/core/card.h"
+#include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
 
 static struct klx_arena arena;
@@ -71,6 +72,40 @@ static void each_kind_has_its_card(void **state) {
     }
 }
 
+static void check_notice(const char *name, const struct klx_notice *notice) {
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    struct klx_card c = { 0 };
+    char golden[128];
+    klx_buf_init(&out, 16384);
+    assert_int_equal(klx_card_make(&arena, notice, &c), 0);
+    print_card(&out, &c);
+    snprintf(golden, sizeof(golden), "card/%s.txt", name);
+    golden_check(golden, klx_buf_sv(&out));
+}
+
+static void what_is_no_news_says_so(void **state) {
+    (void)state;
+    struct klx_event e;
+    struct klx_notice notice = { .event = &e, .team = KLX_SV("operations") };
+    klx_arena_reset(&arena);
+    test_read_event(&arena, KLX_KIND_REPAIR_STARTED, &e, &notice.data);
+    notice.reason = KLX_NOTICE_REMINDER;
+    check_notice("reminder", &notice);
+    notice.reason = KLX_NOTICE_ESCALATION;
+    check_notice("escalation", &notice);
+}
+
+static void a_digest_shows_what_it_holds(void **state) {
+    (void)state;
+    struct klx_notice notice;
+    struct klx_event e;
+    klx_arena_reset(&arena);
+    test_digest(&arena, 5, &e, &notice);
+    check_notice("digest", &notice);
+    test_digest(&arena, 40, &e, &notice);
+    check_notice("digest-many", &notice);
+}
+
 static struct klx_card card_of_data(const char *json) {
     const struct klx_json *data = NULL;
     const struct klx_event e = { .kind = KLX_KIND_NODE_NOT_READY,
@@ -134,6 +169,8 @@ static void long_texts_are_cut_and_missing_ones_left_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_card),
+        cmocka_unit_test(what_is_no_news_says_so),
+        cmocka_unit_test(a_digest_shows_what_it_holds),
         cmocka_unit_test(hostile_text_stays_one_line_of_text),
         cmocka_unit_test(a_command_is_made_of_plain_names_only),
         cmocka_unit_test(only_a_plain_address_is_a_link),

@@ -36,9 +36,6 @@ static void an_open_incident_is_told_again(void **state) {
     r.acknowledged = true;
     next_is(&i, &r, T0 + MINUTE, KLX_DUE_FORGET, T0 + MINUTE + KLX_INCIDENT_STALE_US);
     r.acknowledged = false;
-    i.in_hand = true;
-    next_is(&i, &r, T0 + MINUTE, KLX_DUE_NOTHING, INT64_MAX);
-    i.in_hand = false;
     i.resolved = true;
     next_is(&i, &r, T0 + MINUTE, KLX_DUE_FORGET, T0 + MINUTE + KLX_INCIDENT_KEEP_US);
     i = told();

@@ -106,7 +106,7 @@ static size_t linear(const struct klx_sinks_settings *all, enum klx_topic topic,
             size_t channel = s->channels[c];
             if (channels[channel].ops == &ours && !told[channel]) {
                 told[channel] = true;
-                ret[n++] = (struct klx_target){ channel, s, klx_subject_told(&subject, s) };
+                ret[n++] = (struct klx_target){ channel, s, klx_subject_told(&subject, s), false };
             }
         }
         if (klx_subject_stops(&subject, s)) {

@@ -7,6 +7,7 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/slack/blocks.h"
+#include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
 
 static struct klx_arena arena;
@@ -62,6 +63,27 @@ static void each_kind_has_its_message(void **state) {
         test_read_event(&arena, (enum klx_kind)kind, &e, &data);
         check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
     }
+}
+
+static void render_notice(const char *name, const struct klx_notice *notice) {
+    struct klx_card card;
+    assert_int_equal(klx_card_make(&arena, notice, &card), 0);
+    check_golden(name, render_card(&card));
+}
+
+static void what_is_no_news_says_so(void **state) {
+    (void)state;
+    struct klx_event e;
+    struct klx_notice notice;
+    klx_arena_reset(&arena);
+    test_digest(&arena, 12, &e, &notice);
+    render_notice("digest", &notice);
+    notice = (struct klx_notice){ .event = &e, .data = notice.data, .team = KLX_SV("operations") };
+    e.severity = KLX_SEVERITY_WARNING;
+    notice.reason = KLX_NOTICE_REMINDER;
+    render_notice("reminder", &notice);
+    notice.reason = KLX_NOTICE_ESCALATION;
+    render_notice("escalation", &notice);
 }
 
 static struct klx_sv render_hostile(struct klx_sv text) {
@@ -224,12 +246,13 @@ static void every_golden_file_keeps_the_limits(void **state) {
         n++;
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 4);
+    assert_int_equal(n, KLX_KINDS_N + 7);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_message),
+        cmocka_unit_test(what_is_no_news_says_so),
         cmocka_unit_test(hostile_text_stays_text),
         cmocka_unit_test(long_text_is_cut_within_every_limit),
         cmocka_unit_test(facts_that_do_not_fit_are_counted),
