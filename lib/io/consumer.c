@@ -485,8 +485,9 @@ static rd_kafka_conf_t *properties(struct klx_consumer *c, const struct klx_kafk
     /* The partitions of a process that was killed rest so long. */
     klx_kafka_set_default(conf, kafka, "session.timeout.ms", "10000");
     klx_kafka_set_default(conf, kafka, "heartbeat.interval.ms", "3000");
-    klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "8192");
-    klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "4194304");
+    /* When so much waits librdkafka 2.0 rests for a second: it is what a second may bring, too. */
+    klx_kafka_set_default(conf, kafka, "queued.max.messages.kbytes", "4096");
+    klx_kafka_set_default(conf, kafka, "fetch.max.bytes", "1048576");
     klx_kafka_set_default(conf, kafka, "topic.metadata.refresh.interval.ms", "30000");
     rd_kafka_conf_set_error_cb(conf, on_client_error);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);

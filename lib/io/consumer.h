@@ -5,7 +5,7 @@
  * klx_consumer_store; stored ones are committed every second, when the group takes the partition away, and at the end.
  *
  * The group is answered on the loop at least every second, whether or not records come or are wanted, so neither an idle topic nor a
- * pause costs the membership. Read but not handed out are at most 8 MiB (queued.max.messages.kbytes) and the answers under way.
+ * pause costs the membership. Read but not handed out are at most 4 MiB (queued.max.messages.kbytes) and the answers under way.
  *
  * Partitions are shared out by `roundrobin`, all anew at each rebalance. The cooperative protocol would leave more of them in place, but
  * in librdkafka 2.0 it can resume from an old position (its issue 4636), lose the assignment to a commit (4059), compute for ever (4783)

@@ -29,7 +29,7 @@
 #include "sinks/core/settings.h"
 #include "sinks/core/tracker.h"
 
-#define KLX_DISPATCH_BYTES_MAX (64u << 20) /* of messages under way */
+#define KLX_DISPATCH_BYTES_MAX (16u << 20) /* of messages under way */
 
 struct klx_dispatch;
 struct klx_edition;

@@ -10,7 +10,7 @@
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
 
-#define CHUNK_BYTES 4096
+#define CHUNK_BYTES 2048 /* a receipt; a dead letter takes more */
 #define ENTRY_BYTES_MAX (8u << 20)
 #define SAY_EVERY_US (30 * KLX_US_PER_S)
 

@@ -20,7 +20,7 @@
 #include "sinks/core/message.h"
 
 #define KLX_LEDGER_MAX 10000
-#define KLX_LEDGER_BYTES_MAX (64u << 20)
+#define KLX_LEDGER_BYTES_MAX (8u << 20)
 
 struct klx_ledger;
 

@@ -6,7 +6,7 @@
 #include "lib/base/mem.h"
 #include "sinks/core/edition.h"
 
-#define CHUNK_BYTES 8192
+#define CHUNK_BYTES 4096 /* most events fit, parsed */
 #define FREE_MAX 64 /* messages kept for the next records, with their first chunk */
 
 static const struct klx_json_limits data_limits = { .bytes_max = 4u << 20,
