@@ -142,7 +142,6 @@ static void ask(struct klx_dispatch *d) {
     if (!d->asked) {
         d->asked = true;
         d->o.pause(d->o.arg, true);
-        klx_parking_given(d->parking);
         d->o.ask_parked(d->o.arg);
     }
 }
@@ -154,10 +153,13 @@ void klx_dispatch_assigned(struct klx_dispatch *d, const char *topic, int32_t pa
     if (klx_dispatch_is_retry(d, topic)) {
         klx_parking_assigned(d->parking, partition);
     }
+    if (!d->asked) {
+        klx_parking_given(d->parking);
+    }
     ask(d);
 }
 
-/* The gates of new channels know nothing. */
+/* The gates of new channels know nothing; those of the others stay as they are, since what waits in their lanes must go first. */
 void klx_dispatch_reloaded(struct klx_dispatch *d) {
     if (d->parking != NULL) {
         klx_returns_use(d->returns, d->o.settings);
