@@ -31,6 +31,7 @@
 #define LEAVE_MS 500
 #define WAITING_MS 3000
 #define ENDS_MAX 256
+#define ASK_AGAIN_MS 30000
 #define TROUBLE_US (60 * KLX_US_PER_S) /* so long it counts as lasting, unless a record comes */
 
 struct process {
@@ -56,6 +57,7 @@ struct process {
     size_t ends_n;
     int64_t ends[ENDS_MAX];
     char no_parking[256]; /* why nothing can be parked; "" */
+    struct klx_timer *ask_again;
     struct klx_log_lasting lasting_parking;
     char trouble[256];
     int64_t trouble_us;
@@ -170,6 +172,9 @@ static void tell_known(struct process *p) {
     if (!p->stopping && p->in_step && p->asked == 0) {
         bool both = p->no_parking[0] == '\0' && p->ends_n > 0;
         klx_dispatch_parked_known(p->dispatch, p->ends, both ? p->ends_n : 0);
+        if (!both) {
+            klx_timer_start(p->ask_again, ASK_AGAIN_MS);
+        }
     }
 }
 
@@ -223,6 +228,13 @@ static void ask_parked(void *arg) {
     klx_consumer_ends(p->consumer, p->first->settings.topics.name[KLX_TOPIC_RETRY], on_ends, p);
 }
 
+static void on_ask_again(void *arg) {
+    struct process *p = arg;
+    if (!p->stopping && klx_consumer_assigned(p->consumer)) {
+        ask_parked(p);
+    }
+}
+
 static void on_control(void *arg, struct klx_sv key, struct klx_sv value) {
     struct process *p = arg;
     klx_dispatch_control(p->dispatch, key, value);
@@ -242,6 +254,10 @@ static void on_control_trouble(void *arg, const char *what) {
 
 static void on_end(void *arg, const char *topic, int32_t partition, int64_t next_offset) {
     struct process *p = arg;
+    if (strcmp(topic, p->first->settings.topics.name[KLX_TOPIC_RETRY]) == 0 &&
+        strstr(p->no_parking, topic) != NULL) {
+        p->no_parking[0] = '\0'; /* it can be read again */
+    }
     klx_dispatch_end(p->dispatch, topic, partition, next_offset);
 }
 
@@ -343,6 +359,7 @@ static int open_dispatch(struct process *p, struct klx_error *e) {
 }
 
 static int open_follow(struct process *p, struct klx_error *e) {
+    p->ask_again = klx_timer_new(p->loop, on_ask_again, p);
     const struct klx_follow_callbacks cb = { .on_record = on_control,
                                              .on_trouble = on_control_trouble,
                                              .arg = p };
@@ -446,6 +463,7 @@ static void close_all(struct process *p) {
     klx_httpd_free(p->httpd);
     klx_reload_free(p->reload);
     klx_timer_free(p->waiting);
+    klx_timer_free(p->ask_again);
     klx_follow_free(p->follow);
     klx_consumer_free(p->consumer);
     klx_memory_free(p->memory);

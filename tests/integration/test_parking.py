@@ -325,6 +325,12 @@ def test_without_a_topic_reading_pauses_as_before(binaries: Path, tmp_path: Path
         assert "a channel that fails stops reading when its queue is full" in world.sink.log.read_text()
         world.repair(world.sink)
         assert world.wait_told("gone", 9) == [f"e{i}" for i in range(9)]
+        slack.fault(hook="gone", error="no_service", times=0)
+        kafka.create_topic(fresh + missing)  # it is looked for again: every 30 s, and the group shares a new partition out
+        world.events.put("late")
+        world.sink.wait("parked", lambda: world.sink.metric("klaxon_sink_parked_total", channel="gone") == 1, 60)
+        world.repair(world.sink)
+        assert world.wait_told("gone", 10)[-1] == "late"
         assert world.sink.stop() == 0
     finally:
         world.sink.kill()
