@@ -69,11 +69,7 @@ size_t klx_cli_channel_subscriptions(const struct klx_cli_channels *c, size_t ch
     size_t n = 0;
     for (size_t i = 0; i < c->sinks.subscriptions_n; i++) {
         const struct klx_subscription_settings *s = &c->sinks.subscriptions[i];
-        bool named = false;
-        for (size_t k = 0; k < s->channels_n; k++) {
-            named = named || s->channels[k] == channel;
-        }
-        n += named;
+        n += klx_subscription_names(s, channel);
     }
     return n;
 }

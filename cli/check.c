@@ -188,9 +188,7 @@ static void warn_of_unused(struct check *c, const struct klx_sinks_settings *s) 
     for (size_t i = 0; i < s->channels_n; i++) {
         bool used = false;
         for (size_t k = 0; k < s->subscriptions_n; k++) {
-            for (size_t j = 0; j < s->subscriptions[k].channels_n; j++) {
-                used = used || s->subscriptions[k].channels[j] == i;
-            }
+            used = used || klx_subscription_names(&s->subscriptions[k], i);
         }
         if (!used) {
             warn(c, c->settings.channels[i], "no subscription sends to this channel");

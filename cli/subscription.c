@@ -155,6 +155,7 @@ static void add_target(struct told *t, const struct klx_target *target) {
         klx_jw_member_str(t->json, "channel", channel->name);
         klx_jw_member_str(t->json, "sink", channel->sink);
         klx_jw_member_str(t->json, "severity", klx_severity_name(target->severity));
+        klx_jw_member_bool(t->json, "onlyIfToldBefore", target->end_only);
         klx_jw_end_object(t->json);
         return;
     }
@@ -162,7 +163,10 @@ static void add_target(struct told *t, const struct klx_target *target) {
     klx_table_add(t->table, s->team);
     klx_table_add(t->table, klx_sv(channel->name));
     klx_table_add(t->table, klx_sv(channel->sink));
-    klx_table_add(t->table, klx_sv(klx_severity_name(target->severity)));
+    char severity[64];
+    int n = snprintf(severity, sizeof(severity), "%s%s", klx_severity_name(target->severity),
+                     target->end_only ? ", if told before" : "");
+    klx_table_add(t->table, klx_sv_n(severity, (size_t)n));
     klx_table_add(t->table, klx_buf_sv(&place));
 }
 

@@ -593,7 +593,6 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                                            const struct klx_sinks_settings *settings,
                                            struct klx_edition *edition,
                                            const struct klx_route *route) {
-    const struct klx_edition *before = d->o.edition;
     return (struct klx_outlets_change){
         .options = { .env = d->o.env,
                      .ops = d->o.ops,
@@ -615,8 +614,7 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                      .arg = d },
         .settings = settings,
         .route = route,
-        .all = before != NULL && edition != NULL &&
-               !klx_config_equal(before->settings.links, edition->settings.links),
+        .all = !klx_edition_shares(d->o.edition, edition),
     };
 }
 

@@ -66,13 +66,8 @@ void klx_edition_unref(struct klx_edition *e) {
     }
 }
 
-static bool names(const struct klx_subscription_settings *s, size_t channel) {
-    for (size_t i = 0; i < s->channels_n; i++) {
-        if (s->channels[i] == channel) {
-            return true;
-        }
-    }
-    return false;
+bool klx_edition_shares(const struct klx_edition *a, const struct klx_edition *b) {
+    return a == NULL || b == NULL || klx_config_equal(a->settings.links, b->settings.links);
 }
 
 struct klx_edition_census klx_edition_count(const struct klx_edition *e,
@@ -86,7 +81,7 @@ struct klx_edition_census klx_edition_count(const struct klx_edition *e,
         }
         bool subscribed = false;
         for (size_t j = 0; j < s->subscriptions_n; j++) {
-            if (names(&s->subscriptions[j], i)) {
+            if (klx_subscription_names(&s->subscriptions[j], i)) {
                 subscribed = true;
                 c.subscriptions += !used[j];
                 used[j] = true;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/io/kafka_config.h"
@@ -25,6 +26,10 @@ size_t klx_edition_new(struct klx_settings *settings, const struct klx_sink_ops 
                        klx_config_report_fn report, void *arg, struct klx_edition **ret);
 struct klx_edition *klx_edition_ref(struct klx_edition *e);
 void klx_edition_unref(struct klx_edition *e); /* NULL is allowed */
+
+/* Whether what all channels share, beside their own entries, is as before: a part of the configuration that an outlet is given belongs here. NULL
+   is as everything. */
+bool klx_edition_shares(const struct klx_edition *a, const struct klx_edition *b);
 
 /* What there is to do for a kind of sink. */
 struct klx_edition_census {

@@ -165,11 +165,15 @@ bool klx_route_may_match(const struct klx_route *r, enum klx_topic topic,
     return s != NULL;
 }
 
-/* n targets so far; how many then. Who is told at once does not wait for an escalation. */
+/* Who is told in any case is not asked whether he was told of the incident, and does not wait for an escalation. */
+static bool is_weaker(const struct klx_target *a, const struct klx_target *b) {
+    return a->end_only != b->end_only ? a->end_only : a->escalation && !b->escalation;
+}
+
+/* n targets so far; how many then. */
 static size_t add_target(struct klx_route *r, struct klx_target t, size_t n) {
     bool known = r->told[t.channel] == r->event;
-    if (!is_ours(r, t.channel) ||
-        (known && (t.escalation || !r->targets[r->place[t.channel]].escalation))) {
+    if (!is_ours(r, t.channel) || (known && !is_weaker(&r->targets[r->place[t.channel]], &t))) {
         return n;
     }
     r->place[t.channel] = known ? r->place[t.channel] : n;
@@ -179,13 +183,18 @@ static size_t add_target(struct klx_route *r, struct klx_target t, size_t n) {
 }
 
 static size_t add_targets(struct klx_route *r, const struct klx_subject *subject,
-                          const struct klx_subscription_settings *s, size_t n) {
-    enum klx_severity severity = klx_subject_told(subject, s);
+                          const struct klx_subscription_settings *s, bool end_only, size_t n) {
+    struct klx_target t = { .subscription = s,
+                            .severity = klx_subject_told(subject, s),
+                            .end_only = end_only };
     for (size_t c = 0; c < s->channels_n; c++) {
-        n = add_target(r, (struct klx_target){ s->channels[c], s, severity, false }, n);
+        t.channel = s->channels[c];
+        n = add_target(r, t, n);
     }
+    t.escalation = true;
     for (size_t c = 0; c < s->escalate_to_n && subject->event->incident.n > 0; c++) {
-        n = add_target(r, (struct klx_target){ s->escalate_to[c], s, severity, true }, n);
+        t.channel = s->escalate_to[c];
+        n = add_target(r, t, n);
     }
     return n;
 }
@@ -205,9 +214,9 @@ size_t klx_route_match(struct klx_route *r, enum klx_topic topic, const struct k
     }
     while (!stop) {
         const struct klx_subscription_settings *s = klx_route_cursor_next(&cursor);
-        bool matches = s != NULL && klx_subject_matches(&subject, s);
-        n = matches ? add_targets(r, &subject, s, n) : n;
-        stop = s == NULL || (matches && klx_subject_stops(&subject, s));
+        enum klx_subject_match match = s != NULL ? klx_subject_match(&subject, s) : KLX_MATCH_NONE;
+        n = match != KLX_MATCH_NONE ? add_targets(r, &subject, s, match == KLX_MATCH_END, n) : n;
+        stop = s == NULL || (match == KLX_MATCH_WHOLE && klx_subject_stops(&subject, s));
     }
     return n;
 }

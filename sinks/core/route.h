@@ -26,6 +26,8 @@ struct klx_target {
     const struct klx_subscription_settings *subscription;
     enum klx_severity severity; /* to tell */
     bool escalation;            /* only when nobody acknowledges the incident in time */
+    bool
+        end_only; /* only because it ends an incident (subject.h): where none of that was told, neither is its end */
 };
 
 /* Of the channels that are bound to `ops`. Borrows the settings. */

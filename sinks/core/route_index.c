@@ -4,8 +4,10 @@
 
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
+#include "schema/data.h"
 
 #define ATTRIBUTES 3u /* the first two members */
+#define EVENT 1       /* the second one */
 
 struct klx_route_entry {
     uint64_t hash;
@@ -30,6 +32,26 @@ struct keys {
     } of[KLX_ROUTE_MEMBERS_N];
 };
 
+/* What wants some kind of event wants the end of its incident: one found by its kind is found by those that end one, too. */
+static size_t add_ends(const struct klx_subscription_settings *s, struct klx_sv *texts, size_t n) {
+    size_t all = n;
+    for (size_t k = 0; n > 0 && k < KLX_KINDS_N; k++) {
+        bool ends = s->topics[klx_kind_specs[k].topic] &&
+                    (klx_data_specs[k].phases >> KLX_PHASE_RESOLVED & 1) != 0;
+        struct klx_sv type = klx_subject_type(klx_sv(klx_kind_specs[k].type));
+        for (size_t i = 0; ends && i < n; i++) {
+            ends = !klx_sv_eq(texts[i], type);
+        }
+        if (ends && all == KLX_ROUTE_COMBINATIONS_MAX) {
+            return 0;
+        }
+        if (ends) {
+            texts[all++] = type;
+        }
+    }
+    return all;
+}
+
 static void read_keys(const struct klx_subscription_settings *s, unsigned allowed,
                       struct keys *ret) {
     const struct klx_match *const members[] = { s->cluster, s->event, s->namespace, s->kind,
@@ -39,6 +61,7 @@ static void read_keys(const struct klx_subscription_settings *s, unsigned allowe
                                                                     KLX_ROUTE_COMBINATIONS_MAX)
                                                : 0;
     }
+    ret->of[EVENT].n = add_ends(s, ret->of[EVENT].texts, ret->of[EVENT].n);
 }
 
 /* Their number; the longest list is dropped until there are few enough. */

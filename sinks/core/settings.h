@@ -97,6 +97,8 @@ struct klx_sink_process_settings {
     int64_t park_after_ms;    /* a channel that has failed for so long is parked on klaxon.retry */
 };
 
+/* Whether it tells the channel, at once or by its escalation. */
+bool klx_subscription_names(const struct klx_subscription_settings *s, size_t channel);
 /* How often a pattern of its `match:` took too long and so did not match. */
 size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s);
 

@@ -462,6 +462,20 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     ret->stops = !item.goes_on;
 }
 
+static bool holds(const size_t *channels, size_t n, size_t channel) {
+    for (size_t i = 0; i < n; i++) {
+        if (channels[i] == channel) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool klx_subscription_names(const struct klx_subscription_settings *s, size_t channel) {
+    return holds(s->channels, s->channels_n, channel) ||
+           holds(s->escalate_to, s->escalate_to_n, channel);
+}
+
 size_t klx_subscription_limit_hits(const struct klx_subscription_settings *s) {
     size_t n = klx_match_limit_hits(s->cluster) + klx_match_limit_hits(s->event) +
                klx_match_limit_hits(s->namespace) + klx_match_limit_hits(s->name) +

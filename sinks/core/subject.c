@@ -1,8 +1,14 @@
 #include "sinks/core/subject.h"
 
+#include "schema/data.h"
+
 struct klx_sv klx_subject_type(struct klx_sv type) {
     const struct klx_sv prefix = KLX_SV("io.klaxon.");
     return klx_sv_starts(type, prefix) ? klx_sv_n(type.p + prefix.n, type.n - prefix.n) : type;
+}
+
+static bool ends_incidents(enum klx_kind kind) {
+    return kind < KLX_KINDS_N && (klx_data_specs[kind].phases >> KLX_PHASE_RESOLVED & 1) != 0;
 }
 
 void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
@@ -19,6 +25,7 @@ void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
                                .reason = klx_json_str(data, "reason"),
                                .labels = klx_json_get(data, "labels"),
                                .worst = e->severity };
+    s->ends = e->phase == KLX_PHASE_RESOLVED && e->incident.n > 0 && ends_incidents(e->kind);
     if (e->phase == KLX_PHASE_RESOLVED &&
         klx_severity_parse(klx_json_str(data, "incident.severity"), &s->worst) != 0) {
         s->worst = e->severity;
@@ -31,7 +38,7 @@ bool klx_subject_may_match(const struct klx_subject *s,
     bool is_history = e->resync && e->incident.n == 0;
     return (sub->severities[e->severity] || e->phase == KLX_PHASE_RESOLVED) &&
            (sub->history || !is_history) && klx_match_test(sub->cluster, s->cluster) &&
-           klx_match_test(sub->event, s->type);
+           (s->ends || klx_match_test(sub->event, s->type));
 }
 
 static bool severity_matches(const struct klx_subject *s,
@@ -55,18 +62,20 @@ static bool label_matches(const struct klx_subject *s, const struct klx_label_ru
     }
 }
 
-bool klx_subject_matches(const struct klx_subject *s, const struct klx_subscription_settings *sub) {
-    if (!klx_subject_may_match(s, sub) || !severity_matches(s, sub) ||
+enum klx_subject_match klx_subject_match(const struct klx_subject *s,
+                                         const struct klx_subscription_settings *sub) {
+    bool own = klx_match_test(sub->event, s->type) && klx_match_test(sub->reason, s->reason);
+    if ((!own && !s->ends) || !klx_subject_may_match(s, sub) || !severity_matches(s, sub) ||
         !klx_match_test(sub->namespace, s->namespace) || !klx_match_test(sub->name, s->name) ||
-        !klx_match_test(sub->kind, s->kind) || !klx_match_test(sub->reason, s->reason)) {
-        return false;
+        !klx_match_test(sub->kind, s->kind)) {
+        return KLX_MATCH_NONE;
     }
     for (size_t i = 0; i < sub->labels_n; i++) {
         if (!label_matches(s, &sub->labels[i])) {
-            return false;
+            return KLX_MATCH_NONE;
         }
     }
-    return true;
+    return own ? KLX_MATCH_WHOLE : KLX_MATCH_END;
 }
 
 bool klx_subject_stops(const struct klx_subject *s, const struct klx_subscription_settings *sub) {

@@ -3,7 +3,7 @@
  *
  * A name, label or namespace that the event does not have reads as empty text: "!kube-*" matches it, "prod" does not, and "?*" asks for
  * one. The end of an incident goes to whoever may have been told of some of it: its own severity does not count, but that of the worst
- * event before it. History is kept apart from news: an event that a relist found (resync) and that belongs to no incident goes only to
+ * event before it, and neither do its kind and reason: they are the end's own. History is kept apart from news: an event that a relist found (resync) and that belongs to no incident goes only to
  * subscriptions with `history: true`.
  */
 #pragma once
@@ -23,16 +23,24 @@ struct klx_subject {
     struct klx_sv namespace, name, kind, reason;
     const struct klx_json *labels;
     enum klx_severity worst; /* of the incident so far */
+    bool ends; /* an incident: by its phase, and as the kinds of events that end one do */
+};
+
+enum klx_subject_match {
+    KLX_MATCH_NONE,
+    KLX_MATCH_END, /* only because it ends an incident: to be told where some of that was told */
+    KLX_MATCH_WHOLE,
 };
 
 /* The type as operators write it: without "io.klaxon.". */
 struct klx_sv klx_subject_type(struct klx_sv type);
 void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
                       const struct klx_json *data);
-/* By the attributes alone: false means that klx_subject_matches is false whatever the data holds. */
+/* By the attributes alone: false means that nothing matches, whatever the data holds. */
 bool klx_subject_may_match(const struct klx_subject *s,
                            const struct klx_subscription_settings *sub);
-bool klx_subject_matches(const struct klx_subject *s, const struct klx_subscription_settings *sub);
+enum klx_subject_match klx_subject_match(const struct klx_subject *s,
+                                         const struct klx_subscription_settings *sub);
 /* Whether `continue: false` of a subscription that matches keeps the event from those that stand after it. Not the end of an incident of
    which they may have been told: one whose other events this subscription leaves to them. */
 bool klx_subject_stops(const struct klx_subject *s, const struct klx_subscription_settings *sub);

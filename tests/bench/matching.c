@@ -96,7 +96,7 @@ static size_t by_asking_each(struct klx_route *r, const struct klx_sinks_setting
     (void)r;
     klx_subject_init(&subject, &e->event, e->data);
     for (size_t i = 0; i < s->subscriptions_n; i++) {
-        if (klx_subject_matches(&subject, &s->subscriptions[i])) {
+        if (klx_subject_match(&subject, &s->subscriptions[i]) == KLX_MATCH_WHOLE) {
             told |= (size_t)1 << s->subscriptions[i].channels[0];
         }
     }

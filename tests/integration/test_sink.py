@@ -374,3 +374,19 @@ def test_missing_topics_are_said_and_waited_for(binaries: Path, tmp_path: Path, 
     finally:
         world.sink.kill()
         print(world.sink.log.read_text())
+
+
+def test_whoever_heard_the_beginning_hears_the_end(world: World) -> None:
+    world.configure("ops")
+    document = json.loads(world.sink.config.read_text())
+    document["subscriptions"][0]["match"] = {"event": "node.notready"}
+    world.sink.config.write_text(json.dumps(document))
+    world.sink.start()
+    world.events.put("a", type="io.klaxon.node.notready", incident="i1", phase="open", incidentseq="1")
+    world.events.put("b", type="io.klaxon.node.ready", incident="i1", phase="resolved", incidentseq="2")
+    world.events.put("c", type="io.klaxon.node.ready", incident="i2", phase="resolved", incidentseq="2")  # of which nobody heard
+    world.events.put("d", type="io.klaxon.node.ready")
+    world.events.put("e", type="io.klaxon.node.notready", incident="i3", phase="open", incidentseq="1")
+    assert world.wait_told("ops", 3) == ["a", "b", "e"]
+    world.sink.wait_settled(5)
+    assert world.sink.stop() == 0

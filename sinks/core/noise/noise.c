@@ -480,6 +480,10 @@ void klx_noise_take(struct klx_noise *n, enum klx_topic topic, struct klx_messag
                              .to = &targets[i],
                              .channel = &n->channels[targets[i].channel] };
         struct klx_sv incident = m->event.incident, channel = klx_sv(p.channel->name);
+        if (targets[i].end_only &&
+            (is_store(n) || klx_incidents_find(n->incidents, channel, incident) == NULL)) {
+            continue; /* nothing of it was told here */
+        }
         if (incident.n > 0 && !is_store(n)) {
             p.known = klx_incidents_find(n->incidents, channel, incident) != NULL;
             p.incident = klx_incidents_get(n->incidents, channel, incident);

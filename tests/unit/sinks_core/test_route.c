@@ -298,6 +298,35 @@ static void the_end_is_not_kept_from_who_heard_the_beginning(void **state) {
     klx_match_free(s[0].reason);
 }
 
+static void who_asks_for_the_beginning_hears_the_end(void **state) {
+    (void)state;
+    struct klx_subscription_settings s[] = { subscription("first", to_ops, 1),
+                                             subscription("second", to_ops, 1) };
+    struct klx_target targets[KLX_COUNT(channels)];
+    struct klx_event e = event();
+    e.kind = KLX_KIND_NODE_READY;
+    e.type = KLX_SV("io.klaxon.node.ready");
+    e.incident = KLX_SV("i");
+    e.phase = KLX_PHASE_RESOLVED;
+    s[0].event = pattern("node.notready");
+    assert_int_equal(route(s, 1, &e, targets), 1);
+    assert_true(targets[0].end_only); /* if he was told of the beginning */
+    assert_int_equal(route(s, 2, &e, targets), 1);
+    assert_false(targets[0].end_only); /* the second one is told in any case */
+    assert_sv(targets[0].subscription->team, "second");
+    e.phase = KLX_PHASE_NONE; /* ready after an upgrade: it ends nothing */
+    e.incident = KLX_SV("");
+    assert_int_equal(route(s, 1, &e, targets), 0);
+    klx_match_free(s[0].event);
+    s[0].event = NULL;
+    s[0].reason = pattern("NodeNotReady");
+    e.phase = KLX_PHASE_RESOLVED;
+    e.incident = KLX_SV("i");
+    assert_int_equal(route(s, 1, &e, targets), 1);
+    assert_true(targets[0].end_only);
+    klx_match_free(s[0].reason);
+}
+
 static void history_and_replays_are_no_news(void **state) {
     (void)state;
     struct klx_subscription_settings s = subscription("a", to_ops, 1);
@@ -327,6 +356,7 @@ int main(void) {
         cmocka_unit_test(a_severity_is_raised_or_lowered),
         cmocka_unit_test(who_does_not_continue_keeps_it_from_the_rest),
         cmocka_unit_test(the_end_is_not_kept_from_who_heard_the_beginning),
+        cmocka_unit_test(who_asks_for_the_beginning_hears_the_end),
         cmocka_unit_test(history_and_replays_are_no_news),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
