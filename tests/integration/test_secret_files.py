@@ -8,7 +8,7 @@ import pytest
 
 from cluster import Kafka
 from sink_process import Events, Sink, new_prefix
-from stage import Keys, Slack, Smtp
+from stage import Keys, Slack, Smtp, Teams
 
 
 class SecretFile:
@@ -49,9 +49,9 @@ def run(binaries: Path, tmp_path: Path, kafka: Kafka) -> Iterator[Callable[[str,
         print(sink.log.read_text())
 
 
-def end(sink: Sink, events: Events, secrets: list[str]) -> None:
+def end(sink: Sink, secrets: list[str], reason: str = "delivered") -> None:
     sink.wait_settled(2)
-    assert [r["reason"] for r in sink.receipts()] == ["delivered"] * 2
+    assert [r["reason"] for r in sink.receipts()] == [reason] * 2
     assert sink.stop() == 0
     log = sink.log.read_text()
     assert "configuration" not in log and not [secret for secret in secrets if secret in log]
@@ -67,7 +67,7 @@ def test_slack_webhook(run, tmp_path: Path, slack: Slack) -> None:
     secret.write(urls[1])
     events.put("b")
     slack.messages.wait("the second", lambda _: len(slack.of("two")) == 1, 20)
-    end(sink, events, urls)
+    end(sink, urls)
 
 
 def test_slack_bot(run, tmp_path: Path, slack: Slack) -> None:
@@ -81,7 +81,7 @@ def test_slack_bot(run, tmp_path: Path, slack: Slack) -> None:
     secret.write(tokens[1])
     events.put("b")
     sink.wait("the second", lambda: len(slack.channel("ops").posts) == 2)
-    end(sink, events, tokens)
+    end(sink, tokens)
 
 
 def test_email_password(run, tmp_path: Path, keys: Keys) -> None:
@@ -96,4 +96,16 @@ def test_email_password(run, tmp_path: Path, keys: Keys) -> None:
         secret.write(passwords[1] + "\n")
         events.put("b")
         smtp.mails.wait_count("mails", 2, 20)
-        end(sink, events, passwords)
+        end(sink, passwords)
+
+
+def test_teams(run, tmp_path: Path, teams: Teams) -> None:
+    urls = [teams.new_flow("one"), teams.new_flow("two")]
+    secret = SecretFile(tmp_path, urls[0])
+    sink, events = run("teams", {"webhook_url": {"file": str(secret.path)}})
+    events.put("a")
+    teams.messages.wait("the first", lambda _: len(teams.of("one")) == 1, 20)
+    secret.write(urls[1])
+    events.put("b")
+    teams.messages.wait("the second", lambda _: len(teams.of("two")) == 1, 20)
+    end(sink, urls, "accepted")
