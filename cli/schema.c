@@ -288,13 +288,26 @@ static void in_subscription(struct klx_jw *w, const char *key) {
     }
 }
 
+static void exactly_one_kind(struct klx_jw *w) {
+    klx_jw_key(w, "oneOf");
+    klx_jw_begin_array(w);
+    for (size_t i = 0; i < KLX_COUNT(sinks); i++) {
+        klx_jw_begin_object(w);
+        klx_jw_key(w, "required");
+        klx_jw_begin_array(w);
+        klx_jw_str(w, sinks[i]->name);
+        klx_jw_end_array(w);
+        klx_jw_end_object(w);
+    }
+    klx_jw_end_array(w);
+}
+
 /* A map with one property for each kind of sink. */
 static void write_kinds(struct klx_jw *w, bool channel) {
     begin_map(w);
     klx_jw_member_bool(w, "additionalProperties", false);
     if (channel) {
-        klx_jw_member_int(w, "minProperties", 1);
-        klx_jw_member_int(w, "maxProperties", 2);
+        exactly_one_kind(w);
     }
     klx_jw_key(w, "properties");
     klx_jw_begin_object(w);

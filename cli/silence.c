@@ -132,9 +132,9 @@ static int add(int argc, char **argv) {
     static const struct klx_command_help help = {
         .name = ADD,
         .operands = "MATCHER…",
-        .summary = "Silence what all matchers match: name=value, !=, =~ or !~ (a whole match), of "
-                   "cluster, namespace, name, kind, event, reason, severity, topic, team, channel, "
-                   "or a label.",
+        .summary =
+            "Silence what all matchers match: name=value, !=, =~ or !~ (a whole match), of an "
+            "event's members or a label.",
         .examples = "  klaxon silence add cluster=prod-weu kind=Node --for 2h -m 'planned upgrade' "
                     "--dry-run\n"
                     "  klaxon silence add 'namespace=~\"team-.*\"' 'severity!=critical' -m 'load "

@@ -183,7 +183,7 @@ TOLD = {"topics": ["nodes"], "channels": ["a"]}
     ("channels", {"a": CHANNEL}, True),
     ("channels", {"channels": {"a": CHANNEL}}, True),
     ("channels", {"channels": {"a": CHANNEL}, "subscriptions": []}, False),
-    ("channels", {"a": {"slack": {}}}, False),
+    ("channels", {"a": {"slak": {}}}, False),
     ("subscriptions", [TOLD | {"team": "t"}], True),
     ("subscriptions", {"team": "t", "subscriptions": [TOLD]}, True),
     ("subscriptions", {"subscriptions": [TOLD | {"team": "t", "continue": False, "severity": {"raise_to": "critical"}}]}, True),
