@@ -43,6 +43,7 @@ struct answer {
     char code[CODE_BYTES_MAX + 1]; /* of its error; "": it names none */
     char handle[KLX_HANDLE_BYTES_MAX + 1];
     bool is_error; /* {"error": …} */
+    bool is_anew;  /* "reply": false, it stands under no other message */
 };
 
 static bool is_code(struct klx_sv s) {
@@ -96,6 +97,7 @@ static struct answer read_answer(struct klx_sv body) {
     if (klx_json_parse(&arena, text, NULL, &parsed, NULL) == 0) {
         take_error(&a, klx_json_get(parsed, "error"));
         take_handle(&a, klx_json_get(parsed, "messageId"));
+        a.is_anew = !klx_json_bool(parsed, "reply", true);
     }
     klx_arena_release(&arena);
     return a;
@@ -165,6 +167,7 @@ static void judge_taken(const struct klx_http_result *r, const struct answer *a,
     } else if (a->handle[0] != '\0') {
         klx_verdict_set(ret, KLX_VERDICT_DELIVERED, "posted", body);
         snprintf(ret->handle, sizeof(ret->handle), "%s", a->handle);
+        ret->handle_replaces = a->is_anew;
     } else if (contains_error(body)) {
         klx_verdict_set(ret, class_of_words(body), "says_error", body);
     } else if (body.n > 0 && body.p[0] == '<') { /* a proxy's or a login's page */

@@ -166,7 +166,7 @@ def test_a_flow_that_answers_says_delivered(world: World) -> None:
     world.sink.wait_settled(1)
     [receipt] = world.sink.receipts()
     assert (receipt["reason"], receipt["code"]) == ("delivered", "posted")
-    assert json.loads(receipt["answer"]) == {"messageId": world.teams.of("ops")[0].id}
+    assert json.loads(receipt["answer"]) == {"messageId": world.teams.of("ops")[0].id, "reply": False}
 
 
 @pytest.mark.parametrize(("fault", "told"), [

@@ -151,6 +151,7 @@ class Teams:
         self.attempts: Journal[TeamsAttempt] = Journal()
         self.faults = Faults(TeamsFault)
         self._flows: dict[str, _Flow] = {}  # by path
+        self._gone: set[str] = set()  # ids of messages
         self._lock = threading.Lock()
         self._server = Server(self._serve, port=port)
 
@@ -185,6 +186,11 @@ class Teams:
         with self._lock:
             for flow in self._flows.values():
                 flow.on = on if flow.name == name else flow.on
+
+    def forget(self, flow: str) -> None:
+        """Somebody deletes what stands in Teams: replies to it are posted anew."""
+        with self._lock:
+            self._gone |= {message.id for message in self.messages.all() if message.flow == flow}
 
     def flows(self) -> dict[str, str]:
         with self._lock:
@@ -240,7 +246,7 @@ class Teams:
         if fault.cut:
             self._cut(exchange, flow, fault)
         elif flow.responds:
-            self._answer(exchange, flow.name, 200, json.dumps({"messageId": posted.id}), flow.query)
+            self._answer(exchange, flow.name, 200, json.dumps({"messageId": posted.id, "reply": posted.reply_to is not None}), flow.query)
         else:
             self._answer(exchange, flow.name, 202, "", flow.query)
 
@@ -285,7 +291,7 @@ class Teams:
         """The template's flow knows nothing of replyToId; klaxon's posts anew when the message to reply to is not there any more."""
         with self._lock:
             asked = message.get("replyToId") if flow.responds else None
-            roots = [one.id for one in self.messages.all() if one.flow == flow.name and one.reply_to is None]
+            roots = [one.id for one in self.messages.all() if one.flow == flow.name and one.reply_to is None and one.id not in self._gone]
             number = len(self.messages)
             posted = TeamsMessage(number, flow.name, str(1773216798316 + number), asked if asked in roots else None, time.time(), message,
                                   exchange.headers.get("x-ms-client-tracking-id", ""))

@@ -136,6 +136,14 @@ static void it_says_when(void **state) {
     }
 }
 
+static void a_message_that_stands_alone_replaces_the_first_one(void **state) {
+    (void)state;
+    assert_true(judge(200, -1, "{\"messageId\":\"1\",\"reply\":false}").handle_replaces);
+    assert_false(judge(200, -1, "{\"messageId\":\"1\",\"reply\":true}").handle_replaces);
+    assert_false(judge(200, -1, "{\"messageId\":\"1\"}").handle_replaces);
+    assert_false(judge(200, -1, "{\"reply\":false}").handle_replaces);
+}
+
 /* No answer at all: the words are the transport's, and what had gone out whole may be there. */
 static void silence_is_not_a_refusal(void **state) {
     (void)state;
@@ -181,6 +189,7 @@ static void a_success_that_speaks_of_an_error_is_told_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_answer_has_its_verdict),
+        cmocka_unit_test(a_message_that_stands_alone_replaces_the_first_one),
         cmocka_unit_test(it_says_when),
         cmocka_unit_test(silence_is_not_a_refusal),
         cmocka_unit_test(a_success_that_speaks_of_an_error_is_told_apart),
