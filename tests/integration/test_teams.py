@@ -169,6 +169,39 @@ def test_a_flow_that_answers_says_delivered(world: World) -> None:
     assert json.loads(receipt["answer"]) == {"messageId": world.teams.of("ops")[0].id, "reply": False}
 
 
+def incident(world: World, number: int, phase: str, incident_id: str = "i1") -> None:
+    world.events.put(f"e{number}", incident=incident_id, phase=phase, incidentseq=str(number))
+
+
+def test_later_messages_of_an_incident_are_replies(world: World) -> None:
+    """The id that the flow has answered goes with every later message, also after a restart."""
+    world.configure("ops", responds=True)
+    world.sink.start()
+    world.sink.wait_ready()
+    for number, phase in ((1, "open"), (2, "update")):
+        incident(world, number, phase)
+        world.wait_told("ops", number)
+    world.sink.wait_settled(2)
+    assert world.sink.stop() == 0
+    world.sink.start()
+    world.sink.wait_ready()
+    incident(world, 3, "resolved")
+    assert world.wait_told("ops", 3) == ["e1", "e2", "e3"]
+    first, *later = world.teams.of("ops")
+    assert [message.payload.get("replyToId") for message in later] == [first.id, first.id]
+    assert [message.reply_to for message in (first, *later)] == [None, first.id, first.id]
+    world.teams.forget("ops")
+    for number in (4, 5):
+        incident(world, number, "open" if number == 4 else "update", incident_id="i2")
+        world.wait_told("ops", number)
+    world.teams.forget("ops")
+    for number in (6, 7):
+        incident(world, number, "update", incident_id="i2")
+        world.wait_told("ops", number)
+    fourth, fifth, sixth, seventh = world.teams.of("ops")[3:]
+    assert (fifth.reply_to, sixth.reply_to, seventh.reply_to) == (fourth.id, None, sixth.id)  # what it replied to was gone: posted anew
+
+
 @pytest.mark.parametrize(("fault", "told"), [
     ({"status": 503}, ["a", "b"]),
     ({"error": "TooManyRequests"}, ["a", "b"]),

@@ -514,7 +514,8 @@ static bool note_told(struct klx_incident *i, const struct klx_message *m,
     if (d->reason == KLX_NOTICE_REMINDER && d->repeat > i->reminders) {
         i->reminders = d->repeat;
     }
-    if (d->digest == NULL && i->handle[0] == '\0' && o->verdict->handle[0] != '\0') {
+    if (d->digest == NULL && o->verdict->handle[0] != '\0' &&
+        (i->handle[0] == '\0' || o->verdict->handle_replaces)) {
         klx_incident_set_handle(i, klx_sv(o->verdict->handle));
         is_new = true;
     }

@@ -106,6 +106,57 @@ static void a_reply_names_its_message_and_people_are_mentioned(void **state) {
     assert_null(klx_json_get(parse(render_notice(&notice, 0)), "attachments.entities"));
 }
 
+static void a_notice_says_why(void **state) {
+    (void)state;
+    static const struct {
+        enum klx_notice_reason reason;
+        const char *golden, *words;
+    } cases[] = {
+        { KLX_NOTICE_REMINDER, "notice-reminder", "still open" },
+        { KLX_NOTICE_ESCALATION, "notice-escalation", "nobody has acknowledged it" },
+    };
+    for (size_t i = 0; i < KLX_COUNT(cases); i++) {
+        struct klx_event e;
+        const struct klx_json *data = NULL;
+        klx_arena_reset(&arena);
+        test_read_event(&arena, KLX_KIND_REPAIR_STUCK, &e, &data);
+        struct klx_notice notice = notice_of(&e, data);
+        notice.reason = cases[i].reason;
+        notice.handle = KLX_SV("1773216798316");
+        struct klx_sv payload = render_notice(&notice, 2);
+        check_golden(cases[i].golden, payload);
+        assert_true(
+            klx_sv_find_sv(klx_json_str(parse(payload), "summary"), klx_sv(cases[i].words)) <
+            klx_json_str(parse(payload), "summary").n);
+    }
+}
+
+/* A line of it is text of a cluster like any other. */
+static void a_digest_tells_of_many(void **state) {
+    (void)state;
+    static const struct klx_digest_line lines[] = {
+        { KLX_SV("Node aks-1 (prod-weu): Node is not ready"), KLX_SEVERITY_CRITICAL, 7 },
+        { KLX_SV("Pod *api* <at>Jo</at> [a](http://evil.example): Back-off"), KLX_SEVERITY_WARNING,
+          1 },
+    };
+    const struct klx_digest digest = { .events = 412,
+                                       .incidents = 31,
+                                       .since_us = INT64_C(1773216798000000),
+                                       .until_us = INT64_C(1773216858000000),
+                                       .lines = lines,
+                                       .lines_n = KLX_COUNT(lines) };
+    struct klx_event e;
+    const struct klx_json *data = NULL;
+    klx_arena_reset(&arena);
+    test_read_event(&arena, KLX_KIND_REPAIR_STUCK, &e, &data);
+    struct klx_notice notice = notice_of(&e, data);
+    notice.reason = KLX_NOTICE_DIGEST;
+    notice.digest = &digest;
+    struct klx_sv payload = render_notice(&notice, 2);
+    check_golden("notice-digest", payload);
+    assert_non_null(strstr(payload.p, "412 events of 31 incidents"));
+}
+
 static struct klx_sv render_hostile(struct klx_sv text) {
     struct klx_event e;
     const struct klx_json *data = NULL;
@@ -329,13 +380,15 @@ static void every_golden_file_is_one_of_these(void **state) {
         n += entry->d_name[0] != '.';
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 5);
+    assert_int_equal(n, KLX_KINDS_N + 8);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_message),
         cmocka_unit_test(a_reply_names_its_message_and_people_are_mentioned),
+        cmocka_unit_test(a_notice_says_why),
+        cmocka_unit_test(a_digest_tells_of_many),
         cmocka_unit_test(hostile_text_stays_text),
         cmocka_unit_test(long_text_is_cut_within_every_limit),
         cmocka_unit_test(facts_that_do_not_fit_are_counted),
