@@ -45,7 +45,8 @@ struct world {
         struct klx_delivery *d;
     } on_the_way[ON_THE_WAY_MAX];
     size_t on_the_way_n;
-    bool holds; /* answers come only when asked for */
+    bool replaces; /* the answers' handles are in place of the first one */
+    bool holds;    /* answers come only when asked for */
     struct written written[WRITES_MAX];
     size_t written_n;
     size_t settled, abandoned, receipts;
@@ -172,6 +173,7 @@ static void answer_all(const char *handle) {
         struct klx_verdict v;
         klx_verdict_set(&v, KLX_VERDICT_DELIVERED, "ok", KLX_SV(""));
         snprintf(v.handle, sizeof(v.handle), "%s", handle);
+        v.handle_replaces = w.replaces;
         const struct klx_outcome o = { .delivery = d,
                                        .message = d->message,
                                        .subscription = d->subscription,
@@ -338,11 +340,21 @@ static void an_incident_is_one_message(void **state) {
     assert_string_equal(handle("i1"), "h");
     restart();
     assert_string_equal(handle("i1"), "h"); /* it is on klaxon.state */
+    w.replaces = true;
+    update("i1.2"); /* it was told, so it is not */
+    update("i1.3");
+    answer_all("new");
+    assert_string_equal(handle("i1"), "new");
+    w.replaces = false;
+    restart();
+    assert_string_equal(handle("i1"), "new");
     w.holds = false;
-    resolve("i1.3");
+    resolve("i1.4");
     open_("x");
-    heard("0:00 tell slack i1.1\n0:00 tell slack i1.2\n0:00 tell slack i1.3\n0:00 tell slack x\n");
-    assert_int_equal(w.settled, 4);
+    heard("0:00 tell slack i1.1\n0:00 tell slack i1.2\n"
+          "0:00 hush slack i1.2 repeated (by number 2 of the incident)\n"
+          "0:00 tell slack i1.3\n0:00 tell slack i1.4\n0:00 tell slack x\n");
+    assert_int_equal(w.settled, 6);
     close_world();
 }
 
