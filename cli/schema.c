@@ -9,6 +9,7 @@
 #include "sinks/core/noise/hours.h"
 #include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/settings.h"
+#include "sinks/webhook/rules.h"
 
 #define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|[smhdwy]))+$\"}"
 
@@ -82,8 +83,8 @@ static void write_type(struct klx_jw *w, const struct klx_config_field *f, prope
     case KLX_CFG_SECRET:
         write_ref(w, "secret");
         return;
-    case KLX_CFG_STR_LIST:
-        write_ref(w, "texts");
+    case KLX_CFG_STR_LIST: /* a status is a number for an editor, and "5xx" beside it a text */
+        write_ref(w, f == &klx_webhook_rule_fields[0] ? "statuses" : "texts");
         return;
     case KLX_CFG_NODE:
         inner(w, f->key);
@@ -302,6 +303,31 @@ static void exactly_one_kind(struct klx_jw *w) {
     klx_jw_end_array(w);
 }
 
+/* Of a channel: all of them are the webhook's. */
+static void in_channel(struct klx_jw *w, const char *key) {
+    struct klx_sv k = klx_sv(key);
+    if (klx_sv_eq(k, KLX_SV("responses"))) {
+        klx_jw_begin_object(w);
+        klx_jw_member_str(w, "type", "array");
+        klx_jw_member_int(w, "maxItems", KLX_WEBHOOK_RULES_MAX);
+        klx_jw_key(w, "items");
+        write_map(w, klx_webhook_rule_fields, NULL);
+        klx_jw_end_object(w);
+        return;
+    }
+    if (klx_sv_eq(k, KLX_SV("secrets"))) {
+        any_map_of(w, "secret");
+        return;
+    }
+    begin_map(w);
+    klx_jw_key(w, "additionalProperties");
+    klx_jw_raw(w, klx_sv_eq(k, KLX_SV("headers"))
+                      ? KLX_SV("{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\"]},"
+                               "{\"$ref\":\"#/definitions/secret\"}]}")
+                      : KLX_SV("{\"type\":\"string\"}"));
+    klx_jw_end_object(w);
+}
+
 /* A map with one property for each kind of sink. */
 static void write_kinds(struct klx_jw *w, bool channel) {
     begin_map(w);
@@ -313,7 +339,7 @@ static void write_kinds(struct klx_jw *w, bool channel) {
     klx_jw_begin_object(w);
     for (size_t i = 0; i < KLX_COUNT(sinks); i++) {
         klx_jw_key(w, sinks[i]->name);
-        write_map(w, channel ? sinks[i]->fields : klx_sink_process_fields, NULL);
+        write_map(w, channel ? sinks[i]->fields : klx_sink_process_fields, in_channel);
     }
     if (channel) {
         klx_jw_key(w, "throttle");
@@ -376,6 +402,9 @@ static void define_values(struct klx_jw *w) {
     klx_jw_key(w, "texts");
     klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":\"string\"},"
                          "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}}]}"));
+    klx_jw_key(w, "statuses");
+    klx_jw_raw(w, KLX_SV("{\"anyOf\":[{\"type\":[\"string\",\"integer\"]},{\"type\":\"array\","
+                         "\"minItems\":1,\"items\":{\"type\":[\"string\",\"integer\"]}}]}"));
     klx_jw_key(w, "secret");
     klx_jw_raw(w, KLX_SV("{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,"
                          "\"additionalProperties\":false,\"properties\":{"

@@ -59,6 +59,15 @@ static void member_time(struct writer *c, const char *key, const char *key_local
     klx_jw_member_str(&c->w, key_local, text);
 }
 
+/* "2026-03-11" and "09:02:18" apart, for who wants them otherwise. */
+static void member_clock(struct klx_jw *w, const char *key_date, const char *key_clock,
+                         const struct klx_zone *zone, int64_t us) {
+    char text[KLX_TIME_TEXT_BYTES];
+    struct klx_sv rest = klx_sv_n(text, klx_zone_format(zone, us, text));
+    klx_jw_member_sv(w, key_date, klx_sv_cut(&rest, ' '));
+    klx_jw_member_sv(w, key_clock, klx_sv_cut(&rest, ' '));
+}
+
 static void member_duration(struct klx_jw *w, int64_t us) {
     char words[KLX_TIME_TEXT_BYTES];
     us = us > 0 ? us : 0;
@@ -73,6 +82,11 @@ static const char *why_name(enum klx_notice_reason why) {
                                          [KLX_NOTICE_ESCALATION] = "escalation",
                                          [KLX_NOTICE_DIGEST] = "digest" };
     return names[why];
+}
+
+static void begin_item(struct klx_jw *w, bool last) {
+    klx_jw_begin_object(w);
+    klx_jw_member_bool(w, "last", last);
 }
 
 static void write_card(struct klx_jw *w, const struct klx_card *card) {
@@ -90,7 +104,7 @@ static void write_card(struct klx_jw *w, const struct klx_card *card) {
     klx_jw_key(w, "facts");
     klx_jw_begin_array(w);
     for (size_t i = 0; i < card->facts_n; i++) {
-        klx_jw_begin_object(w);
+        begin_item(w, i + 1 == card->facts_n);
         klx_jw_member_sv(w, "name", card->facts[i].name);
         klx_jw_member_sv(w, "value", card->facts[i].value);
         klx_jw_end_object(w);
@@ -103,7 +117,7 @@ static void write_links(struct klx_jw *w, const struct klx_card *card) {
     klx_jw_key(w, "links");
     klx_jw_begin_array(w);
     for (size_t i = 0; i < card->links_n; i++) {
-        klx_jw_begin_object(w);
+        begin_item(w, i + 1 == card->links_n);
         klx_jw_member_sv(w, "title", card->links[i].title);
         klx_jw_member_sv(w, "url", card->links[i].url);
         klx_jw_end_object(w);
@@ -140,6 +154,8 @@ static void write_names(struct writer *c) {
     klx_jw_member_str(w, "why", why_name(c->notice->reason));
     write_is(c);
     member_time(c, "time", "time_local", c->event->time_us);
+    member_clock(w, "date", "clock", NULL, c->event->time_us);
+    member_clock(w, "date_local", "clock_local", c->zone, c->event->time_us);
     klx_jw_member_int(w, "time_unix", c->event->time_us / KLX_US_PER_S);
 }
 
@@ -160,7 +176,7 @@ static void write_labels(struct writer *c) {
     klx_jw_key(&c->w, "labels");
     klx_jw_begin_array(&c->w);
     for (; label != NULL; label = klx_json_next(label)) {
-        klx_jw_begin_object(&c->w);
+        begin_item(&c->w, klx_json_next(label) == NULL);
         member_line(&c->w, "key", klx_json_key(label));
         member_line(&c->w, "value", klx_json_str(label, ""));
         klx_jw_end_object(&c->w);
@@ -203,7 +219,7 @@ static void write_digest(struct writer *c) {
     klx_jw_key(&c->w, "lines");
     klx_jw_begin_array(&c->w);
     for (size_t i = 0; i < d->lines_n; i++) {
-        klx_jw_begin_object(&c->w);
+        begin_item(&c->w, i + 1 == d->lines_n);
         member_line(&c->w, "text", d->lines[i].text);
         klx_jw_member_str(&c->w, "severity", klx_severity_name(d->lines[i].severity));
         klx_jw_member_int(&c->w, "events", (int64_t)d->lines[i].events);
@@ -248,11 +264,11 @@ int klx_context_make(struct klx_arena *a, const struct klx_notice *notice,
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     struct klx_card card;
     struct writer c = { .notice = notice, .event = notice->event, .zone = zone };
+    klx_buf_init(&out, CONTEXT_BYTES_MAX);
     int rc = klx_card_make(a, notice, &card);
     if (rc != 0) {
         return rc;
     }
-    klx_buf_init(&out, CONTEXT_BYTES_MAX);
     klx_jw_init(&c.w, &out);
     klx_jw_begin_object(&c.w);
     write_card(&c.w, &card);

@@ -6,11 +6,13 @@
  *   facts [{name, value}], has_facts; links [{title, url}], has_links; link, link_title: the first of them
  *   kind "node.ready", type, id, cluster, severity, team, channel, why (news, reminder, escalation, digest)
  *   is {info|warning|critical, open|update|resolved, news|reminder|…: true}
- *   time, time_local, time_unix
+ *   time, time_local, time_unix; date, clock, date_local, clock_local
  *   object {kind, name, namespace}; labels [{key, value}]
  *   incident {id, short, number, severity, opened, opened_local, duration, seconds}      absent: the event belongs to none
  *   digest {events, incidents, since, since_local, until, until_local, duration, lines [{text, severity, events}]}     absent: it is none
  *   event {id, source, type, subject, time, …}: the CloudEvents attributes as they came; data: the event's data
+ *
+ * Each item of facts, links, labels and lines says whether it is the `last`, for the commas between them.
  *
  * Everything is plain text on one line without control characters, and untrusted: the renderer's escaper makes it harmless. `…_local` is the
  * time of the zone that the channel names, with its abbreviation.

@@ -15,6 +15,10 @@ void klx_lane_slots_init(struct klx_lane *l) {
     l->names_n = ops->recipients != NULL ? ops->recipients(l->o.channel, &l->names) : 1;
     assert(l->names_n > 0 && (l->names_n == 1 || !klx_lane_is_batch(l)));
     l->slots_n = ops->concurrency > 0 ? ops->concurrency : 1;
+    if (ops->concurrency_of != NULL) {
+        l->slots_n = ops->concurrency_of(l->o.channel);
+        assert(l->slots_n > 0 && l->slots_n <= ops->concurrency);
+    }
     l->slots = klx_alloc_n(struct klx_lane_slot, l->slots_n);
     klx_buf_init(&l->scratch, ops->payload_bytes_max);
     for (size_t i = 0; i < l->slots_n; i++) {

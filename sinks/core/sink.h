@@ -146,6 +146,8 @@ struct klx_sink_ops {
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
     int (*open)(const struct klx_sink_env *env, const char *name, const void *config,
                 void **ret_channel, struct klx_error *e);
+    /* MAY: how many sends of this channel may be under way at once, when its configuration says less than `concurrency`; at least 1. */
+    size_t (*concurrency_of)(const void *channel);
     /* MAY: the recipients of a message, each with a verdict of its own; NULL means one, named "". Valid until close. */
     size_t (*recipients)(void *channel, const struct klx_sv **ret);
     /* MUST: pure. Appends the payload to `out` (maximum payload_bytes_max), cutting content to fit the channel's limits and saying so. */

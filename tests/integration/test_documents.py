@@ -19,7 +19,7 @@ from conftest import ROOT
 from test_cli import GOOD
 
 SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
-PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email", "klaxon-sink-loganalytics", "klaxon-sink-teams"]
+PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email", "klaxon-sink-loganalytics", "klaxon-sink-teams", "klaxon-sink-webhook"]
 
 
 @pytest.fixture(scope="module")

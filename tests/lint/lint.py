@@ -19,6 +19,7 @@ FLOORS = {  # folder -> the folders it may include
     "collector": ["collector", "lib/io", "schema", "lib/base"],
     "sinks/slack": ["sinks/slack", "sinks/core", "lib/io", "schema", "lib/base"],
     "sinks/email": ["sinks/email", "sinks/core", "lib/io", "schema", "lib/base"],
+    "sinks/webhook": ["sinks/webhook", "sinks/core", "lib/io", "schema", "lib/base"],
     "sinks/loganalytics": ["sinks/loganalytics", "sinks/core", "lib/io", "schema", "lib/base"],
     "sinks/teams": ["sinks/teams", "sinks/core", "lib/io", "schema", "lib/base"],
     "cli": ["cli", "collector", "sinks", "lib/io", "schema", "lib/base"],
@@ -26,7 +27,7 @@ FLOORS = {  # folder -> the folders it may include
 WRAPPERS = {  # foreign header -> the files that may include it
     r"uv\.h": ["lib/io/loop.c", "lib/io/process.c"],
     r"curl/.*": ["lib/io/curl.h"],
-    r"openssl/.*": ["collector/kube/pem.c", "tests/unit/support/smtp_server.c"],
+    r"openssl/.*": ["collector/kube/pem.c", "lib/base/hmac.c", "tests/unit/support/smtp_server.c"],
     r"librdkafka/.*": ["lib/io/kafka.h", "tests/unit/support/mock_kafka.c", "tests/bench/ceiling.c"],
     r"microhttpd\.h": ["lib/io/httpd.c"],
     r"(cjson/)?cJSON\.h": ["lib/base/json.c"],

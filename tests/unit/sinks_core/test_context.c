@@ -88,8 +88,8 @@ static void tells_what_a_digest_stands_for(void **state) {
         "{\"events\":40,\"incidents\":12,\"since\":\"2026-03-11T08:00:00Z\",\"since_local\":"
         "\"2026-03-11 04:00:00 EDT\",\"until\":\"2026-03-11T08:05:00Z\",\"until_local\":"
         "\"2026-03-11 04:05:00 EDT\",\"duration\":\"5 min\",\"seconds\":300,\"lines\":["
-        "{\"text\":\"Node aks-1 (prod)\",\"severity\":\"critical\",\"events\":30},"
-        "{\"text\":\"Pod web-1 (prod)\",\"severity\":\"warning\",\"events\":1}]}");
+        "{\"last\":false,\"text\":\"Node aks-1 (prod)\",\"severity\":\"critical\",\"events\":30},"
+        "{\"last\":true,\"text\":\"Pod web-1 (prod)\",\"severity\":\"warning\",\"events\":1}]}");
     assert_true(klx_json_bool(context, "is.digest", false));
 }
 
