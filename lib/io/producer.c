@@ -19,6 +19,9 @@ struct klx_producer {
     struct klx_feed *feed;                                     /* answers and errors */
     size_t pending;                                            /* sent without an answer */
     enum { CLIENT_GOOD, CLIENT_BROKEN, CLIENT_PURGED } client; /* renewed when all is answered */
+    const char *warm[KLX_PRODUCER_WARM_MAX];
+    rd_kafka_topic_t *handles[KLX_PRODUCER_WARM_MAX]; /* of this client */
+    size_t warm_n;
     struct klx_timer *deadline;
     void (*on_stopped)(void *arg, size_t left);
     void *stop_arg;
@@ -93,6 +96,32 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) 
 
 static bool take(void *arg);
 
+/* Making the handle asks for the leaders. */
+static void warm_up(struct klx_producer *p) {
+    for (size_t i = 0; i < p->warm_n; i++) {
+        if (p->handles[i] == NULL) {
+            p->handles[i] = rd_kafka_topic_new(p->rk, p->warm[i], NULL);
+        }
+    }
+}
+
+/* Before their client ends. */
+static void drop_handles(struct klx_producer *p) {
+    for (size_t i = 0; i < p->warm_n; i++) {
+        if (p->handles[i] != NULL) {
+            rd_kafka_topic_destroy(p->handles[i]);
+            p->handles[i] = NULL;
+        }
+    }
+}
+
+void klx_producer_warm(struct klx_producer *p, const char *topic) {
+    if (p->warm_n < KLX_PRODUCER_WARM_MAX) {
+        p->warm[p->warm_n++] = topic;
+        warm_up(p);
+    }
+}
+
 static int open_client(struct klx_producer *p, struct klx_error *e) {
     rd_kafka_conf_t *conf = klx_kafka_conf(p->kafka);
     klx_kafka_set(conf, "enable.idempotence", "true");
@@ -121,7 +150,11 @@ static void renew(struct klx_producer *p) {
     rd_kafka_t *old_rk = p->rk;
     struct klx_feed *old_feed = p->feed;
     struct klx_kafka_login_client *old_login = p->login;
+    if (!p->stopping && p->pending == 0) {
+        drop_handles(p);
+    }
     if (!p->stopping && p->pending == 0 && open_client(p, NULL) == 0) {
+        warm_up(p);
         klx_kafka_login_leave(old_login);
         klx_feed_free(old_feed);
         klx_kafka_end(p->loop, old_rk);
@@ -251,5 +284,6 @@ void klx_producer_free(struct klx_producer *p) {
     }
     klx_timer_free(p->deadline);
     klx_feed_free(p->feed);
+    drop_handles(p);
     klx_work(p->loop, end_client, on_ended, p);
 }

@@ -34,6 +34,10 @@ typedef void (*klx_placed_fn)(void *arg, int status, const char *why, int32_t pa
                               int64_t offset);
 int klx_producer_place(struct klx_producer *p, const struct klx_record *r, klx_placed_fn placed,
                        void *arg, struct klx_error *e) KLX_MUST_CHECK;
+/* Asks Kafka who leads the topic's partitions, now: else the first record for it may wait for a second. For topics that must be quick when
+   they are needed; at most KLX_PRODUCER_WARM_MAX. Borrows the name. */
+#define KLX_PRODUCER_WARM_MAX 4
+void klx_producer_warm(struct klx_producer *p, const char *topic);
 size_t klx_producer_pending(const struct klx_producer *p);
 /* Waits for what is pending, at most wait_ms, then calls on_stopped with what was left; p is freed from or after it. What is left may
    still be written and is not answered any more. */

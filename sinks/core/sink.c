@@ -360,6 +360,9 @@ static int open_dispatch(struct process *p, struct klx_error *e) {
 
 static int open_follow(struct process *p, struct klx_error *e) {
     p->ask_again = klx_timer_new(p->loop, on_ask_again, p);
+    /* At the end there is no second to wait for. */
+    klx_producer_warm(p->producer, p->first->settings.topics.name[KLX_TOPIC_CONTROL]);
+    klx_producer_warm(p->producer, p->first->settings.topics.name[KLX_TOPIC_RETRY]);
     const struct klx_follow_callbacks cb = { .on_record = on_control,
                                              .on_trouble = on_control_trouble,
                                              .arg = p };
