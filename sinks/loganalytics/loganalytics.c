@@ -9,9 +9,9 @@
 #include "sinks/loganalytics/row.h"
 #include "sinks/loganalytics/settings.h"
 
-/* Half of what waits for a channel at most (queue: 1000), so that the next batch gathers while one is sent. 500 rows of a kilobyte and a
-   half are about the 1 MB that a request may hold. */
-#define BATCH_N_MAX 500
+/* 800 rows of 1.3 KB, which is the usual one, are the 1 MB that a request may hold. Fewer than may wait for a channel (queue: 1000), so
+   that reading goes on, and the next batch gathers, while one is sent. */
+#define BATCH_N_MAX 800
 /* The brackets are the request's; the lane counts the commas. */
 #define BATCH_BYTES_MAX (KLX_LOGANALYTICS_BODY_BYTES_MAX - 2)
 /* Azure shows a row after seconds to minutes: five more are not felt, and a quiet cluster costs few requests. */

@@ -164,7 +164,7 @@ def test_a_thousand_events_are_few_requests(world: World) -> None:
     world.sink.wait_settled(3000)
     calls = world.azure.calls.all()
     assert [row["EventId"] for row in world.rows(3000)] == names
-    assert set(world.statuses()) == {204} and 6 <= len(calls) <= 12
+    assert set(world.statuses()) == {204} and 4 <= len(calls) <= 12
     assert sum(call.json_bytes for call in calls) > 5 * sum(call.packed_bytes for call in calls)
     assert world.sink.metric("klaxon_loganalytics_requests_total", channel="history") == len(calls)
     assert world.sink.metric("klaxon_loganalytics_accepted_bytes_total", channel="history") == sum(call.json_bytes for call in calls)
@@ -317,7 +317,7 @@ def test_kill_loses_no_row_and_repeats_are_one_record(world: World) -> None:
     world.sink.wait("settled", lambda: world.sink.metric("klaxon_sink_unsettled_records") == 0)
     assert world.sink.stop() == 0
     assert sorted(row["EventId"] for row in world.azure.once()) == sorted(names)
-    assert len(world.azure.rows) <= 2000 + 1000 + 500  # what was under way, and what was ahead of the last commit
+    assert len(world.azure.rows) <= 2000 + 1000 + 800  # what was under way, and what was ahead of the last commit
 
 
 # Who klaxon is
