@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "sinks/core/card.h"
 #include "sinks/core/sink.h"
@@ -52,7 +53,6 @@ static int email_check_here(const void *config, const struct klx_config_node *at
 static int email_open(const struct klx_sink_env *env, const char *name, const void *config,
                       void **ret_channel, struct klx_error *e) {
     struct klx_email_settings s;
-    (void)name;
     int rc = klx_email_settings_read(config, NULL, &s, e);
     if (rc != 0) {
         return rc;
@@ -63,6 +63,10 @@ static int email_open(const struct klx_sink_env *env, const char *name, const vo
     if (rc != 0) {
         free(c);
         return rc;
+    }
+    if (s.tls_mode == KLX_SMTP_OPPORTUNISTIC) {
+        klx_log_warn("TLS is opportunistic: whoever is on the way can have the mail in clear",
+                     KLX_F_STR("channel", name));
     }
     c->html = klx_email_html_template();
     *ret_channel = c;

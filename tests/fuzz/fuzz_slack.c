@@ -54,6 +54,9 @@ static void check_bot(struct klx_arena *a, const struct klx_card *card,
     require(klx_json_parse(a, klx_buf_sv(&out), NULL, &payload, NULL) == 0);
     require(klx_json_str(payload, "message.text").n > 0);
     require(whole_reply == (klx_json_get(payload, "reply") == NULL));
+    klx_buf_reset(&out);
+    klx_slack_add_plain_text(&out, klx_json_get(payload, "message"));
+    require(klx_slack_units(klx_buf_sv(&out)) <= KLX_SLACK_UPDATE_UNITS_MAX);
     klx_buf_release(&out);
 }
 

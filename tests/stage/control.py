@@ -133,6 +133,27 @@ def _remove_hook(control: Control, exchange: Exchange) -> Answer:
     return {}
 
 
+@route("POST", "/slack/bots/*", "a new bot of that name; answers its token and the URL of the Web API")
+def _new_bot(control: Control, exchange: Exchange) -> Answer:
+    return {"token": control.stage.slack.new_bot(exchange.rest), "url": control.stage.slack.api_url}
+
+
+@route("DELETE", "/slack/bots/*", "its tokens are revoked")
+def _revoke_bot(control: Control, exchange: Exchange) -> Answer:
+    control.stage.slack.revoke_bot(exchange.rest)
+    return {}
+
+
+@route("POST", "/slack/channels/*", "a new channel of that name, for bots; answers its ID")
+def _new_channel(control: Control, exchange: Exchange) -> Answer:
+    return {"id": control.stage.slack.new_channel(exchange.rest)}
+
+
+@route("GET", "/slack/channels/*", "what stands in the channel now, with edits and replies")
+def _channel(control: Control, exchange: Exchange) -> Answer:
+    return {"posts": [asdict(post) for post in control.stage.slack.channel(exchange.rest).posts]}
+
+
 @route("GET", "/teams/messages", "what stands in Teams: ?since=N, and ?wait=S for the next ones")
 def _teams_messages(control: Control, exchange: Exchange) -> Answer:
     return _since(exchange, control.stage.teams.messages, "messages", lambda message: message.to_json())
@@ -168,7 +189,7 @@ def _calls(control: Control, exchange: Exchange) -> Answer:
     return _since(exchange, control.stage.azure.calls, "calls", asdict)
 
 
-@route("POST", "/fault/slack", "hook, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
+@route("POST", "/fault/slack", "hook, method, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
 def _slack_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.slack.fault(**_fields(exchange))
     return {"waiting": control.stage.slack.faults.waiting()}
