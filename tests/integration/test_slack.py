@@ -109,3 +109,55 @@ def test_slack_asks_for_a_pause(bot: Bot) -> None:
     bot.wait_calls(1)
     first, second = [attempt.at for attempt in bot.slack.attempts.all()]
     assert 3 <= second - first < 6
+
+
+def tell(bot: Bot, number: int, phase: str, severity: str, calls: int) -> list[str]:
+    """One more event of the incident, and so many calls in all that Slack has accepted afterwards."""
+    bot.put(f"e{number}", phase, number, severity)
+    return bot.wait_calls(calls)
+
+
+def test_an_incident_is_one_message_across_a_restart(bot: Bot) -> None:
+    bot.configure()
+    bot.sink.start()
+    tell(bot, 1, "open", "warning", 1)
+    tell(bot, 2, "update", "warning", 2)
+    bot.sink.wait_settled(2)
+    assert bot.sink.stop() == 0
+    bot.sink.start()  # what it knows of the incident is on klaxon.state
+    tell(bot, 3, "update", "critical", 4)
+    assert tell(bot, 4, "resolved", "info", 6) == ["chat.postMessage", "chat.update", "chat.update", "chat.postMessage", "chat.update",
+                                                   "chat.postMessage"]
+    bot.sink.wait_settled(2)
+    [post] = bot.posts
+    assert post.edits == 3 and post.payload["text"].startswith("Resolved: ")
+    assert post.payload["metadata"]["event_payload"]["id"] == "e4"
+    assert [(reply.payload["metadata"]["event_payload"]["id"], reply.broadcast) for reply in post.replies] == [("e3", True), ("e4", False)]
+    assert [receipt["reason"] for receipt in bot.sink.receipts()] == ["delivered"] * 4
+
+
+def test_a_message_that_somebody_deleted_is_posted_anew(bot: Bot) -> None:
+    bot.configure()
+    bot.sink.start()
+    tell(bot, 1, "open", "warning", 1)
+    bot.sink.wait_settled(1)
+    bot.slack.channel("ops").remove(bot.posts[0].ts)
+    tell(bot, 2, "update", "warning", 2)
+    bot.sink.wait_settled(2)
+    assert tell(bot, 3, "update", "warning", 3) == ["chat.postMessage", "chat.postMessage", "chat.update"]  # the new one is the incident's now
+    bot.sink.wait_settled(3)
+    [post] = bot.posts
+    assert (post.edits, post.payload["metadata"]["event_payload"]["id"]) == (1, "e3")
+    codes = {receipt["event"]: receipt["code"] for receipt in bot.sink.receipts()}
+    assert codes["e2"] == "posted_anew"
+
+
+def test_updates_in_the_thread_alone(bot: Bot) -> None:
+    bot.configure(updates="thread", broadcast=False)
+    bot.sink.start()
+    tell(bot, 1, "open", "warning", 1)
+    tell(bot, 2, "update", "critical", 2)
+    tell(bot, 3, "resolved", "info", 3)
+    bot.sink.wait_settled(3)
+    [post] = bot.posts
+    assert post.edits == 0 and [reply.broadcast for reply in post.replies] == [False, False]
