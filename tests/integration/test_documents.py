@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +16,7 @@ import yaml
 from cli_world import Event, Klaxon, kubeconfig
 from cluster import Kafka
 from conftest import ROOT
+from stage import Slack
 from test_cli import GOOD
 
 SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
@@ -23,14 +24,25 @@ PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-emai
 
 
 @pytest.fixture(scope="module")
-def world(binaries: Path, tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Klaxon:
-    """A folder with a good klaxon.yaml, topics, and an event that every example of tail shows."""
-    directory = tmp_path_factory.mktemp("examples")
+def world(binaries: Path, tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[Klaxon]:
+    """A folder with a good klaxon.yaml, topics, an event in a file, and one that every example of tail shows."""
+    with Slack() as slack:
+        yield world_with(binaries, tmp_path_factory.mktemp("examples"), kafka, slack)
+
+
+def world_with(binaries: Path, directory: Path, kafka: Kafka, slack: Slack) -> Klaxon:
     made = Klaxon(binaries, directory, kafka.bootstrap, "examples.")
-    (directory / "secret").write_text("https://hooks.slack.com/services/T0/B0/c2VjcmV0\n")
+    made.env["USER"] = "ada"
+    (directory / "secret").write_text(slack.new_hook("ops"))
+    (directory / "event.json").write_bytes((ROOT / "schema/samples/node.notready.json").read_bytes())
+    others = ("history: { loganalytics: { endpoint: https://x.ingest.monitor.azure.com, dcr: dcr-00000000000000000000000000000000, "
+              "tenant: t, client_id: c, client_secret: { file: secret } } }, "
+              "dev: { teams: { webhook_url: { file: flow } } }, ")
+    (directory / "flow").write_text("https://x.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/1/triggers/manual/paths/"
+                                    "invoke?api-version=1&sig=c2VjcmV0")
     made.configure(GOOD.format(kubeconfig=kubeconfig(directory), secret=directory / "secret",
                                email="to: ops@example.com, from: klaxon@example.com, smtp: smtp://127.0.0.1:1, tls: none")
-                   .replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
+                   .replace("channels: {", f"channels: {{ {others}").replace(" ops:", " ops-slack:").replace("[ops,", "[ops-slack, history, dev,").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
     assert made.run("topics", "apply").returncode == 0
     made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
     return made
@@ -63,7 +75,8 @@ def runs_for_ever(example: str) -> bool:
     if words[0] != "klaxon":
         return "--check" not in words
     until_past = "--until today" in example
-    return words[1] == "tail" and "--no-follow" not in words and not until_past
+    counted = "-n" in words
+    return words[1] == "tail" and "--no-follow" not in words and not until_past and not counted
 
 
 def run_example(world: Klaxon, example: str) -> None:
