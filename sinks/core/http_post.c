@@ -10,6 +10,7 @@
 
 #define DEADLINE_MS 30000
 #define ANSWER_BYTES_MAX 262144
+#define HEADERS_MAX 8
 
 enum state { IDLE, UNDER_WAY, NOT_SENT };
 
@@ -20,16 +21,34 @@ struct klx_http_post {
     struct klx_http_call *call; /* UNDER_WAY */
     struct klx_timer *timer;    /* NOT_SENT */
     struct klx_error why;       /* NOT_SENT */
-    char *url;                  /* UNDER_WAY */
+    char *url, *token;          /* UNDER_WAY */
     klx_http_post_fn done;
     void *arg;
 };
 
-static void wipe_url(struct klx_http_post *p) {
-    if (p->url != NULL) {
-        explicit_bzero(p->url, strlen(p->url));
-        free(p->url);
-        p->url = NULL;
+static void wipe(char **secret) {
+    if (*secret != NULL) {
+        explicit_bzero(*secret, strlen(*secret));
+        free(*secret);
+        *secret = NULL;
+    }
+}
+
+static void wipe_secrets(struct klx_http_post *p) {
+    wipe(&p->url);
+    wipe(&p->token);
+}
+
+/* Appends what may be shown of an answer. */
+static void redact(const struct klx_http_post *p, struct klx_sv answer, struct klx_buf *out) {
+    struct klx_buf inner KLX_CLEANUP(klx_buf_release);
+    const struct klx_sv token = klx_sv(p->token);
+    klx_buf_init(&inner, out->max);
+    klx_hide_secrets(&inner, answer, &token, p->token != NULL ? 1 : 0);
+    if (p->o.url != NULL) {
+        klx_secret_url_redact(out, klx_buf_sv(&inner), klx_sv(p->url));
+    } else {
+        klx_buf_add_sv(out, klx_buf_sv(&inner));
     }
 }
 
@@ -39,10 +58,10 @@ static void on_answer(void *arg, const struct klx_http_result *r) {
     struct klx_buf shown KLX_CLEANUP(klx_buf_release);
     struct klx_http_result redacted = *r;
     klx_buf_init(&shown, (size_t)4 * p->o.answer_bytes_max + 16);
-    klx_secret_url_redact(&shown, r->body, klx_sv(p->url));
+    redact(p, r->body, &shown);
     redacted.body = klx_buf_sv(&shown);
     p->call = NULL;
-    wipe_url(p);
+    wipe_secrets(p);
     p->state = IDLE;
     p->done(p->arg, &(struct klx_http_post_end){ .result = &redacted });
 }
@@ -56,6 +75,10 @@ static void on_timer(void *arg) {
 
 static int take_url(struct klx_http_post *p) {
     struct klx_sv url = { 0 };
+    if (p->o.url == NULL) {
+        p->url = klx_sv_dup(klx_sv(p->o.address));
+        return 0;
+    }
     int rc = klx_secret_get(p->o.url, &url, &p->why);
     if (rc == 0) {
         url = klx_sv_trim(url);
@@ -67,18 +90,54 @@ static int take_url(struct klx_http_post *p) {
     return rc;
 }
 
+static bool is_token(struct klx_sv s) {
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+static int take_token(struct klx_http_post *p) {
+    struct klx_sv token = { 0 };
+    int rc = p->o.bearer_token != NULL ? klx_secret_get(p->o.bearer_token, &token, &p->why) : 0;
+    if (rc != 0 || p->o.bearer_token == NULL) {
+        return rc;
+    }
+    token = klx_sv_trim(token);
+    if (!is_token(token)) {
+        return klx_fail(&p->why, -EINVAL,
+                        "the token in %s is empty, or holds a space or a control character",
+                        klx_secret_where(p->o.bearer_token));
+    }
+    p->token = klx_sv_dup(token);
+    return 0;
+}
+
 static int start_call(struct klx_http_post *p, struct klx_sv body) {
+    const char *headers[HEADERS_MAX + 2] = { 0 };
+    char *authorization =
+        p->token != NULL ? klx_asprintf("Authorization: Bearer %s", p->token) : NULL;
+    size_t n = 0;
+    for (; p->o.headers != NULL && p->o.headers[n] != NULL; n++) {
+        assert(n < HEADERS_MAX);
+        headers[n] = p->o.headers[n];
+    }
+    headers[n] = authorization;
     const struct klx_http_request request = {
         .method = "POST",
         .url = p->url,
-        .headers = p->o.headers,
+        .headers = headers,
         .body = body,
         .deadline_ms = p->o.deadline_ms,
         .body_bytes_max = p->o.answer_bytes_max,
         .on_done = on_answer,
         .arg = p,
     };
-    return klx_http_start(p->env.http, &request, &p->call, &p->why);
+    int rc = klx_http_start(p->env.http, &request, &p->call, &p->why);
+    wipe(&authorization);
+    return rc;
 }
 
 struct klx_http_post *klx_http_post_new(const struct klx_http_post_options *o) {
@@ -96,11 +155,11 @@ void klx_http_post_start(struct klx_http_post *p, struct klx_sv body, klx_http_p
     assert(p->state == IDLE);
     p->done = done;
     p->arg = arg;
-    if (take_url(p) == 0 && start_call(p, body) == 0) {
+    if (take_url(p) == 0 && take_token(p) == 0 && start_call(p, body) == 0) {
         p->state = UNDER_WAY;
         return;
     }
-    wipe_url(p);
+    wipe_secrets(p);
     p->state = NOT_SENT;
     klx_timer_start(p->timer, 0);
 }
@@ -113,6 +172,6 @@ void klx_http_post_free(struct klx_http_post *p) {
         klx_http_cancel(p->call);
     }
     klx_timer_free(p->timer);
-    wipe_url(p);
+    wipe_secrets(p);
     free(p);
 }

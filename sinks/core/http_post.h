@@ -1,13 +1,14 @@
 /*
- * Sending to a URL that is a credential (sinks/core/secret_url.h), one request at a time, with nothing of the URL in what comes back.
+ * Sending to a URL that is a credential (sinks/core/secret_url.h), or with a token, one request at a time, with nothing of either in what comes
+ * back.
  *
  *            start                       answer, failure
  *    IDLE ─────────▶ UNDER WAY ──────────────────────────────▶ IDLE, done
  *       ╲
- *        ╲ no URL, or none that may be used                next turn of the loop
+ *        ╲ no URL or token, or none that may be used       next turn of the loop
  *         └─────────────────────────────▶ NOT SENT ──────────────────────────────▶ IDLE, done
  *
- * The URL is read anew for each request, so a rotated secret counts from the next one on, and wiped from memory when the request has ended.
+ * URL and token are read anew for each request, so a rotated secret counts from the next one on, and wiped from memory when the request has ended.
  * done is called exactly once for each start, never from inside it, and may start the next one or free the post.
  */
 #pragma once
@@ -18,9 +19,11 @@
 struct klx_http_post;
 
 struct klx_http_post_options {
-    const struct klx_sink_env *env; /* copied */
-    struct klx_secret *url;         /* borrowed */
-    /* Whether this URL may be used; the text of its error holds nothing of it, `where` names the secret. */
+    const struct klx_sink_env *env;  /* copied */
+    struct klx_secret *url;          /* borrowed */
+    const char *address;             /* a URL that is no secret, in place of `url`. Borrowed */
+    struct klx_secret *bearer_token; /* MAY: sent as Authorization: Bearer. Borrowed */
+    /* With `url`: whether this URL may be used; the text of its error holds nothing of it, `where` names the secret. */
     int (*check)(struct klx_sv url, const char *where, struct klx_error *e);
     const char *const
         *headers;        /* as in klx_http_request; may be NULL. Borrowed, and read at each start */
@@ -31,8 +34,8 @@ struct klx_http_post_options {
 /* How it ended. Borrowed for the call. */
 struct klx_http_post_end {
     const struct klx_http_result
-        *result;          /* its body has the URL taken out; NULL: nothing was sent */
-    const char *not_sent; /* words that say why, without the URL */
+        *result;          /* its body has URL and token taken out; NULL: nothing was sent */
+    const char *not_sent; /* words that say why, without URL and token */
 };
 typedef void (*klx_http_post_fn)(void *arg, const struct klx_http_post_end *end);
 

@@ -20,7 +20,8 @@ from stage import Slack
 from test_cli import GOOD
 
 SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
-PROGRAMS = ["klaxon", "klaxon-collector", "klaxon-sink-slack", "klaxon-sink-email", "klaxon-sink-loganalytics", "klaxon-sink-teams", "klaxon-sink-webhook"]
+KINDS = re.findall(r"^KLX_SINK\((\w+)\)$", (ROOT / "sinks/core/list.def").read_text(), re.M)
+PROGRAMS = ["klaxon", "klaxon-collector", *(f"klaxon-sink-{kind}" for kind in KINDS)]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ def lint(root: Path) -> subprocess.CompletedProcess:
     ("lib/base/x.c", '#include "lib/io/loop.h"\n', "include-direction"),
     ("lib/io/x.c", '#include "schema/event.h"\n', "include-direction"),
     ("collector/x.c", '#include "sinks/core/sink.h"\n', "include-direction"),
+    ("sinks/slack/x.c", '#include "sinks/teams/text.h"\n', "include-direction"),
+    ("sinks/core/x.c", '#include "sinks/slack/text.h"\n', "include-direction"),
     ("lib/io/http.c", "#include <uv.h>\n", "foreign-header"),
     ("schema/x.c", "#include <cjson/cJSON.h>\n", "foreign-header"),
     ("lib/base/x.c", "int f(char *a)\n{\n    return sprintf(a, 0);\n}\n", "banned: sprintf"),

@@ -16,7 +16,7 @@ struct world {
     struct http_replies server;
     struct klx_sink_env env;
     char secret[64];
-    struct klx_secret *url;
+    struct klx_secret *url, *token;
     struct klx_http_post *post;
     int done, status;
     enum klx_http_failure failure;
@@ -52,8 +52,19 @@ static void open_world(struct world *w) {
         .env = &w->env, .url = w->url, .check = check, .headers = headers });
 }
 
+/* In place of the URL that is a secret: one that is none, and a token. */
+static void post_with_token(struct world *w, char address[static 64], const char *token) {
+    write_secret(w, token);
+    snprintf(address, 64, "http://127.0.0.1:%u/", w->server.port);
+    klx_http_post_free(w->post);
+    w->token = klx_secret_from_file(klx_sv(w->secret));
+    w->post = klx_http_post_new(&(struct klx_http_post_options){
+        .env = &w->env, .address = address, .bearer_token = w->token });
+}
+
 static void close_world(struct world *w) {
     klx_http_post_free(w->post);
+    klx_secret_free(w->token);
     http_replies_stop(&w->server);
     klx_http_free(w->env.http);
     klx_loop_run(w->env.loop);
@@ -123,6 +134,39 @@ static void an_answer_that_broke_off_is_redacted_too(void **state) {
     close_world(&w);
 }
 
+static void a_token_is_sent_and_does_not_come_back(void **state) {
+    (void)state;
+    struct world w = { .server.replies = { HTTP_REPLY("401 Unauthorized", "not " TOKEN "!") } };
+    char address[64];
+    open_world(&w);
+    post_with_token(&w, address, TOKEN "\n");
+    http_replies_start(&w.server);
+    start(&w);
+    klx_loop_run(w.env.loop);
+    assert_int_equal(w.status, 401);
+    assert_string_equal(w.said, "not …!");
+    assert_non_null(strstr(w.server.requests[0], "POST / HTTP/1.1\r\n"));
+    assert_non_null(strstr(w.server.requests[0], "Authorization: Bearer " TOKEN "\r\n"));
+    close_world(&w);
+}
+
+static void a_token_that_is_none_is_not_sent(void **state) {
+    (void)state;
+    static const char *const contents[] = { "", " \n", "a " TOKEN, TOKEN "\r\nX: y" };
+    for (size_t i = 0; i < KLX_COUNT(contents); i++) {
+        struct world w = { .status = -1 };
+        char address[64];
+        open_world(&w);
+        post_with_token(&w, address, contents[i]);
+        start(&w);
+        klx_loop_run(w.env.loop);
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.status, -1);
+        assert_non_null(strstr(w.said, w.secret));
+        close_world(&w);
+    }
+}
+
 static void what_was_not_sent_says_why(void **state) {
     (void)state;
     static const char *const contents[] = { NULL, "", "http://evil.example/" TOKEN };
@@ -188,6 +232,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_url_arrives_as_it_is_and_does_not_come_back),
         cmocka_unit_test(an_answer_that_broke_off_is_redacted_too),
+        cmocka_unit_test(a_token_is_sent_and_does_not_come_back),
+        cmocka_unit_test(a_token_that_is_none_is_not_sent),
         cmocka_unit_test(what_was_not_sent_says_why),
         cmocka_unit_test(the_next_may_start_from_done_with_a_new_url),
         cmocka_unit_test(free_cancels_without_a_call),

@@ -1,52 +1,14 @@
 /*
- * Payloads as tests see them: parsed, laid out for a golden file, and checked against what Slack takes. The numbers are Slack's, written
+ * Payloads as tests see them, checked against what Slack takes. The numbers are Slack's, written
  * down again, so that a mistake in sinks/slack/limits.h is found.
  */
 #pragma once
 
-#include "tests/unit/support/support.h"
+#include "tests/unit/support/json_payload.h"
 
 #include <string.h>
 
-#include "lib/base/arena.h"
-#include "lib/base/buf.h"
-#include "lib/base/json.h"
 #include "lib/base/url.h"
-
-static inline const struct klx_json *payload_parse(struct klx_arena *a, struct klx_sv text) {
-    const struct klx_json *node = NULL;
-    struct klx_error e = { 0 };
-    if (klx_json_parse(a, text, NULL, &node, &e) != 0) {
-        fail_msg("the payload is not JSON: %s", e.text);
-    }
-    return node;
-}
-
-static inline void payload_indent(struct klx_buf *out, int depth) {
-    klx_buf_printf(out, "\n%*s", 2 * depth, "");
-}
-
-/* One member a line: a difference shows where it is. */
-static inline void payload_pretty(struct klx_buf *out, const struct klx_json *node, int depth) {
-    bool object = klx_json_is_object(node);
-    if (!object && !klx_json_is_array(node)) {
-        struct klx_jw w;
-        klx_jw_init(&w, out);
-        klx_jw_node(&w, node);
-        return;
-    }
-    klx_buf_add_char(out, object ? '{' : '[');
-    for (const struct klx_json *m = klx_json_first(node); m != NULL; m = klx_json_next(m)) {
-        payload_indent(out, depth + 1);
-        if (object) {
-            klx_buf_printf(out, "\"%.*s\": ", KLX_SV_FMT(klx_json_key(m)));
-        }
-        payload_pretty(out, m, depth + 1);
-        klx_buf_add_str(out, klx_json_next(m) != NULL ? "," : "");
-    }
-    payload_indent(out, depth);
-    klx_buf_add_char(out, object ? '}' : ']');
-}
 
 static inline size_t payload_units(struct klx_sv s) {
     size_t units = 0;

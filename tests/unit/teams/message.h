@@ -4,10 +4,12 @@
  */
 #pragma once
 
-#include "tests/unit/slack/payload.h"
+#include "tests/unit/support/json_payload.h"
 
 #include <ctype.h>
+#include <string.h>
 
+#include "lib/base/url.h"
 #include "sinks/core/card.h"
 
 static inline bool message_is_one_of(struct klx_sv s, const char *const *names) {
