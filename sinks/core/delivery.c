@@ -88,11 +88,56 @@ void klx_delivery_id(const struct klx_delivery *d, struct klx_sv channel,
     klx_hash_parts(parts, d->reason == KLX_NOTICE_NEWS ? 4U : KLX_COUNT(parts), out);
 }
 
-void klx_delivery_begin(struct klx_delivery *d, size_t recipients_n) {
-    if (d->recipients == NULL) {
-        d->recipients = klx_alloc_n(struct klx_delivery_recipient, recipients_n);
-        d->recipients_n = d->recipients_left = recipients_n;
+static uint64_t hash_of(struct klx_sv name) {
+    return klx_hash_seeded(name, 0);
+}
+
+void klx_delivery_begin(struct klx_delivery *d, const struct klx_sv *names, size_t n) {
+    if (d->recipients != NULL) {
+        return;
     }
+    d->recipients = klx_alloc_n(struct klx_delivery_recipient, n);
+    d->recipients_n = d->recipients_left = n;
+    for (size_t i = 0; i < n; i++) {
+        d->recipients[i].name = hash_of(names[i]);
+    }
+}
+
+void klx_delivery_rename(struct klx_delivery *d, const struct klx_sv *names, size_t n) {
+    struct klx_delivery_recipient *before = d->recipients;
+    size_t before_n = d->recipients_n;
+    d->recipients = NULL;
+    klx_delivery_begin(d, names, n);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < before_n; j++) {
+            if (before[j].name == d->recipients[i].name) {
+                d->recipients[i] = before[j];
+                d->recipients_left -= before[j].final;
+                break;
+            }
+        }
+    }
+    free(before);
+}
+
+static bool has_names(const struct klx_delivery *d, const struct klx_sv *names, size_t n) {
+    for (size_t i = 0; i < n && d->recipients_n == n; i++) {
+        if (d->recipients[i].name != hash_of(names[i])) {
+            return false;
+        }
+    }
+    return d->recipients_n == n;
+}
+
+void klx_delivery_fit(struct klx_delivery *d, const struct klx_sv *names, size_t n) {
+    if (d->recipients == NULL || has_names(d, names, n)) {
+        return;
+    }
+    klx_delivery_rename(d, names, n);
+    for (size_t i = 0; i < n && d->recipients_left == 0; i++) {
+        d->recipients[i].final = false;
+    }
+    d->recipients_left = d->recipients_left > 0 ? d->recipients_left : n;
 }
 
 bool klx_delivery_is_revoked(const struct klx_delivery *d) {

@@ -21,6 +21,7 @@
 
 /* What has become of it at one recipient. */
 struct klx_delivery_recipient {
+    uint64_t name; /* a hash of it: a reload may give the channel other recipients */
     bool final;
     unsigned attempts, ambiguous;
     struct klx_verdict last;
@@ -68,7 +69,11 @@ struct klx_sv klx_delivery_key(const struct klx_delivery *d);
 void klx_delivery_id(const struct klx_delivery *d, struct klx_sv channel,
                      char out[static KLX_HASH_TEXT_BYTES]);
 /* Makes its recipients, if it has none. */
-void klx_delivery_begin(struct klx_delivery *d, size_t recipients_n);
+void klx_delivery_begin(struct klx_delivery *d, const struct klx_sv *names, size_t n);
+/* The channel has these recipients now: each keeps what became of it, who is new has not been tried. recipients_left may be 0. */
+void klx_delivery_rename(struct klx_delivery *d, const struct klx_sv *names, size_t n);
+/* The same for a delivery that is not done: when nobody is left to be told, all are told. */
+void klx_delivery_fit(struct klx_delivery *d, const struct klx_sv *names, size_t n);
 /* Everything of it was read from partitions that belong to somebody else now. */
 bool klx_delivery_is_revoked(const struct klx_delivery *d);
 /* Both free it; NULL is nothing to do. */

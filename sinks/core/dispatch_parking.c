@@ -63,15 +63,6 @@ static size_t recipients_of(void *arg, struct klx_sv channel, const struct klx_s
     return outlet != NULL ? klx_outlet_recipients(outlet, ret) : 0;
 }
 
-static void push_parked(void *arg, struct klx_sv channel, struct klx_delivery *delivery) {
-    struct klx_outlet *outlet = find_outlet(arg, channel);
-    if (outlet != NULL) {
-        klx_outlet_push_parked(outlet, delivery);
-    } else {
-        klx_delivery_abandon(delivery);
-    }
-}
-
 /* Nobody is there to be told, and nobody came back in time. */
 static void give_up_parked(void *arg, struct klx_sv channel, struct klx_delivery *delivery) {
     struct klx_verdict v;
@@ -91,6 +82,15 @@ static void give_up_parked(void *arg, struct klx_sv channel, struct klx_delivery
     klx_dispatch_outcome(arg, &o);
     klx_delivery_done(delivery);
     free(name);
+}
+
+static void push_parked(void *arg, struct klx_sv channel, struct klx_delivery *delivery) {
+    struct klx_outlet *outlet = find_outlet(arg, channel);
+    if (outlet != NULL) {
+        klx_outlet_push_parked(outlet, delivery);
+    } else {
+        give_up_parked(arg, channel, delivery);
+    }
 }
 
 static void schedule_returns(void *arg, int64_t delay_ms) {

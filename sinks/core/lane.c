@@ -1,6 +1,5 @@
 #include "sinks/core/lane.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "lib/base/log.h"
@@ -134,7 +133,7 @@ void klx_lane_plan(struct klx_lane *l) {
 }
 
 void klx_lane_push(struct klx_lane *l, struct klx_delivery *d) {
-    assert(d->recipients == NULL || d->recipients_n == l->names_n);
+    klx_delivery_fit(d, l->names, l->names_n); /* it may have waited over a reload */
     d->queued_us = klx_lane_mono_us(l);
     klx_queue_push(l->queue, d);
     klx_gauge_set(l->metrics.queue, (double)klx_queue_n(l->queue));
@@ -192,7 +191,7 @@ void klx_lane_end(struct klx_lane *l, struct klx_delivery *d, const struct klx_v
                   bool gave_up) {
     const struct klx_verdict *untried =
         klx_circuit_is_open(l->circuit) ? klx_circuit_verdict(l->circuit) : &l->health.last;
-    klx_delivery_begin(d, l->names_n);
+    klx_delivery_begin(d, l->names, l->names_n);
     for (size_t i = 0; i < l->names_n; i++) {
         struct klx_delivery_recipient *r = &d->recipients[i];
         if (!r->final) {

@@ -1,9 +1,6 @@
 /*
  * A lane that takes the place of another, or goes: what waits in it is neither lost nor told twice.
  */
-#include <stdlib.h>
-
-#include "lib/base/mem.h"
 #include "sinks/core/lane_internal.h"
 
 static size_t find_name(const struct klx_lane *l, struct klx_sv name) {
@@ -27,30 +24,13 @@ static void tell_who_is_gone(struct klx_lane *from, const struct klx_lane *l,
     }
 }
 
-/* Recipients keep what became of them under their names; who is new has not been tried. */
-static void rename_recipients(const struct klx_lane *from, const struct klx_lane *l,
-                              struct klx_delivery *d) {
-    struct klx_delivery_recipient *all = klx_alloc_n(struct klx_delivery_recipient, l->names_n);
-    d->recipients_left = l->names_n;
-    for (size_t i = 0; i < l->names_n; i++) {
-        size_t old = find_name(from, l->names[i]);
-        if (old < from->names_n) {
-            all[i] = d->recipients[old];
-            d->recipients_left -= all[i].final;
-        }
-    }
-    free(d->recipients);
-    d->recipients = all;
-    d->recipients_n = l->names_n;
-}
-
 void klx_lane_take_over(struct klx_lane *l, struct klx_lane *from) {
     struct klx_delivery *d = klx_lane_take(from);
     from->replaced = true;
     for (; d != NULL; d = klx_lane_take(from)) {
         if (d->recipients != NULL) {
             tell_who_is_gone(from, l, d);
-            rename_recipients(from, l, d);
+            klx_delivery_rename(d, l->names, l->names_n);
         }
         if (d->recipients != NULL && d->recipients_left == 0) {
             klx_delivery_done(d);

@@ -192,7 +192,7 @@ static void on_sent(void *arg, const struct klx_verdict *verdicts, size_t n) {
 /* True: it was tried before. */
 static bool begin_attempt(struct klx_lane *l, struct klx_delivery *d, int64_t now_us) {
     bool again = d->first_us != KLX_TIME_NONE;
-    klx_delivery_begin(d, l->names_n);
+    klx_delivery_begin(d, l->names, l->names_n);
     d->last_us = klx_lane_wall_us(l);
     if (!again) {
         d->first_us = d->last_us;

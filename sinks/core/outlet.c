@@ -138,7 +138,8 @@ static void lost(void *arg, struct klx_delivery *d, const char *why) {
     struct klx_outlet *t = arg;
     struct klx_verdict v;
     klx_verdict_set(&v, KLX_VERDICT_REJECT_MESSAGE, "too_large_to_park", klx_sv(why));
-    klx_delivery_begin(d, t->recipients_n);
+    klx_delivery_begin(d, t->recipients, t->recipients_n);
+    klx_delivery_fit(d, t->recipients, t->recipients_n);
     for (size_t i = 0; i < t->recipients_n; i++) {
         if (!d->recipients[i].final) {
             tell_lost(t, d, i, &v);

@@ -143,7 +143,8 @@ static bool list_left(const struct klx_parker *p, const struct klx_delivery *d,
 }
 
 static int encode(const struct klx_parker *p, struct entry *e) {
-    const struct klx_delivery *d = e->delivery;
+    struct klx_delivery *d = e->delivery;
+    klx_delivery_fit(d, p->o.recipients, p->o.recipients_n);
     struct klx_sv *left = klx_arena_alloc(&e->arena, (p->o.recipients_n + 1) * sizeof(*left));
     if (left == NULL) {
         return -ENOMEM;

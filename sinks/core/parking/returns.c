@@ -101,7 +101,7 @@ static bool is_left(const struct klx_parked *p, struct klx_sv name) {
 /* A recipient that the channel has not any more is told nothing; when none of them is left, all are. */
 static void restore_recipients(struct klx_delivery *d, const struct klx_parked *p,
                                const struct klx_sv *names, size_t n) {
-    klx_delivery_begin(d, n);
+    klx_delivery_begin(d, names, n);
     for (size_t i = 0; i < n; i++) {
         struct klx_delivery_recipient *to = &d->recipients[i];
         if (!is_left(p, names[i])) {
@@ -148,10 +148,6 @@ static struct klx_delivery *restore(const struct klx_returns *r, struct klx_mess
     return d;
 }
 
-void klx_returns_use(struct klx_returns *r, const struct klx_sinks_settings *settings) {
-    r->o.settings = settings;
-}
-
 static bool has_waiting(const struct klx_returns *r, const char *channel) {
     for (const struct waiting *w = r->first; w != NULL; w = w->next) {
         if (strcmp(w->channel, channel) == 0) {
@@ -177,16 +173,21 @@ void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct 
     const struct klx_sv *names = NULL;
     size_t n = r->o.recipients(r->o.arg, p->channel, &names);
     bool orphan = n == 0;
-    struct klx_delivery *d =
-        restore(r, m, p, orphan ? &nobody_in_particular : names, orphan ? 1 : n);
+    if (orphan) { /* who is left of it is kept, for when the channel comes back */
+        names = p->recipients_n > 0 ? p->recipients : &nobody_in_particular;
+        n = p->recipients_n > 0 ? p->recipients_n : 1;
+    }
+    struct klx_delivery *d = restore(r, m, p, names, n);
     if (d == NULL) {
         return; /* cannot be: the message has room for as much again as it holds */
     }
     struct waiting *w = klx_alloc(struct waiting);
     int64_t since_us = p->first_us != KLX_TIME_NONE ? p->first_us : p->parked_us;
+    int64_t give_up_us = since_us + r->o.give_up_after_ms * KLX_US_PER_MS;
     int64_t not_before_us = p->not_before_us != KLX_TIME_NONE ? p->not_before_us : p->parked_us;
     *w = (struct waiting){ .channel = klx_sv_dup(p->channel), .delivery = d, .orphan = orphan };
-    w->due_us = orphan ? since_us + r->o.give_up_after_ms * KLX_US_PER_MS : not_before_us;
+    /* The lane gives up what has had its time: nothing waits here for longer. */
+    w->due_us = orphan || not_before_us > give_up_us ? give_up_us : not_before_us;
     if (orphan && !has_waiting(r, w->channel)) {
         klx_log_warn("deliveries are parked for a channel that is not in the configuration, or "
                      "that nobody subscribes to: dead letters "
@@ -196,6 +197,20 @@ void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct 
     *r->tail = w;
     r->tail = &w->next;
     r->n++;
+    plan(r);
+}
+
+/* Channels may have come back, and others be gone: those are given up when their deliveries are due. */
+void klx_returns_use(struct klx_returns *r, const struct klx_sinks_settings *settings) {
+    const struct klx_sv *names = NULL;
+    r->o.settings = settings;
+    for (struct waiting *w = r->first; w != NULL; w = w->next) {
+        bool gone = r->o.recipients(r->o.arg, klx_sv(w->channel), &names) == 0;
+        if (w->orphan && !gone) {
+            w->due_us = INT64_MIN;
+        }
+        w->orphan = gone;
+    }
     plan(r);
 }
 

@@ -257,7 +257,7 @@ static void a_hold_that_lasts_is_parked(void **state) {
     answer_all();
     circuit(true, 10);
     for (int i = 0; i < 4; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof(id), "h%d", i);
         assert_false(is_direct(id));
     }
@@ -350,7 +350,7 @@ static void only_recipients_that_are_left_are_parked(void **state) {
     (void)state;
     know();
     struct klx_delivery *d = delivery("1");
-    klx_delivery_begin(d, 2);
+    klx_delivery_begin(d, names, 2);
     d->recipients[0].final = true;
     d->recipients_left = 1;
     d->recipients[1].attempts = 3;
