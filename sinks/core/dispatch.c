@@ -211,9 +211,11 @@ void klx_dispatch_outcome(void *arg, const struct klx_outcome *o) {
     const struct klx_receipt_env env = receipt_env(d);
     struct klx_ledger_entry *entry = klx_ledger_new_entry(d->ledger);
     m->outcome = true;
+    klx_ledger_cover(entry, o->delivery->covered, o->delivery->covered_n);
     write_entry(d, entry, klx_receipt_encode(&entry->arena, &env, o, &entry->record), m);
     if (klx_outcome_is_lost(o)) {
         entry = klx_ledger_new_entry(d->ledger);
+        klx_ledger_cover(entry, o->delivery->covered, o->delivery->covered_n);
         write_entry(d, entry, klx_deadletter_encode(&entry->arena, &env, o, &entry->record), m);
     }
     if (d->noise != NULL) {

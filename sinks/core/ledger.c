@@ -63,7 +63,22 @@ struct klx_ledger_entry *klx_ledger_new_entry(struct klx_ledger *l) {
     return e;
 }
 
+void klx_ledger_cover(struct klx_ledger_entry *e, struct klx_message *const *covered, size_t n) {
+    if (n == 0) {
+        return;
+    }
+    e->covered = klx_alloc_n(struct klx_message *, n);
+    e->covered_n = n;
+    for (size_t i = 0; i < n; i++) {
+        e->covered[i] = klx_message_ref(covered[i]);
+    }
+}
+
 void klx_ledger_drop_entry(struct klx_ledger_entry *e) {
+    for (size_t i = 0; i < e->covered_n; i++) {
+        klx_message_unref(e->covered[i]);
+    }
+    free(e->covered);
     klx_arena_release(&e->arena);
     free(e);
 }
@@ -86,6 +101,9 @@ static void free_list(struct klx_ledger *l, struct list *list) {
         struct klx_ledger_entry *e = list->first;
         take_out(list, e);
         e->message->abandoned = true;
+        for (size_t i = 0; i < e->covered_n; i++) {
+            e->covered[i]->abandoned = true;
+        }
         end_entry(l, e);
     }
 }

@@ -30,6 +30,8 @@ struct klx_ledger_entry {
 
     struct klx_ledger *ledger;
     struct klx_message *message;
+    struct klx_message **covered; /* references too */
+    size_t covered_n;
     struct klx_ledger_entry *prev, *next;
     bool refused; /* at least once, for another reason than a full queue */
 };
@@ -48,6 +50,8 @@ struct klx_ledger *klx_ledger_new(const struct klx_ledger_options *o);
 /* The messages of what is left are abandoned. Nothing may answer any more: the producer is gone. */
 void klx_ledger_free(struct klx_ledger *l);
 struct klx_ledger_entry *klx_ledger_new_entry(struct klx_ledger *l);
+/* Before it is written: these, too, settle only when it is acknowledged. Takes references. */
+void klx_ledger_cover(struct klx_ledger_entry *entry, struct klx_message *const *covered, size_t n);
 /* Takes the entry, and a reference to m until it is acknowledged. */
 void klx_ledger_write(struct klx_ledger *l, struct klx_ledger_entry *entry, struct klx_message *m);
 /* For an entry that is not written after all. */

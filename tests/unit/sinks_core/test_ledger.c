@@ -119,6 +119,28 @@ static void a_message_settles_with_its_last_record(void **state) {
     assert_int_equal(w.delay_ms, -1);
 }
 
+static void what_an_entry_covers_settles_with_it(void **state) {
+    (void)state;
+    const struct klx_record r = { .topic = "klaxon.nodes" };
+    struct klx_message *m[3];
+    for (int i = 0; i < 3; i++) {
+        m[i] = klx_message_new(w.pool, &r);
+    }
+    struct klx_ledger_entry *e = klx_ledger_new_entry(w.ledger);
+    e->record = (struct klx_record){ .topic = "deliveries" };
+    klx_ledger_cover(e, m + 1, 2);
+    klx_ledger_write(w.ledger, e, m[0]);
+    for (int i = 0; i < 3; i++) {
+        klx_message_unref(m[i]);
+    }
+    assert_int_equal(w.settled, 0);
+    answer(-EIO);
+    assert_int_equal(w.settled, 0);
+    wake();
+    answer(0);
+    assert_int_equal(w.settled, 3);
+}
+
 static void a_full_queue_is_waited_for_in_order(void **state) {
     (void)state;
     write_one("a");
@@ -211,6 +233,7 @@ static void it_has_a_limit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(a_message_settles_with_its_last_record),
+        LEDGER_TEST(what_an_entry_covers_settles_with_it),
         LEDGER_TEST(a_full_queue_is_waited_for_in_order),
         LEDGER_TEST(what_fails_is_written_again),
         LEDGER_TEST(a_missing_topic_does_not_hold_the_other),
