@@ -570,6 +570,13 @@ static bool passes_over(void *arg, const char *channel, const struct klx_deliver
     return d->noise != NULL && klx_noise_passes_over(d->noise, channel, delivery);
 }
 
+static void on_parked(void *arg, const char *channel, const struct klx_delivery *delivery) {
+    const struct klx_dispatch *d = arg;
+    if (d->noise != NULL) {
+        klx_noise_parked(d->noise, channel, delivery);
+    }
+}
+
 static void deliver(void *arg, size_t channel, struct klx_delivery *delivery) {
     const struct klx_dispatch *d = arg;
     klx_outlet_push(d->outlets.items[channel], delivery);
@@ -613,6 +620,7 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                      .on_change = on_change,
                      .find_handle = find_handle,
                      .passes_over = passes_over,
+                     .on_parked = on_parked,
                      .arg = d },
         .settings = settings,
         .route = route,

@@ -148,6 +148,11 @@ static void lost(void *arg, struct klx_delivery *d, const char *why) {
     klx_delivery_done(d);
 }
 
+static void on_parked(void *arg, const struct klx_delivery *d) {
+    struct klx_outlet *t = arg;
+    t->o.on_parked(t->o.arg, t->now.channel->name, d);
+}
+
 static void on_parker_change(void *arg) {
     struct klx_outlet *t = arg;
     enum klx_way way = klx_parker_way(t->parker);
@@ -260,6 +265,7 @@ static void open_parker(struct klx_outlet *t) {
         .place = place,
         .give_back = give_back,
         .lost = lost,
+        .parked = on_parked,
         .on_change = on_parker_change,
         .schedule = schedule_parker,
         .arg = t,

@@ -53,6 +53,8 @@ struct klx_outlet_options {
     /* As those of a lane, with the channel's name. */
     struct klx_sv (*find_handle)(void *arg, const char *channel, const struct klx_delivery *d);
     bool (*passes_over)(void *arg, const char *channel, const struct klx_delivery *d);
+    /* As that of a parker. */
+    void (*on_parked)(void *arg, const char *channel, const struct klx_delivery *d);
     void *arg;
 };
 

@@ -552,6 +552,14 @@ void klx_noise_outcome(struct klx_noise *n, const struct klx_outcome *o) {
     }
 }
 
+void klx_noise_parked(struct klx_noise *n, const char *channel, const struct klx_delivery *d) {
+    static const struct klx_verdict accepted = { .class = KLX_VERDICT_ACCEPTED };
+    const struct klx_outcome o = { .delivery = d, .channel = channel, .verdict = &accepted };
+    for (size_t i = 0; i < d->covered_n && !is_store(n); i++) {
+        told(n, d->covered[i], &o);
+    }
+}
+
 bool klx_noise_passes_over(struct klx_noise *n, const char *channel, const struct klx_delivery *d) {
     const struct klx_event *e = &d->message->event;
     if (d->reason != KLX_NOTICE_NEWS || e->phase != KLX_PHASE_UPDATE || e->incident_seq == 0 ||

@@ -83,6 +83,9 @@ void klx_noise_take(struct klx_noise *n, enum klx_topic topic, struct klx_messag
                     const struct klx_target *targets, size_t targets_n);
 /* Of a lane: one recipient has its outcome. */
 void klx_noise_outcome(struct klx_noise *n, const struct klx_outcome *o);
+/* A delivery is on klaxon.retry, and told from there, perhaps by another process, which does not know what a digest covers: that counts as
+   told. Before klx_delivery_done. */
+void klx_noise_parked(struct klx_noise *n, const char *channel, const struct klx_delivery *d);
 /* Of a lane, before a delivery's first attempt: true, it is not to be sent; its receipt is written. */
 bool klx_noise_passes_over(struct klx_noise *n, const char *channel, const struct klx_delivery *d);
 /* Of a lane: the handle of the incident's first message; borrowed until the next call. */

@@ -260,6 +260,9 @@ static void on_placed(void *arg, int status, const char *why, int32_t partition,
         klx_backoff_reset(&p->backoff);
         klx_counter_add(p->metrics.parked, 1);
         klx_gate_parked(&p->gate, (struct klx_place){ partition, offset });
+        if (!p->closed && p->o.parked != NULL) {
+            p->o.parked(p->o.arg, e->delivery);
+        }
     } else if (!refuse(p, e, status, why)) {
         changed(p);
         return;

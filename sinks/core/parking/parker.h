@@ -44,6 +44,8 @@ struct klx_parker_options {
     void (*give_back)(void *arg, struct klx_delivery *d);
     /* It cannot be parked for good: its outcome is to be told. Takes it. */
     void (*lost)(void *arg, struct klx_delivery *d, const char *why);
+    /* MAY: it is on klaxon.retry, and done here after the call. */
+    void (*parked)(void *arg, const struct klx_delivery *d);
     /* What is held or being written has become less, or the way is another one. */
     void (*on_change)(void *arg);
     /* Call klx_parker_wake in delay_ms; a later call replaces this one. */

@@ -529,6 +529,27 @@ static void a_flood_becomes_digests(void **state) {
     close_world();
 }
 
+static void what_a_parked_digest_covers_counts_as_told(void **state) {
+    (void)state;
+    open_world();
+    w.channels[SLACK].throttle =
+        (struct klx_throttle_settings){ .messages = 1, .per_ms = 60000, .burst = 1 };
+    start();
+    open_("i0.1");
+    w.holds = true;
+    open_("i1.1");
+    open_("i2.1");
+    pass_time(65);
+    heard("0:00 tell slack i0.1\n1:00 tell slack i2.1 digest of 2 in 2\n");
+    struct klx_delivery *d = w.on_the_way[--w.on_the_way_n].d;
+    klx_noise_parked(w.noise, "slack", d);
+    klx_delivery_done(d);
+    restart();
+    open_("i1.1");
+    heard("1:05 hush slack i1.1 repeated (by number 1 of the incident)\n");
+    close_world();
+}
+
 static void a_digest_shows_the_worst_first(void **state) {
     (void)state;
     open_world();
@@ -749,6 +770,7 @@ int main(void) {
         cmocka_unit_test(an_end_is_told_when_the_beginning_was),
         cmocka_unit_test(quiet_hours_end_with_one_message),
         cmocka_unit_test(a_flood_becomes_digests),
+        cmocka_unit_test(what_a_parked_digest_covers_counts_as_told),
         cmocka_unit_test(a_digest_shows_the_worst_first),
         cmocka_unit_test(an_open_incident_is_told_again),
         cmocka_unit_test(nobody_answers_and_it_escalates),
