@@ -55,7 +55,7 @@ int klx_circuit_decode(struct klx_arena *a, struct klx_sv value, struct klx_circ
     }
     int64_t partition = klx_json_int(json, "drainedTo.partition", -1);
     int64_t offset = klx_json_int(json, "drainedTo.offset", -1);
-    bool known = partition >= 0 && partition <= INT32_MAX && offset >= 0;
+    bool known = partition >= 0 && partition <= INT32_MAX && offset >= 0 && offset < INT64_MAX;
     *ret = (struct klx_circuit_mark){
         .closed = closed,
         .sink = klx_json_str(json, "sink"),

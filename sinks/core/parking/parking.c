@@ -10,7 +10,9 @@
 
 #define SCRATCH_BYTES 16384
 #define SCRATCH_BYTES_MAX (8u << 20)
-#define MARK_BYTES_MAX 8192
+#define MARK_BYTES_MAX 8192 /* also with every byte of these two escaped: */
+#define REASON_BYTES_MAX 64
+#define ANSWER_BYTES_MAX 512
 #define AGAIN_US (5 * KLX_US_PER_S) /* a circuit that somebody else wrote meanwhile */
 
 /* A channel that has a circuit on klaxon.control, a parker here, or both. */
@@ -81,11 +83,16 @@ void klx_parking_free(struct klx_parking *p) {
     free(p);
 }
 
-static struct circuit *find_circuit(struct klx_parking *p, struct klx_sv channel) {
+static struct circuit *look_up(const struct klx_parking *p, struct klx_sv channel) {
     struct circuit *c = p->circuits;
     while (c != NULL && !klx_sv_eq(klx_sv(c->channel), channel)) {
         c = c->next;
     }
+    return c;
+}
+
+static struct circuit *find_circuit(struct klx_parking *p, struct klx_sv channel) {
+    struct circuit *c = look_up(p, channel);
     if (c == NULL) {
         c = klx_alloc(struct circuit);
         *c = (struct circuit){ .next = p->circuits,
@@ -126,9 +133,15 @@ void klx_parking_given(struct klx_parking *p) {
     }
 }
 
+/* False: it is of a klaxon.retry that was there before this one, and was deleted. */
+static bool is_in(struct klx_place at, const int64_t *ends, size_t n) {
+    bool known = at.partition >= 0 && (size_t)at.partition < n && ends[at.partition] >= 0;
+    return at.partition >= 0 && (!known || at.offset < ends[at.partition]);
+}
+
 void klx_parking_known(struct klx_parking *p, const int64_t *ends, size_t n) {
     for (struct circuit *c = p->circuits; c != NULL; c = c->next) {
-        if (c->known && c->drained.partition >= 0) {
+        if (c->known && is_in(c->drained, ends, n)) {
             klx_backlog_resume(p->backlog, klx_sv(c->channel), c->drained);
         }
         if (c->parker != NULL) {
@@ -144,8 +157,19 @@ static void keep_mark(struct circuit *c, const struct klx_circuit_mark *m) {
     c->closed = m->closed;
     c->drained = m->drained;
     c->since_us = m->since_us;
-    c->reason = klx_sv_dup(m->reason);
-    c->answer = klx_sv_dup(m->answer);
+    c->reason = klx_sv_dup(klx_sv_utf8_prefix(m->reason, REASON_BYTES_MAX));
+    c->answer = klx_sv_dup(klx_sv_utf8_prefix(m->answer, ANSWER_BYTES_MAX));
+}
+
+static void forget_mark(struct circuit *c) {
+    if (c == NULL) {
+        return;
+    }
+    c->known = false;
+    c->drained = (struct klx_place){ -1, -1 };
+    if (c->parker != NULL) {
+        klx_parker_circuit(c->parker, NULL);
+    }
 }
 
 static void write_marks(struct klx_parking *p, bool tick);
@@ -158,12 +182,7 @@ bool klx_parking_control(struct klx_parking *p, struct klx_sv key, struct klx_sv
         return false;
     }
     if (value.p == NULL) {
-        struct circuit *c = find_circuit(p, channel);
-        c->known = false;
-        c->drained = (struct klx_place){ -1, -1 };
-        if (c->parker != NULL) {
-            klx_parker_circuit(c->parker, NULL);
-        }
+        forget_mark(look_up(p, channel));
         return true;
     }
     klx_arena_reset(&p->scratch);

@@ -22,7 +22,7 @@ static struct {
     char told[128]; /* "ops/7" in the order in which they were handed out */
     size_t unreadable;
     int64_t stored, sought;
-    char mark[512]; /* the last value that was written to klaxon.control */
+    char mark[4096]; /* the last value that was written to klaxon.control */
     size_t marks;
     klx_placed_fn placed;
     void *placed_arg;
@@ -209,6 +209,32 @@ static void what_a_predecessor_did_is_not_handed_out(void **state) {
     assert_non_null(strstr(w.mark, "\"state\":\"closed\""));
 }
 
+static void what_was_drained_of_a_topic_before_this_one_says_nothing(void **state) {
+    (void)state;
+    control(
+        "{\"state\":\"closed\",\"sink\":\"slack\",\"drainedTo\":{\"partition\":0,\"offset\":800}}");
+    know(); /* it was made again: it ends at 10 */
+    read_of("slack", 7);
+    assert_string_equal(w.told, "ops/7");
+}
+
+static void a_long_answer_of_somebody_else_is_cut(void **state) {
+    (void)state;
+    char mark[20000], filler[16000];
+    memset(filler, '"', sizeof(filler));
+    for (size_t i = 0; i + 1 < sizeof(filler); i += 2) {
+        filler[i] = '\\';
+    }
+    snprintf(mark, sizeof(mark), "{\"state\":\"open\",\"sink\":\"slack\",\"answer\":\"%.*s\"}",
+             (int)sizeof(filler), filler);
+    control(mark);
+    know();
+    read_of("slack", 7);
+    klx_parking_look(w.parking);
+    assert_int_equal(w.marks, 1);
+    assert_int_equal(w.mark[strlen(w.mark) - 1], '}');
+}
+
 /* Another replica opens the circuit with what it knew, a moment after it was closed. */
 static void what_somebody_else_wrote_is_corrected(void **state) {
     (void)state;
@@ -273,6 +299,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(progress_is_written_once_in_a_while, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_predecessor_did_is_not_handed_out, setup, teardown),
         cmocka_unit_test_setup_teardown(what_somebody_else_wrote_is_corrected, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_drained_of_a_topic_before_this_one_says_nothing,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_answer_of_somebody_else_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(others_circuits_and_bad_ones_are_passed_over, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_poison_record_holds_up_nobody, setup, teardown),
