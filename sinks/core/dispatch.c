@@ -62,6 +62,9 @@ static bool has_room(const struct klx_dispatch *d) {
 }
 
 void klx_dispatch_check_brake(struct klx_dispatch *d) {
+    if (d->closed) {
+        return; /* the consumer may be gone */
+    }
     if (d->paused) {
         if (has_room(d)) {
             d->paused = false;

@@ -125,7 +125,8 @@ struct klx_sink_ops {
     size_t config_bytes;
     /* Limits, and what the runtime keeps to. */
     size_t payload_bytes_max;
-    int64_t min_interval_ms; /* from a send's answer to the next send of the channel; 0: none */
+    int64_t
+        min_interval_ms; /* from a send's answer, with concurrency from its beginning, to the next send of the channel; 0: none */
     size_t
         concurrency; /* sends of one channel that may be under way at once, of different incidents; 0: one */
     /* How much of it people bear: the throttle of a channel that has none of its own. 0: no limit. */
