@@ -69,6 +69,7 @@ suite_prove() {
     step "build release" build release programs || { count 0 1 0; return; }
     prove "exactly-once" --kills 40 --seed 2
     prove "repair" --nodes 3
+    prove "sinks" --kills 20 --seed 1
 }
 
 prove() {

@@ -23,7 +23,8 @@ from confluent_kafka import Producer
 from cluster import Kafka, read_committed
 from cluster.process import Child
 from stage import Entra, LogAnalytics, Slack, Smtp, Teams
-from support.channels import Channel, Mark, mail_channel, slack_channel, table_channel, teams_channel
+from stage.services import Services
+from support.channels import Channel, Mark, mail_channel, service_channel, slack_channel, table_channel, teams_channel
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "klaxon."
@@ -271,10 +272,10 @@ def make_topics(kafka: Kafka) -> None:
 
 def run(args: argparse.Namespace, directory: Path) -> int:
     rng = random.Random(args.seed)
-    with Kafka(directory / "kafka", 3) as kafka, Slack() as slack, Teams() as teams, Smtp(tls="plain") as smtp, \
+    with Kafka(directory / "kafka", 3) as kafka, Slack() as slack, Teams() as teams, Smtp(tls="plain") as smtp, Services() as services, \
             Entra(directory / "entra") as entra, LogAnalytics(entra) as azure:
         make_topics(kafka)
-        channels = [slack_channel(slack, directory), teams_channel(teams, directory), mail_channel(smtp),
+        channels = [slack_channel(slack, directory), teams_channel(teams, directory), mail_channel(smtp), service_channel(services),
                     table_channel(azure, entra, directory, ROOT / "deploy/azure/loganalytics.json")]
         incidents = Incidents(kafka, args.rate, rng)
         sinks = [Replicas(channel, kafka, directory, args.replicas) for channel in channels]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stage import Entra, LogAnalytics, Slack, Smtp, Teams
 from stage.loganalytics import RESOURCE
+from stage.services import Services
 
 TOKEN = re.compile(r"\bI(\d+)N(\d+)\b")  # an event's mark, in its summary: incident and number
 CLIENT, SECRET = "klaxon-client", "s3cret"
@@ -63,7 +64,7 @@ def _text(raw: bytes) -> str:
 
 def mail_channel(smtp: Smtp) -> Channel:
     faults = {name: lambda fields=fields: smtp.fault(times=0, **fields) for name, fields in {
-        "451 greylisted": {"stage": "mail", "reply": "451 4.7.1 later"}, "421": {"stage": "connect", "reply": "421 4.3.2 closing"},
+        "450": {"stage": "mail", "reply": "450 4.2.1 busy"}, "421": {"stage": "connect", "reply": "421 4.3.2 closing"},
         "closes": {"stage": "mail", "cut": "close"}, "452 at the end": {"stage": "dot", "reply": "452 4.3.1 no space"},
         "closes after it took it": {"stage": "dot", "cut": "close", "taken": True}}.items()}
     return Channel("email", {"to": ["ops@example.com"], "from": "klaxon@example.com", "smtp": smtp.url, "tls": "none"},
@@ -83,3 +84,11 @@ def table_channel(azure: LogAnalytics, entra: Entra, directory: Path, template: 
     settings = {"endpoint": azure.url, "dcr": rule, "client_id": CLIENT, "tenant": entra.tenant, "authority": entra.authority,
                 "client_secret": {"file": str(secret)}}
     return Channel("loganalytics", settings, lambda: [row.columns["Message"] for row in azure.rows.all()], faults, azure.faults.clear)
+
+
+def service_channel(services: Services) -> Channel:
+    faults = {name: lambda fields=fields: services.fault(times=0, **fields) for name, fields in {
+        "503": {"status": 503}, "Retry-After": {"status": 429, "headers": {"Retry-After": "2"}}, "410": {"status": 410}, "401": {"status": 401},
+        "hangs up after it took it": {"cut": "close"}}.items()}
+    return Channel("webhook", {"url": f"{services.url}/hook", "concurrency": 4},
+                   lambda: [r.body.decode() for r in services.requests.all()], faults, services.faults.clear)
