@@ -23,8 +23,8 @@ struct klx_http_call {
     struct klx_http_call *prev, *next;
     CURL *easy;
     struct curl_slist *headers, *connect_to;
-    char *request_body;
-    size_t request_body_bytes;
+    char *request_body; /* NULL: a request without one */
+    size_t request_body_bytes, request_body_read;
     struct klx_buf body; /* whole-body calls: the response. Streams: what came while paused */
     char error[CURL_ERROR_SIZE];
     void (*on_status)(void *arg, int status, int64_t retry_after_ms);
@@ -34,6 +34,8 @@ struct klx_http_call {
     int64_t retry_after_ms;
     bool status_told;
     bool too_large;
+    bool begun;   /* what has a body: a connection stands, and sending began */
+    bool refused; /* by us, to send it again */
     bool paused;
     bool in_callback; /* of this call */
     bool cancelled;   /* by the owner, inside a callback: freed when libcurl has returned */
@@ -179,6 +181,29 @@ static size_t on_curl_body(char *p, size_t size, size_t n, void *arg) {
     return c->cancelled ? 0 : bytes;
 }
 
+/*
+ * libcurl sends a request a second time, by itself, when a connection that it had kept ends without a byte of an answer. What has a body
+ * may have been taken by then, and then must not go out again. So the body comes from a function that cannot go back (no
+ * CURLOPT_SEEKFUNCTION; CURLOPT_POSTFIELDS would), and tells what went; and the second sending is refused before its first byte.
+ */
+static size_t on_curl_read(char *to, size_t size, size_t n, void *arg) {
+    struct klx_http_call *c = arg;
+    size_t left = c->request_body_bytes - c->request_body_read;
+    size_t bytes = size * n < left ? size * n : left;
+    memcpy(to, c->request_body + c->request_body_read, bytes);
+    c->request_body_read += bytes;
+    return bytes;
+}
+
+/* Before each sending. A head alone is no request yet, but where the body is empty. */
+static int on_curl_request(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port) {
+    (void)peer_ip, (void)own_ip, (void)peer_port, (void)own_port;
+    struct klx_http_call *c = arg;
+    c->refused = c->begun && (c->request_body_read > 0 || c->request_body_bytes == 0);
+    c->begun = true;
+    return c->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 void klx_http_pause(struct klx_http_call *c) {
     c->paused = true;
     if (!c->in_callback) {
@@ -220,28 +245,48 @@ bool klx_curl_is_certificate_failure(CURLcode code) {
            code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_ISSUER_ERROR;
 }
 
-static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code,
-                                        bool connected) {
+/* Once sending began, a connection that cannot be made is one for sending again. */
+static enum klx_http_failure failure_of(const struct klx_http_call *c, CURLcode code, bool begun) {
     if (c->too_large) {
         return KLX_HTTP_TOO_LARGE;
     }
-    if (klx_curl_is_certificate_failure(code)) {
-        return KLX_HTTP_TLS;
-    }
-    switch (code) {
-    case CURLE_OK:
+    if (code == CURLE_OK) {
         return KLX_HTTP_OK;
-    case CURLE_OPERATION_TIMEDOUT:
-        return connected ? KLX_HTTP_TIMEOUT : KLX_HTTP_CONNECT;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PROXY:
-        return KLX_HTTP_CONNECT;
-    default: /* a proxy's refusal is no answer of the other side */
-        return connected ? KLX_HTTP_BROKEN : KLX_HTTP_CONNECT;
     }
+    if (begun) {
+        return code == CURLE_OPERATION_TIMEDOUT ? KLX_HTTP_TIMEOUT : KLX_HTTP_BROKEN;
+    }
+    return klx_curl_is_certificate_failure(code) ? KLX_HTTP_TLS : KLX_HTTP_CONNECT;
+}
+
+/* What was read for a sending that libcurl gave up may have gone out: its own count is of the last one, and exact where that one broke. */
+static bool is_body_sent(const struct klx_http_call *c, CURLcode code) {
+    curl_off_t uploaded = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    return code == CURLE_SEND_ERROR ? uploaded >= (curl_off_t)c->request_body_bytes
+                                    : c->request_body_read == c->request_body_bytes;
+}
+
+/* A connection stood and the head went out. A proxy's refusal is no answer of the other side. */
+static bool has_begun(const struct klx_http_call *c) {
+    if (c->request_body != NULL) {
+        return c->begun;
+    }
+    long request_bytes = 0;
+    curl_off_t pretransfer_us = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer_us);
+    curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    return pretransfer_us > 0 && request_bytes > 0;
+}
+
+static const char *error_of(const struct klx_http_call *c, CURLcode code) {
+    if (c->too_large) {
+        return "the response is larger than allowed";
+    }
+    if (c->refused || code == CURLE_SEND_FAIL_REWIND) {
+        return "the connection ended before an answer came";
+    }
+    return code == CURLE_OK ? "" : c->error[0] != '\0' ? c->error : curl_easy_strerror(code);
 }
 
 static void on_transfer_done(void *arg, CURLcode code) {
@@ -250,22 +295,16 @@ static void on_transfer_done(void *arg, CURLcode code) {
         end_call(c);
         return;
     }
-    long status = 0, request_bytes = 0;
-    curl_off_t pretransfer_us = 0, uploaded = 0;
+    long status = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer_us);
-    curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
-    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    bool begun = has_begun(c);
     struct klx_http_result r = {
-        .failure = failure_of(c, code, pretransfer_us > 0),
-        .request_sent = pretransfer_us > 0 && request_bytes > 0 &&
-                        uploaded >= (curl_off_t)c->request_body_bytes,
+        .failure = failure_of(c, code, begun),
+        .request_sent = begun && is_body_sent(c, code),
         .status = (int)status,
         .retry_after_ms = c->retry_after_ms,
         .body = c->on_body == NULL ? klx_buf_sv(&c->body) : klx_sv(NULL),
-        .error = c->too_large       ? "the response is larger than allowed"
-                 : code == CURLE_OK ? ""
-                                    : (c->error[0] != '\0' ? c->error : curl_easy_strerror(code)),
+        .error = error_of(c, code),
     };
     c->on_done(c->arg, &r);
     end_call(c);
@@ -368,6 +407,17 @@ static int set_url(struct klx_http_call *c, const struct klx_http_request *r, st
     return rc;
 }
 
+static void set_body(struct klx_http_call *c, struct klx_sv body) {
+    c->request_body = klx_sv_dup(body);
+    c->request_body_bytes = body.n;
+    curl_easy_setopt(c->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+    curl_easy_setopt(c->easy, CURLOPT_READFUNCTION, on_curl_read);
+    curl_easy_setopt(c->easy, CURLOPT_READDATA, c);
+    curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_curl_request);
+    curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c);
+}
+
 static int set_request(struct klx_http_call *c, const struct klx_http_request *r,
                        struct klx_error *e) {
     for (const char *const *h = r->headers; h != NULL && *h != NULL; h++) {
@@ -380,10 +430,7 @@ static int set_request(struct klx_http_call *c, const struct klx_http_request *r
     curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
     curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, r->method);
     if (r->body.p != NULL) {
-        c->request_body = klx_sv_dup(r->body);
-        c->request_body_bytes = r->body.n;
-        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
-        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->request_body);
+        set_body(c, r->body);
     }
     return set_url(c, r, e);
 }

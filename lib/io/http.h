@@ -3,6 +3,8 @@
  *
  * TLS is always verified unless the caller says insecure in klx_tls (and logs it). Redirects are not followed; only http and https;
  * no Accept-Encoding is sent (a compressed watch breaks, facts of 1.37). Headers and URL are refused when they hold CR, LF or NUL.
+ * A request with a body goes out once: when the connection ends without an answer it fails, and request_sent says what is known. One without
+ * a body is repeated, once the connection was an old one that the server may have closed.
  * A call ends with exactly one on_done, never from inside klx_http_start; after on_done, or klx_http_cancel, the call is gone.
  */
 #pragma once

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,16 +52,20 @@ static void *serve(void *arg) {
     return NULL;
 }
 
-static void start(struct server *s, const char *reply) {
+static void listen_on_loopback(struct server *s) {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof(address);
-    s->reply = reply;
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&address, length), 0);
     assert_int_equal(listen(s->fd, 4), 0);
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &length), 0);
     s->port = ntohs(address.sin_port);
+}
+
+static void start(struct server *s, const char *reply) {
+    s->reply = reply;
+    listen_on_loopback(s);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
 
@@ -358,6 +364,196 @@ static void a_proxy_that_refuses_is_no_connection(void **state) {
     stop(&s);
 }
 
+/* A server that keeps its connections, but for the request whose number is `close_at`: that one it reads whole, and hangs up. */
+struct keeper {
+    int fd;
+    unsigned port;
+    pthread_t thread;
+    int close_at;   /* without an answer; 0: none */
+    int hang_up_at; /* after the answer; 0: none */
+    bool half;      /* of that request is read: the body is not */
+    bool goes;      /* for good, when it hangs up */
+    _Atomic int requests, hung_up;
+};
+
+static bool read_request(int fd, bool body_too) {
+    char head[65536] = "";
+    size_t n = 0;
+    const char *end = NULL;
+    while (end == NULL) {
+        ssize_t got = read(fd, head + n, sizeof(head) - 1 - n);
+        if (got <= 0) {
+            return false;
+        }
+        n += (size_t)got;
+        head[n] = '\0';
+        end = strstr(head, "\r\n\r\n");
+    }
+    const char *length = strstr(head, "Content-Length: ");
+    size_t body =
+        body_too && length != NULL ? strtoul(length + strlen("Content-Length: "), NULL, 10) : 0;
+    size_t came = n - (size_t)(end + 4 - head);
+    while (came < body) {
+        ssize_t got = read(fd, head, sizeof(head));
+        if (got <= 0) {
+            return false;
+        }
+        came += (size_t)got;
+    }
+    return true;
+}
+
+static void serve_kept(struct keeper *s, int fd) {
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    while (read_request(fd, !s->half || s->requests + 1 != s->close_at)) {
+        int number = ++s->requests;
+        if (number == s->close_at) {
+            if (s->goes) {
+                shutdown(s->fd, SHUT_RDWR);
+            }
+            return;
+        }
+        (void)!write(fd, answer, strlen(answer));
+        if (number == s->hang_up_at) {
+            return;
+        }
+    }
+}
+
+static void *keep(void *arg) {
+    struct keeper *s = arg;
+    for (int fd = accept(s->fd, NULL, NULL); fd >= 0; fd = accept(s->fd, NULL, NULL)) {
+        serve_kept(s, fd);
+        close(fd);
+        s->hung_up++;
+    }
+    return NULL;
+}
+
+static void start_keeper(struct keeper *s) {
+    struct server listener = { 0 };
+    listen_on_loopback(&listener);
+    s->fd = listener.fd;
+    s->port = listener.port;
+    assert_int_equal(pthread_create(&s->thread, NULL, keep, s), 0);
+}
+
+/* The client is gone: what came is what there was. */
+static void stop_keeper(struct keeper *s) {
+    shutdown(s->fd, SHUT_RDWR);
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+}
+
+static void ask(struct client *c, struct keeper *s, const char *method, struct klx_sv body) {
+    struct klx_http_request r = { .method = method, .body = body, .deadline_ms = 20000 };
+    assert_int_equal(get(c, s->port, false, &r, NULL), 0);
+    klx_loop_run(c->loop);
+}
+
+/* libcurl repeats by itself what a connection that it had kept did not answer: what has a body may have been taken. */
+static void a_body_is_never_sent_twice(void **state) {
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 300, 70000, 3000000 };
+    char *bytes = test_malloc(3000000);
+    memset(bytes, 'b', 3000000);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct keeper s = { .close_at = 2 };
+        struct client c;
+        open_client(&c);
+        start_keeper(&s);
+        ask(&c, &s, "POST", KLX_SV("first"));
+        assert_int_equal(c.result.failure, KLX_HTTP_OK);
+        ask(&c, &s, "POST", klx_sv_n(bytes, sizes[i]));
+        assert_int_equal(c.done, 2);
+        assert_int_equal(c.result.failure, KLX_HTTP_BROKEN);
+        assert_true(c.result.request_sent);
+        assert_int_equal(c.result.status, 0);
+        assert_true(strlen(c.error) > 0);
+        ask(&c, &s, "PATCH", KLX_SV("next")); /* the client goes on */
+        assert_int_equal(c.result.failure, KLX_HTTP_OK);
+        close_client(&c);
+        stop_keeper(&s);
+        assert_int_equal(s.requests, 3);
+    }
+    test_free(bytes);
+}
+
+/* Nobody takes half a body for a whole one. */
+static void half_a_body_is_not_sent(void **state) {
+    (void)state;
+    size_t n = 32u << 20; /* more than the sockets hold */
+    char *bytes = test_malloc(n);
+    memset(bytes, 'b', n);
+    for (int at = 1; at <= 2; at++) {
+        struct keeper s = { .close_at = at, .half = true };
+        struct client c;
+        open_client(&c);
+        start_keeper(&s);
+        for (int i = 1; i <= at; i++) {
+            ask(&c, &s, "POST", i < at ? KLX_SV("first") : klx_sv_n(bytes, n));
+        }
+        assert_int_equal(c.result.failure, KLX_HTTP_BROKEN);
+        assert_false(c.result.request_sent);
+        close_client(&c);
+        stop_keeper(&s);
+        assert_int_equal(s.requests, at);
+    }
+    test_free(bytes);
+}
+
+/* Then the other connection that libcurl tries cannot be made: that is no proof that nothing was sent. */
+static void a_server_that_goes_may_have_taken_the_body(void **state) {
+    (void)state;
+    struct keeper s = { .close_at = 2, .goes = true };
+    struct client c;
+    open_client(&c);
+    start_keeper(&s);
+    ask(&c, &s, "POST", KLX_SV("first"));
+    ask(&c, &s, "POST", KLX_SV("second"));
+    assert_int_equal(c.result.failure, KLX_HTTP_BROKEN);
+    assert_true(c.result.request_sent);
+    ask(&c, &s, "POST", KLX_SV("third"));
+    assert_int_equal(c.result.failure, KLX_HTTP_CONNECT);
+    assert_false(c.result.request_sent);
+    close_client(&c);
+    stop_keeper(&s);
+    assert_int_equal(s.requests, 2);
+}
+
+static void without_a_body_it_is_repeated(void **state) {
+    (void)state;
+    struct keeper s = { .close_at = 2 };
+    struct client c;
+    open_client(&c);
+    start_keeper(&s);
+    ask(&c, &s, "GET", klx_sv(NULL));
+    ask(&c, &s, "GET", klx_sv(NULL));
+    assert_int_equal(c.result.failure, KLX_HTTP_OK);
+    close_client(&c);
+    stop_keeper(&s);
+    assert_int_equal(s.requests, 3);
+}
+
+/* No reason for doubt: the body goes out on a new connection. */
+static void a_connection_closed_while_idle_costs_nothing(void **state) {
+    (void)state;
+    struct keeper s = { .hang_up_at = 1 };
+    struct client c;
+    open_client(&c);
+    start_keeper(&s);
+    ask(&c, &s, "POST", KLX_SV("first"));
+    while (s.hung_up == 0) {
+        sched_yield();
+    }
+    ask(&c, &s, "POST", KLX_SV("second"));
+    assert_int_equal(c.result.failure, KLX_HTTP_OK);
+    assert_int_equal(c.result.status, 200);
+    close_client(&c);
+    stop_keeper(&s);
+    assert_int_equal(s.requests, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wait_that_makes_no_sense_is_none),
@@ -368,6 +564,11 @@ int main(void) {
         cmocka_unit_test(cancelled_inside_the_callback_of_another),
         cmocka_unit_test(ends_that_are_no_answer),
         cmocka_unit_test(a_proxy_that_refuses_is_no_connection),
+        cmocka_unit_test(a_body_is_never_sent_twice),
+        cmocka_unit_test(half_a_body_is_not_sent),
+        cmocka_unit_test(a_server_that_goes_may_have_taken_the_body),
+        cmocka_unit_test(without_a_body_it_is_repeated),
+        cmocka_unit_test(a_connection_closed_while_idle_costs_nothing),
         cmocka_unit_test(refused_connections_and_bad_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
