@@ -1,7 +1,6 @@
 #include "tests/unit/support/http_replies.h"
 
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,11 +67,13 @@ void http_replies_listen(struct http_replies *s) {
 
 void http_replies_start(struct http_replies *s) {
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+    s->running = true;
 }
 
 void http_replies_stop(struct http_replies *s) {
-    if (s->replies[0] != NULL) {
+    if (s->running) {
         pthread_join(s->thread, NULL);
+        s->running = false;
     }
     close(s->fd);
 }

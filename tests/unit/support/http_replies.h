@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HTTP_REPLIES_MAX 8
@@ -18,6 +19,7 @@ struct http_replies {
     int fd;
     unsigned port;
     pthread_t thread;
+    bool running;                              /* the thread, and it is not joined */
     const char *replies[HTTP_REPLIES_MAX + 1]; /* NULL ends */
     char requests[HTTP_REPLIES_MAX][65536];    /* as they came, NUL-terminated */
     size_t bytes[HTTP_REPLIES_MAX];            /* of each: a body may hold NUL */
