@@ -73,6 +73,7 @@ static int list(int argc, char **argv) {
         .examples = "  klaxon channel list\n  klaxon channel list -o json\n",
     };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_channels channels = { 0 };
     int code = 0, first = klx_options_parse(argc, argv, &help, list_options, &o, &code);
@@ -84,7 +85,6 @@ static int list(int argc, char **argv) {
     if (code != KLX_EXIT_OK) {
         return code;
     }
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     if (o.output != NULL && strcmp(o.output, "json") == 0) {
         write_json(&channels, &out);
     } else {

@@ -88,11 +88,11 @@ int klx_cli_noun(const struct klx_command_help *help, const struct klx_cli_comma
     static const struct klx_option none[] = { { .name = NULL } };
     struct klx_command_help shown = *help;
     struct klx_buf commands KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&commands, 4096);
     if (argc > 1 && argv[1][0] != '-') {
         const struct klx_cli_command *verb = klx_cli_command_find(help->name, verbs, n, argv[1]);
         return verb != NULL ? verb->run(argc - 1, argv + 1) : KLX_EXIT_USAGE;
     }
-    klx_buf_init(&commands, 4096);
     klx_cli_commands_help(verbs, n, &commands);
     shown.commands = klx_buf_str(&commands);
     int unused = 0, code = KLX_EXIT_OK;

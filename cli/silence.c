@@ -97,12 +97,12 @@ static int write_silence(const char *command, const struct klx_cli_config *c,
 
 static void print_added(const struct klx_silence *s, const struct options *o) {
     struct klx_buf matchers KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     char end[KLX_TIME_TEXT_BYTES];
     if (o->quiet) {
         printf("%s\n", s->id);
         return;
     }
-    klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     klx_matchers_write(&s->matchers, &matchers);
     klx_time_format(s->ends_us, KLX_TIME_SECONDS, end);
     printf("silence/%s added%s: %s until %s\n", s->id, o->dry_run ? " (dry run)" : "",
@@ -279,6 +279,7 @@ static int query(int argc, char **argv) {
         .examples = "  klaxon silence query\n  klaxon silence query --all -o json\n",
     };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_config c = { 0 };
     int code = 0, first = klx_options_parse(argc, argv, &help, query_options, &o, &code);
@@ -289,7 +290,6 @@ static int query(int argc, char **argv) {
     }
     struct klx_silences *all = klx_silences_new();
     code = klx_cli_read(QUERY, &c, KLX_TOPIC_CONTROL, -1, take, all);
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     if (code == KLX_EXIT_OK && o.quiet) {
         write_ids(all, &o, &out);
     } else if (code == KLX_EXIT_OK && o.output != NULL && strcmp(o.output, "json") == 0) {

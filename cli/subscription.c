@@ -231,6 +231,7 @@ struct verb {
 
 static int run_verb(const struct verb *v, int argc, char **argv) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_channels channels = { 0 };
     const char *command = v->help.name;
@@ -247,7 +248,6 @@ static int run_verb(const struct verb *v, int argc, char **argv) {
     if (code != KLX_EXIT_OK) {
         return code;
     }
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     code = v->run(&channels, &o, &out);
     klx_cli_channels_release(&channels);
     return klx_cli_print(command, klx_buf_sv(&out), code);

@@ -27,11 +27,11 @@ static bool contains_start(struct klx_sv reply, struct klx_sv secret) {
 /* Some servers repeat a command that they do not understand, and AUTH's lines are the credentials. */
 bool klx_smtp_connection_is_echo(const struct klx_smtp_connection *c, struct klx_sv reply) {
     struct klx_buf plain KLX_CLEANUP(klx_buf_release), text KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&plain, 1 << 20);
+    klx_buf_init(&text, 2 << 20);
     if (c->user == NULL) {
         return false;
     }
-    klx_buf_init(&plain, 1 << 20);
-    klx_buf_init(&text, 2 << 20);
     klx_buf_printf(&plain, "%c%s%c%s", 0, c->user, 0, c->password);
     klx_base64_add(&text, klx_buf_sv(&plain));
     size_t plain_bytes = text.len;

@@ -39,6 +39,7 @@ BANNED = (
 ).split()
 BANNED_RE = re.compile(r"(?<![\w>.])(" + "|".join(BANNED) + r")\s*\(")
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 70, 800
+BARE_CLEANUP_RE = re.compile(r"(\w+)\s+KLX_CLEANUP\(\w+\)\s*[,;]")
 LINK_RE = re.compile(r"\]\(([^()\s]+)\)")
 INCLUDE_RE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
@@ -86,6 +87,18 @@ def function_lengths(lines: list[str]):
             opened = 0
 
 
+def unset_cleanups(code: list[str]):
+    """(line, name) of each variable with a cleanup and no initializer that a return leaves before the first word about it."""
+    for number, line in enumerate(code, 1):
+        for name in BARE_CLEANUP_RE.findall(line):
+            for later in code[number:]:
+                if re.search(rf"\b{name}\b", later) or later.startswith("}"):
+                    break
+                if re.search(r"\b(return|goto)\b", later):
+                    yield number, name
+                    break
+
+
 def check_file(root: Path, path: Path) -> tuple[list[str], list[int]]:
     name = str(path.relative_to(root))
     text = path.read_text()
@@ -108,6 +121,8 @@ def check_file(root: Path, path: Path) -> tuple[list[str], list[int]]:
             found.append(f"{name}:{number}: banned: {banned.group(1)}()")
         if re.match(r"\s*typedef\s+struct\b", bare):
             found.append(f"{name}:{number}: typedef-struct: structs keep their tag")
+    for number, variable in unset_cleanups(code):
+        found.append(f"{name}:{number}: cleanup-unset: {variable} is released by a return that comes before it is set")
     for number, length in function_lengths(lines):
         lengths.append(length)
         if length > FUNCTION_LINES_MAX:

@@ -26,6 +26,8 @@ def lint(root: Path) -> subprocess.CompletedProcess:
     ("lib/base/x.h", "int f(void);\n", "pragma-once"),
     ("lib/base/x.h", "#pragma once\nsize_t f(void);\n", "header-alone"),
     ("lib/base/x.c", "typedef struct x x;\n", "typedef-struct"),
+    ("lib/base/x.c", "int f(int n) {\n    struct b t KLX_CLEANUP(b_release);\n    if (n) {\n        return 1;\n    }\n    b_init(&t);\n}\n",
+     "cleanup-unset: t"),
 ])
 def test_a_broken_rule_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
     path = tmp_path / name
@@ -40,6 +42,14 @@ def test_names_in_comments_and_strings_are_not_code(tmp_path: Path) -> None:
     path = tmp_path / "lib/base/x.c"
     path.parent.mkdir(parents=True)
     path.write_text('/* strcpy() is banned */\nconst char *x = "system()";\nint my_rand(void);\n')
+    assert lint(tmp_path).returncode == 0
+
+
+def test_a_cleanup_that_is_set_before_every_return_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "lib/base/x.c"
+    path.parent.mkdir(parents=True)
+    path.write_text("int f(int n) {\n    struct b s KLX_CLEANUP(b_release) = { 0 };\n    if (n) {\n        return 1;\n    }\n"
+                    "    struct b t KLX_CLEANUP(b_release), u KLX_CLEANUP(b_release);\n    b_init(&t), b_init(&u);\n    return 0;\n}\n")
     assert lint(tmp_path).returncode == 0
 
 
