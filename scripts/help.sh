@@ -4,11 +4,11 @@ help_of() {
     up) cat <<'TXT'
 Usage: ./dev up [--kubeconfig FILE [--context NAME] [--cluster NAME]]
 
-Installs what is missing, builds, and starts Kafka, the stage (a scripted API server, Slack and mail server), the collector and the
-sinks, on free ports of this machine. Then a node of the stage is lost and repaired: its events, and the messages on Slack and in the
-mailbox, are shown as they arrive. All of it goes on running until `./dev down`; Ctrl-C ends it too.
+Installs what is missing, builds, and starts Kafka, the stage (a scripted API server, Slack, Teams, mail server, PagerDuty and Log
+Analytics), the collector and the sinks, on free ports of this machine. Then a node of the stage is lost and repaired: its events, and the
+messages on Slack and Teams, in the mailbox and at PagerDuty, are shown as they arrive. All of it goes on running until `./dev down`; Ctrl-C ends it too.
 
-  --kubeconfig FILE  watch the cluster of this kubeconfig instead; it is only read. Messages still go to the stage's Slack and mailbox
+  --kubeconfig FILE  watch the cluster of this kubeconfig instead; it is only read. Messages still go to the stage
   --context NAME     its context (default: the current one)
   --cluster NAME     what klaxon calls the cluster (default: mine)
 
@@ -32,7 +32,8 @@ TXT
     logs) cat <<'TXT'
 Usage: ./dev logs [-f] [NAME…]
 
-The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email, sink-loganalytics, sink-teams (all by default).
+The last lines of the logs of `./dev up`: kafka, stage, collector, sink-slack, sink-email, sink-teams, sink-loganalytics,
+sink-webhook (all by default).
 
   -f    go on until Ctrl-C
 TXT
@@ -81,7 +82,7 @@ usage() {
     cat <<'TXT'
 Usage: ./dev COMMAND [ARGUMENTS]        ./dev COMMAND --help says more
 
-  up              start everything, and watch a node repair reach Slack, Teams and a mailbox
+  up              start everything, and watch a node repair reach Slack, Teams, a mailbox and PagerDuty
   down            end it
   status          what runs, where, and whether it is ready
   logs [NAME…]    what the processes say

@@ -1,4 +1,5 @@
-"""The whole way: an API server's frames reach Slack, Teams and a mailbox, through the collector, Kafka and the sinks."""
+"""The whole way: an API server's frames reach Slack, Teams, a mailbox and PagerDuty, through the collector, Kafka and the sinks."""
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def wait_for_the_end(pipeline: Pipeline, node: str) -> list[list[dict]]:
     return [messages(pipeline, path, node) for path in PATHS]
 
 
+def assert_one_alert(pipeline: Pipeline, node: str) -> None:
+    """The webhook with the documents' template: one alert of PagerDuty, opened, updated and resolved."""
+    def sent() -> list[dict]:
+        answer = requests.get(f"{pipeline.stage['control']}/services/requests", timeout=10).json()
+        bodies = [json.loads(request["text"]) for request in answer["requests"]]
+        return [body for body in bodies if node in body["payload"]["summary"]]
+    wait_until("the alert is resolved", lambda: any(body["event_action"] == "resolve" for body in sent()), 60)
+    assert [body["event_action"] for body in sent()] == ["trigger"] * 3 + ["resolve"]
+    [key] = {body["dedup_key"] for body in sent()}
+    assert requests.get(f"{pipeline.stage['control']}/services/alerts", timeout=10).json()["alerts"][key] == "resolved"
+
+
 def assert_one_incident(slack: list[dict], teams: list[dict], mail: list[dict]) -> None:
     """Open, start, end, resolved: each told once, in order, on all; the mails are one thread."""
     for told in (slack, teams, mail):
@@ -52,9 +65,10 @@ def assert_one_incident(slack: list[dict], teams: list[dict], mail: list[dict]) 
     assert len({one["Message-ID"] for one in headers}) == 4
 
 
-def test_a_repair_on_the_stage_reaches_slack_teams_and_a_mailbox(on_stage: Pipeline) -> None:
+def test_a_repair_on_the_stage_reaches_slack_teams_a_mailbox_and_pagerduty(on_stage: Pipeline) -> None:
     played = requests.post(f"{on_stage.stage['control']}/scenario/repair", params={"pace": 0.2}, timeout=10).json()
     assert_one_incident(*wait_for_the_end(on_stage, played["node"]))
+    assert_one_alert(on_stage, played["node"])
 
 
 def test_a_repair_on_a_real_api_server_reaches_slack_teams_and_a_mailbox(on_real: Pipeline, api: ApiServer) -> None:

@@ -199,11 +199,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("hold", parents=[common, cluster]).set_defaults(run=hold)
     commands.add_parser("up", parents=[common, cluster], description="Start Kafka, the stage, the collector and the sinks, and show a node "
-                        "repair reach Slack and a mailbox. They go on running until `./dev down`.").set_defaults(run=up)
+                        "repair reach Slack, Teams, a mailbox and PagerDuty. They go on running until `./dev down`.").set_defaults(run=up)
     commands.add_parser("down", parents=[common], description="End everything that `./dev up` started.").set_defaults(run=down)
     commands.add_parser("status", parents=[common], description="What runs, where, and whether it is ready.").set_defaults(run=status)
     one = commands.add_parser("logs", parents=[common], description="The last lines of the logs.")
-    one.add_argument("names", nargs="*", metavar="NAME", help="kafka, stage, collector, sink-slack, sink-email, sink-loganalytics, sink-teams (default: all)")
+    one.add_argument("names", nargs="*", metavar="NAME", help="kafka, stage, collector, sink-slack, sink-email, sink-teams, sink-loganalytics, sink-webhook (default: all)")
     one.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     one.set_defaults(run=logs)
     args = parser.parse_args()

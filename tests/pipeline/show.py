@@ -18,6 +18,7 @@ from .pipeline import health
 
 TERMINAL = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 WAIT_SECONDS = 90
+PAGES_SECONDS = 30
 ROWS_SECONDS = 12  # a batch waits for five
 OWN_CLUSTER_SECONDS = 20
 WIDTH = 100
@@ -72,8 +73,9 @@ def _get(now: dict[str, Any], path: str, **params: Any) -> Any:
 
 
 def repair(now: dict[str, Any]) -> bool:
-    """A node of the stage is lost and repaired; true when Slack, Teams and the mailbox were told that it is over."""
+    """A node of the stage is lost and repaired; true when Slack, Teams, the mailbox and PagerDuty were told that it is over."""
     began = {path: _get(now, path)["next"] for path in ("/slack/messages", "/teams/messages", "/mail/messages")}
+    pages = _get(now, "/services/requests")["next"]
     node = f"aks-nodepool1-12345678-vmss{random.randrange(36 ** 4):06x}"
     heading(f"A node is lost and repaired: {node} (klaxon tail; on AKS this takes 20 minutes)")
     tail = _tail(now, "--topic", "nodes", "--node", node, "--since", "5s")
@@ -87,8 +89,24 @@ def repair(now: dict[str, Any]) -> bool:
     heading("Mail, as it arrived (the last one)")
     for message in mail[-1:]:
         print(textwrap.indent(mail_text(message), "  "))
+    paged = _show_pages(now, pages, node)
     _show_rows(now, node)
-    return bool(slack) and bool(teams) and bool(mail)
+    return paged and bool(slack) and bool(teams) and bool(mail)
+
+
+def _show_pages(now: dict[str, Any], since: int, node: str) -> bool:
+    """What the webhook sent to PagerDuty; true once the alert is resolved."""
+    deadline, sent = time.monotonic() + PAGES_SECONDS, []
+    while time.monotonic() < deadline and not (sent and sent[-1]["event_action"] == "resolve"):
+        bodies = [json.loads(request["text"]) for request in _get(now, "/services/requests", since=since)["requests"]]
+        sent = [body for body in bodies if node in body["payload"]["summary"]]
+        time.sleep(0.2)
+    heading("PagerDuty, through a webhook with a template (channels.d/pagerduty.yaml): one alert")
+    for body in sent:
+        print(f"  {body['event_action']:8} {body['payload']['severity']:8} {body['payload']['summary']}")
+    if not sent:
+        print("  nothing arrived")
+    return bool(sent) and sent[-1]["event_action"] == "resolve"
 
 
 def _show_rows(now: dict[str, Any], node: str) -> None:
@@ -181,16 +199,16 @@ def part_state(part: dict[str, Any], ended: int | None) -> tuple[bool, str]:
 
 def part(name: str, described: dict[str, Any], ready: bool, why: str) -> None:
     word = paint("32", "ready    ") if ready else paint("31", "not ready")
-    print(f"  {name:<12} {word} pid {described['pid']:<8} {described['address']}")
+    print(f"  {name:<17} {word} pid {described['pid']:<8} {described['address']}")
     if why:
-        print(textwrap.indent(why, " " * 15))
+        print(textwrap.indent(why, " " * 20))
 
 
 def addresses(now: dict[str, Any]) -> None:
     heading("Running")
     for name, described in now["parts"].items():
-        print(f"  {name:<12} {described['address']}")
-    print(f"  {'config':<12} {_relative(now['config'])}")
+        print(f"  {name:<17} {described['address']}")
+    print(f"  {'config':<17} {_relative(now['config'])}")
     klaxon, config = _relative(f"{now['binaries']}/klaxon"), _relative(now["config"])
     heading("Try next")
     print(f"  {klaxon} tail -c {config} --since 1h --severity warning\n"

@@ -189,6 +189,21 @@ def _calls(control: Control, exchange: Exchange) -> Answer:
     return _since(exchange, control.stage.azure.calls, "calls", asdict)
 
 
+@route("GET", "/services/requests", "what PagerDuty, ServiceNow and /hook have taken: ?since=N&wait=S")
+def _service_requests(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.services.requests, "requests", lambda request: request.to_json())
+
+
+@route("GET", "/services/refused", "what they have refused, and why: ?since=N&wait=S")
+def _service_refused(control: Control, exchange: Exchange) -> Answer:
+    return _since(exchange, control.stage.services.refused, "refused", lambda refused: {"status": refused[0], "why": refused[1]})
+
+
+@route("GET", "/services/alerts", "PagerDuty's alerts by dedup_key: triggered or resolved")
+def _alerts(control: Control, exchange: Exchange) -> Answer:
+    return {"alerts": control.stage.services.alerts}
+
+
 @route("POST", "/fault/slack", "hook, method, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
 def _slack_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.slack.fault(**_fields(exchange))
@@ -217,6 +232,12 @@ def _azure_fault(control: Control, exchange: Exchange) -> Answer:
 def _entra_fault(control: Control, exchange: Exchange) -> Answer:
     control.stage.entra.fault(**_fields(exchange))
     return {"waiting": control.stage.entra.faults.waiting()}
+
+
+@route("POST", "/fault/services", "status, body, headers | cut (reset, close), times")
+def _services_fault(control: Control, exchange: Exchange) -> Answer:
+    control.stage.services.fault(**_fields(exchange))
+    return {"waiting": control.stage.services.faults.waiting()}
 
 
 @route("POST", "/fault/kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")

@@ -44,6 +44,9 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "headers": self.headers, "text": self.body.decode("utf-8", "replace")}
+
 
 class Refused(Exception):
     def __init__(self, status: int, why: str):
@@ -105,10 +108,16 @@ class Services:
         self._server = Server(self._serve, port=port)
 
     def __enter__(self) -> "Services":
-        self._server.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
         self._server.stop()
 
     @property

@@ -17,6 +17,7 @@ from .kube_store import NODES as NODES_RESOURCE
 from .life import Life
 from .loganalytics import LogAnalytics
 from .scenarios import Scenario
+from .services import KEY as PAGERDUTY_KEY, LOGIN as SERVICENOW_LOGIN, Services
 from .slack import Slack
 from .smtp import Smtp
 from .teams import Teams
@@ -45,6 +46,7 @@ class Stage:
         self.azure = LogAnalytics(self.entra)
         self.azure_rule = self.azure.rule_of(AZURE_TEMPLATE)
         self.azure.grant(self.azure_rule, AZURE_CLIENT)
+        self.services = Services()
         self.control = Control(self)
         for name in NODES:
             Scenario(self.kube, "repair", name).ensure_node(name)
@@ -54,7 +56,7 @@ class Stage:
         self.teams.new_flow(HOOKS[1])  # the template's: 202, whatever becomes of it
         self.played: list[Scenario] = []
         self._life: Life | None = None
-        self._parts = (self.kube, self.slack, self.smtp, self.teams, self.entra, self.azure, self.control)
+        self._parts = (self.kube, self.slack, self.smtp, self.teams, self.entra, self.azure, self.services, self.control)
 
     def __enter__(self) -> "Stage":
         self.start()
@@ -87,7 +89,7 @@ class Stage:
 
     def faults(self) -> dict[str, Faults]:
         return {"kube": self.kube.faults, "slack": self.slack.faults, "smtp": self.smtp.faults, "teams": self.teams.faults,
-                "azure": self.azure.faults, "entra": self.entra.faults}
+                "azure": self.azure.faults, "entra": self.entra.faults, "services": self.services.faults}
 
     def addresses(self) -> dict[str, Any]:
         return {
@@ -99,6 +101,9 @@ class Stage:
                      "ca": str(self.smtp.ca), "user": MAIL_USER, "password": MAIL_PASSWORD},
             "azure": {"endpoint": self.azure.url, "dcr": self.azure_rule, "authority": self.entra.authority, "tenant": self.entra.tenant,
                       "client_id": AZURE_CLIENT, "secret": AZURE_SECRET},
+            "services": {"hook": f"{self.services.url}/hook",
+                         "pagerduty": {"url": f"{self.services.url}/v2/enqueue", "routing_key": PAGERDUTY_KEY},
+                         "servicenow": {"url": f"{self.services.url}/api/now/table/em_event", "login": SERVICENOW_LOGIN}},
         }
 
     def write_addresses(self) -> Path:
@@ -115,8 +120,9 @@ class Stage:
         lines += [f"  teams {name}: {url}" for name, url in self.teams.flows().items()]
         lines += [f"  smtp: {self.smtp.url} ({self.smtp.tls}, user {MAIL_USER})",
                   f"  log analytics: {self.azure.url} (rule {self.azure_rule}), tokens: {self.entra.authority}",
+                  f"  services: {self.services.url} (PagerDuty /v2/enqueue, ServiceNow /api/now/table/em_event, of no name /hook)",
                   f"  {len(self.slack.messages)} Slack messages, {len(self.teams.messages)} Teams messages, {len(self.smtp.mails)} mails, "
-                  f"{len(self.azure.rows)} rows", ""]
+                  f"{len(self.azure.rows)} rows, {len(self.services.requests)} requests to services", ""]
         lines += [f"  node {name}: Ready {_ready(obj)}" for name, obj in self.kube.store.list(NODES_RESOURCE)]
         lines += [f"  playing {one.name} on {one.node}: {one.log[-1]['what'] if one.log else 'begins'}"
                   for one in self.played if not one.done.is_set()]
