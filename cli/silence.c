@@ -63,6 +63,12 @@ static int read_times(const struct options *o, struct klx_silence *s, struct klx
 static int make(const struct options *o, int operands, char **argv, struct klx_silence *s,
                 struct klx_error *e) {
     const char *user = getenv("USER");
+    if (o->author == NULL && (user == NULL || user[0] == '\0')) {
+        return klx_fail(e, -EINVAL, "who wants it? Give --author NAME: there is no $USER");
+    }
+    if (o->comment == NULL) {
+        return klx_fail(e, -EINVAL, "why? Give -m TEXT");
+    }
     klx_silence_init(s, klx_clock_real());
     klx_silence_set_texts(s, o->author != NULL ? o->author : user, o->comment);
     for (int i = 0; i < operands; i++) {

@@ -238,14 +238,22 @@ static int syntax_error(const yaml_parser_t *p, const char *file, struct klx_err
                     p->problem_mark.column + 1, p->problem != NULL ? p->problem : "not YAML");
 }
 
-/* Aliases make one value stand in two places, and expand without bound: they are refused while the text is scanned. */
-static int refuse_aliases(struct klx_sv text, const char *file, struct klx_error *e) {
+static int depth_change(const yaml_event_t *event) {
+    return event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT ? 1
+           : event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT   ? -1
+                                                                                               : 0;
+}
+
+/* Aliases make one value stand in two places, and expand without bound; libyaml's time grows with the square of the depth: both are
+   refused while the text is scanned. */
+static int refuse_while_scanning(struct klx_sv text, const char *file, struct klx_error *e) {
     yaml_parser_t p;
     yaml_parser_initialize(&p);
     yaml_parser_set_input_string(&p, (const unsigned char *)text.p, text.n);
     int rc = 0;
     bool more = true;
     unsigned documents = 0;
+    int depth = 0;
     while (rc == 0 && more) {
         yaml_event_t event;
         if (!yaml_parser_parse(&p, &event)) {
@@ -253,6 +261,7 @@ static int refuse_aliases(struct klx_sv text, const char *file, struct klx_error
             break;
         }
         documents += event.type == YAML_DOCUMENT_START_EVENT;
+        depth += depth_change(&event);
         const yaml_char_t *tag =
             event.type == YAML_SCALAR_EVENT           ? event.data.scalar.tag
             : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.tag
@@ -260,7 +269,8 @@ static int refuse_aliases(struct klx_sv text, const char *file, struct klx_error
                                                       : NULL;
         const char *problem = event.type == YAML_ALIAS_EVENT
                                   ? "aliases (*name) are not supported: write the value out"
-                              : tag != NULL   ? "tags (!name) are not supported"
+                              : tag != NULL            ? "tags (!name) are not supported"
+                              : depth > (int)DEPTH_MAX ? "nested too deep: 32 levels are the most"
                               : documents > 1 ? "one file holds one document: remove the \"---\""
                                               : NULL;
         if (problem != NULL) {
@@ -289,7 +299,7 @@ static int build_document(struct klx_config *c, yaml_document_t *doc, struct klx
 
 int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **ret,
                      struct klx_error *e) {
-    int rc = refuse_aliases(text, file, e);
+    int rc = refuse_while_scanning(text, file, e);
     if (rc != 0) {
         return rc;
     }
@@ -407,6 +417,24 @@ static const char *parse_quantity(enum klx_config_kind kind, struct klx_sv text,
     return klx_sv_int(text, ret) == 0 ? NULL : "a whole number";
 }
 
+/* A bound as it would be written: 3600000 of a duration is 1h. */
+static void bound_words(enum klx_config_kind kind, int64_t value, char out[static 32]) {
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = { { 86400000, "d" }, { 3600000, "h" }, { 60000, "m" }, { 1000, "s" }, { 1, "ms" } };
+    size_t i = 0;
+    if (kind != KLX_CFG_DURATION) {
+        snprintf(out, 32, "%lld", (long long)value);
+        return;
+    }
+    while (value % units[i].ms != 0) {
+        i++;
+    }
+    i = value == 0 ? 3 : i;
+    snprintf(out, 32, "%lld%s", (long long)(value / units[i].ms), units[i].unit);
+}
+
 static int bind_quantity(const struct klx_config_node *n, const struct klx_config_field *f,
                          void *at, struct klx_error *e) {
     int64_t value = 0;
@@ -416,9 +444,11 @@ static int bind_quantity(const struct klx_config_node *n, const struct klx_confi
                                KLX_SV_FMT(n->scalar));
     }
     if ((f->min != 0 || f->max != 0) && (value < f->min || value > f->max)) {
-        const char *unit = f->kind == KLX_CFG_DURATION ? " ms" : "";
-        return klx_config_fail(n, e, "%.*s is not between %lld%s and %lld%s", KLX_SV_FMT(n->scalar),
-                               (long long)f->min, unit, (long long)f->max, unit);
+        char min[32], max[32];
+        bound_words(f->kind, f->min, min);
+        bound_words(f->kind, f->max, max);
+        return klx_config_fail(n, e, "%.*s is not between %s and %s", KLX_SV_FMT(n->scalar), min,
+                               max);
     }
     *(int64_t *)at = value;
     return 0;

@@ -98,6 +98,11 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
     if (fstat(fd, &now) != 0) {
         return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
     }
+    if (!S_ISREG(now.st_mode) && !S_ISDIR(now.st_mode)) {
+        return klx_fail(
+            e, -EINVAL,
+            "%s is no file but a pipe, a socket or a device: it is read again and again", s->where);
+    }
     if (s->value != NULL && same_file(&now, &s->seen)) {
         return 0;
     }
@@ -112,7 +117,8 @@ static int read_open_file(struct klx_secret *s, int fd, struct klx_error *e) {
 }
 
 static int read_file(struct klx_secret *s, struct klx_error *e) {
-    int fd = open(s->name, O_RDONLY | O_CLOEXEC);
+    int fd = open(s->name, O_RDONLY | O_CLOEXEC |
+                               O_NONBLOCK); /* a pipe that nobody writes to would hold us */
     if (fd < 0) {
         return klx_fail(e, -errno, "cannot read %s: %s", s->where, strerror(errno));
     }

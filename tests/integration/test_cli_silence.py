@@ -76,7 +76,7 @@ def test_a_dry_run_needs_no_kafka(binaries: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("args, said", [
     (["-m", "m"], "matcher"),
-    (["cluster=x"], "comment"),
+    (["cluster=x"], "why? Give -m TEXT"),
     (["cluster", "-m", "m"], "cluster"),
     (['name=~"("', "-m", "m"], "name"),
     (['name=~".*"', "-m", "m"], "every event"),
@@ -90,6 +90,12 @@ def test_what_is_wrong_is_said(klaxon: Klaxon, args: list[str], said: str) -> No
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert query(klaxon, "--all") == []
+
+
+def test_whoever_wants_it_is_named(binaries: Path, tmp_path: Path) -> None:
+    done = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.").run("silence", "add", "cluster=x", "-m", "m", "--dry-run", USER="")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "who wants it? Give --author NAME: there is no $USER" in done.stderr
 
 
 def test_a_topic_that_is_missing(binaries: Path, tmp_path: Path, kafka: Kafka) -> None:

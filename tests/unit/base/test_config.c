@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/config.h"
 #include "lib/base/secret.h"
 
@@ -100,6 +102,8 @@ static void every_mistake_has_its_place_and_remedy(void **state) {
         { "name: x\nevery: soon\n",
           "t.yaml:2:8: every: expected a duration such as 30s, found \"soon\"" },
         { "name: x\ncount: 99\n", "t.yaml:2:8: count: 99 is not between 1 and 10" },
+        { "name: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
+          "t.yaml:1:38: nested too deep: 32 levels are the most" },
         { "name: x\non: yes\n", "t.yaml:2:5: on: expected true or false, found \"yes\"" },
         { "name: [x]\n", "t.yaml:1:7: name: expected a single value, found a list" },
         { "name: x\nlist: [{a: b}]\n", "t.yaml:2:8: list[0]: expected a text, found a map" },
@@ -147,11 +151,29 @@ static void an_empty_file_is_an_empty_map(void **state) {
     assert_string_equal(e.text, "cannot read /nonexistent/klaxon.yaml: No such file or directory");
 }
 
+/* libyaml alone would take hours over the second one. */
+static void depth_costs_no_time(void **state) {
+    (void)state;
+    static const char *const pieces[] = { "{a: ", "[" };
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        struct klx_buf text KLX_CLEANUP(klx_buf_release);
+        struct klx_config *c = NULL;
+        struct klx_error e = { 0 };
+        klx_buf_init(&text, 1 << 20);
+        for (int n = 0; n < 200000; n++) {
+            klx_buf_add_str(&text, pieces[i]);
+        }
+        assert_int_equal(klx_config_parse(klx_buf_sv(&text), "t.yaml", &c, &e), -EINVAL);
+        assert_non_null(strstr(e.text, "nested too deep"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(binds_values_and_defaults),
         cmocka_unit_test(every_mistake_has_its_place_and_remedy),
         cmocka_unit_test(a_secret_never_stands_in_a_message),
+        cmocka_unit_test(depth_costs_no_time),
         cmocka_unit_test(an_empty_file_is_an_empty_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

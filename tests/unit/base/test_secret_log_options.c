@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -43,6 +44,21 @@ static void a_secret_follows_its_file(void **state) {
     assert_int_equal(klx_secret_get(s, &value, &e), -ENOENT);
     assert_string_equal(e.text, "cannot read file /nonexistent/secret: No such file or directory");
     klx_secret_free(s);
+}
+
+static void a_pipe_holds_nobody(void **state) {
+    (void)state;
+    char path[] = "/tmp/klaxon-pipe-XXXXXX";
+    close(mkstemp(path));
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    struct klx_secret *s = klx_secret_from_file(klx_sv(path));
+    struct klx_sv value;
+    struct klx_error e = { 0 };
+    assert_int_equal(klx_secret_get(s, &value, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "is no file but a pipe"));
+    klx_secret_free(s);
+    unlink(path);
 }
 
 static void a_secret_comes_from_a_named_variable(void **state) {
@@ -260,6 +276,7 @@ static void what_lasts_is_logged_ever_more_rarely(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_follows_its_file),
+        cmocka_unit_test(a_pipe_holds_nobody),
         cmocka_unit_test(a_secret_comes_from_a_named_variable),
         cmocka_unit_test(log_lines_are_json_and_escaped),
         cmocka_unit_test(what_lasts_is_logged_ever_more_rarely),

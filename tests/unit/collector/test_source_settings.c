@@ -103,7 +103,7 @@ static void what_cannot_be_polled_is_refused(void **state) {
     check("podmetrics: {}", "");
     check("podmetrics: { every: 15s, timeout: 5s, namespaces: [kube-system] }", "");
     check("podmetrics: { every: 100ms }", "f:1:56: clusters[0].sources.podmetrics.every: 100ms is "
-                                          "not between 1000 ms and 3600000 ms\n");
+                                          "not between 1s and 1h\n");
     check("hpa: { every: 1m }", "f:1:42: clusters[0].sources.hpa: unknown key \"every\"\n");
     check(
         "prometheus: { endpoints: [ { name: a, url: \"http://localhost/metrics\", metrics: \"a_*\" "
