@@ -80,7 +80,7 @@ def follow(args: argparse.Namespace, state: State, process: subprocess.Popen) ->
         if now.get("state") == "running":
             return
         if now.get("state") == "failed" or process.poll() is not None:
-            raise SystemExit(show.failure(now.get("error") or (args.dir / "hold.log").read_text()[-2000:]))
+            raise SystemExit(show.failure(now.get("error") or (args.dir / "hold.log").read_text()[-2000:], args.dir))
         time.sleep(0.05)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,7 @@ PAGES_SECONDS = 30
 ROWS_SECONDS = 12  # a batch waits for five
 OWN_CLUSTER_SECONDS = 20
 WIDTH = 100
+DISK_BYTES_MIN = 1 << 20
 
 
 def paint(code: str, text: str) -> str:
@@ -45,8 +47,11 @@ def readable(line: str) -> str:
         return line
 
 
-def failure(why: str) -> str:
+def failure(why: str, directory: Path) -> str:
+    """A full disk leaves no log that could say so."""
     why = "\n".join(readable(line) for line in why.splitlines())
+    if shutil.disk_usage(directory).free < DISK_BYTES_MIN:
+        why += f"\nThe disk of {directory} is full: `df -h {directory}`. Make room there, and run `./dev up` again."
     return f"{paint('31', './dev up failed, and everything it started is stopped:')}\n{textwrap.indent(why.strip(), '  ')}"
 
 
