@@ -99,20 +99,32 @@ static bool is_token(struct klx_sv s) {
     return s.n > 0;
 }
 
-static int take_token(struct klx_http_post *p) {
-    struct klx_sv token = { 0 };
-    int rc = p->o.bearer_token != NULL ? klx_secret_get(p->o.bearer_token, &token, &p->why) : 0;
-    if (rc != 0 || p->o.bearer_token == NULL) {
+static int read_token(struct klx_secret *secret, struct klx_sv *ret, struct klx_error *e) {
+    int rc = klx_secret_get(secret, ret, e);
+    if (rc != 0) {
         return rc;
     }
-    token = klx_sv_trim(token);
-    if (!is_token(token)) {
-        return klx_fail(&p->why, -EINVAL,
-                        "the token in %s is empty, or holds a space or a control character",
-                        klx_secret_where(p->o.bearer_token));
+    *ret = klx_sv_trim(*ret);
+    return is_token(*ret)
+               ? 0
+               : klx_fail(e, -EINVAL,
+                          "the token in %s is empty, or holds a space or a control character",
+                          klx_secret_where(secret));
+}
+
+int klx_http_post_check_token(struct klx_secret *token, struct klx_error *e) {
+    struct klx_sv text = { 0 };
+    return read_token(token, &text, e);
+}
+
+static int take_token(struct klx_http_post *p) {
+    struct klx_sv token = { 0 };
+    if (p->o.bearer_token == NULL) {
+        return 0;
     }
-    p->token = klx_sv_dup(token);
-    return 0;
+    int rc = read_token(p->o.bearer_token, &token, &p->why);
+    p->token = rc == 0 ? klx_sv_dup(token) : NULL;
+    return rc;
 }
 
 static int start_call(struct klx_http_post *p, struct klx_sv body) {

@@ -43,5 +43,7 @@ struct klx_http_post *klx_http_post_new(const struct klx_http_post_options *o);
 /* Only when idle. The body is copied. */
 void klx_http_post_start(struct klx_http_post *p, struct klx_sv body, klx_http_post_fn done,
                          void *arg);
+/* For a sink's check: whether a token can be read and sent. 0, or the error that a send would end with; the words name its place. */
+int klx_http_post_check_token(struct klx_secret *token, struct klx_error *e) KLX_MUST_CHECK;
 /* Cancels what is under way, without calling back. */
 void klx_http_post_free(struct klx_http_post *p);

@@ -155,9 +155,12 @@ static void a_token_that_is_none_is_not_sent(void **state) {
     static const char *const contents[] = { "", " \n", "a " TOKEN, TOKEN "\r\nX: y" };
     for (size_t i = 0; i < KLX_COUNT(contents); i++) {
         struct world w = { .status = -1 };
+        struct klx_error e = { 0 };
         char address[64];
         open_world(&w);
         post_with_token(&w, address, contents[i]);
+        assert_int_not_equal(klx_http_post_check_token(w.token, &e), 0);
+        assert_non_null(strstr(e.text, w.secret));
         start(&w);
         klx_loop_run(w.env.loop);
         assert_int_equal(w.done, 1);
