@@ -23,6 +23,15 @@ SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
 KINDS = re.findall(r"^KLX_SINK\((\w+)\)$", (ROOT / "sinks/core/list.def").read_text(), re.M)
 PROGRAMS = ["klaxon", "klaxon-collector", *(f"klaxon-sink-{kind}" for kind in KINDS)]
 
+# A channel of each kind but those of GOOD, so that each program has something to do. Nothing listens there.
+OTHERS = {
+    "loganalytics": ("history", "{ endpoint: https://x.ingest.monitor.azure.com, dcr: dcr-00000000000000000000000000000000, tenant: t, client_id: c, "
+                                "client_secret: { file: secret } }"),
+    "teams": ("dev", "{ webhook_url: { file: flow } }"),
+    "webhook": ("lake", "{ url: http://127.0.0.1:1/hook }"),
+    "ntfy": ("phone", "{ url: http://127.0.0.1:1, topic: ops }"),
+}
+
 
 @pytest.fixture(scope="module")
 def world(binaries: Path, tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[Klaxon]:
@@ -36,14 +45,12 @@ def world_with(binaries: Path, directory: Path, kafka: Kafka, slack: Slack) -> K
     made.env["USER"] = "ada"
     (directory / "secret").write_text(slack.new_hook("ops"))
     (directory / "event.json").write_bytes((ROOT / "schema/samples/node.notready.json").read_bytes())
-    others = ("history: { loganalytics: { endpoint: https://x.ingest.monitor.azure.com, dcr: dcr-00000000000000000000000000000000, "
-              "tenant: t, client_id: c, client_secret: { file: secret } } }, "
-              "dev: { teams: { webhook_url: { file: flow } } }, ")
     (directory / "flow").write_text("https://x.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/1/triggers/manual/paths/"
                                     "invoke?api-version=1&sig=c2VjcmV0")
+    others = ", ".join(f"{name}: {{ {kind}: {settings} }}" for kind, (name, settings) in OTHERS.items())
     made.configure(GOOD.format(kubeconfig=kubeconfig(directory), secret=directory / "secret",
                                email="to: ops@example.com, from: klaxon@example.com, smtp: smtp://127.0.0.1:1, tls: none")
-                   .replace("channels: {", f"channels: {{ {others}").replace(" ops:", " ops-slack:").replace("[ops,", "[ops-slack, history, dev,").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
+                   .replace("channels: {", f"channels: {{ {others}, ").replace(" ops:", " ops-slack:").replace("[ops,", f"[ops-slack, {', '.join(name for name, _ in OTHERS.values())},").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
     assert made.run("topics", "apply").returncode == 0
     made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
     return made
@@ -102,6 +109,7 @@ def run_example(world: Klaxon, example: str) -> None:
 
 
 def test_every_example_runs_as_printed(world: Klaxon) -> None:
+    assert set(KINDS) == {"slack", "email", *OTHERS}, "put a channel of the new kind into OTHERS"
     examples = {}
     for program in PROGRAMS:
         examples |= helps(world, program)
