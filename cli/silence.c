@@ -105,6 +105,7 @@ static void print_added(const struct klx_silence *s, const struct options *o) {
     struct klx_buf matchers KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     char end[KLX_TIME_TEXT_BYTES];
+    klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     if (o->quiet) {
         printf("%s\n", s->id);
         return;

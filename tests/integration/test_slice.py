@@ -34,6 +34,11 @@ def messages(pipeline: Pipeline, path: str, node: str) -> list[dict]:
 PATHS = ("/slack/messages", "/teams/messages", "/mail/messages")
 
 
+def wait_for_all(pipeline: Pipeline, node: str, count: int) -> None:
+    for path in PATHS:
+        wait_until(f"{count} messages at {path}", lambda: len(messages(pipeline, path, node)) >= count, 30)  # noqa: B023
+
+
 def wait_for_the_end(pipeline: Pipeline, node: str) -> list[list[dict]]:
     for path in PATHS:
         wait_until(f"the end of the repair at {path}",
@@ -41,6 +46,7 @@ def wait_for_the_end(pipeline: Pipeline, node: str) -> list[list[dict]]:
     return [messages(pipeline, path, node) for path in PATHS]
 
 
+<<<<<<< HEAD
 def assert_one_alert(pipeline: Pipeline, node: str) -> None:
     """The webhook with the documents' template: one alert of PagerDuty, opened, updated and resolved."""
     def sent() -> list[dict]:
@@ -56,14 +62,24 @@ def assert_one_alert(pipeline: Pipeline, node: str) -> None:
 
 def assert_one_incident(slack: list[dict], teams: list[dict], mail: list[dict]) -> None:
     """Open, start, end, resolved: each told once, in order, on all; the mails are one thread."""
+=======
+STEPS = ["is not ready:", "started a reboot", "finished the reboot", ENDED]
+
+
+def assert_one_incident(slack: list[dict], teams: list[dict], mail: list[dict], whole: bool = False) -> None:
+    """Opened and resolved are told once on all, and each step between them once and in order, unless a newer one passed it over while the
+    channel waited; the mails are one thread."""
+>>>>>>> 348715e (tests: a step that a newer one passed over is not missed; three metrics told of)
     for told in (slack, teams, mail):
         texts = [message["text"] for message in told]
-        assert ["is not ready:" in texts[0], "started a reboot" in texts[1], "finished the reboot" in texts[2], ENDED in texts[3]] == [True] * 4
-        assert len(texts) == 4, texts
+        steps = [next(step for step in STEPS if step in text) for text in texts]
+        assert steps == [step for step in STEPS if step in steps], texts
+        assert (steps[0], steps[-1]) == (STEPS[0], STEPS[-1])
+        assert steps == STEPS or not whole
     headers = [dict(message["headers"]) for message in mail]
     assert len({one["Subject"] for one in headers}) == 1
     assert len({one["References"].split()[0] for one in headers}) == 1
-    assert len({one["Message-ID"] for one in headers}) == 4
+    assert len({one["Message-ID"] for one in headers}) == len(mail)
 
 
 def test_a_repair_on_the_stage_reaches_slack_teams_a_mailbox_and_pagerduty(on_stage: Pipeline) -> None:
@@ -79,10 +95,11 @@ def test_a_repair_on_a_real_api_server_reaches_slack_teams_and_a_mailbox(on_real
     client.create_node(node)
     client.set_ready(node, "Unknown")
     about = involved("Node", node)
-    wait_until("the first message", lambda: bool(messages(on_real, "/slack/messages", node)), 30)
+    wait_for_all(on_real, node, 1)
     client.create_event(legacy_event(about, "NodeRebootStart", "Node auto-repair is initiating a reboot action due to NotReady status",
                                      "aks-auto-repair"))
+    wait_for_all(on_real, node, 2)
     client.create_event(legacy_event(about, "NodeRebootEnd", "Reboot action from node auto-repair is completed.", "aks-auto-repair"))
-    wait_until("the third message", lambda: len(messages(on_real, "/slack/messages", node)) >= 3, 30)
+    wait_for_all(on_real, node, 3)
     client.set_ready(node, "True")
-    assert_one_incident(*wait_for_the_end(on_real, node))
+    assert_one_incident(*wait_for_the_end(on_real, node), whole=True)
