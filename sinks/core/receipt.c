@@ -6,6 +6,7 @@
 #include "lib/base/base64.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
+#include "sinks/core/parking/parked.h"
 
 #define DATA_BYTES_MAX (900u << 10) /* below a broker's usual limit of 1 MB a record */
 #define KEY_BYTES_MAX 4096
@@ -341,6 +342,23 @@ static int add_our_headers(struct klx_arena *a, const struct klx_receipt_env *en
     return add_headers(a, added, KLX_COUNT(added), r);
 }
 
+/* What was to be told, so that whoever redrives it tells the same. */
+static int add_notice_headers(struct klx_arena *a, const struct klx_outcome *o,
+                              struct klx_record *r) {
+    const struct klx_delivery *d = o->delivery;
+    struct klx_record_header added[KLX_PARKED_NOTICE_HEADERS];
+    size_t n = 0;
+    struct klx_parked p = { .reason = KLX_NOTICE_NEWS, .severity = o->message->event.severity };
+    if (d != NULL) {
+        p.reason = d->reason;
+        p.severity = d->severity;
+        p.repeat = d->repeat;
+        p.digest = d->digest;
+    }
+    int rc = klx_parked_encode_notice(a, &p, added, &n);
+    return rc == 0 ? add_headers(a, added, n, r) : rc;
+}
+
 static int add_connect_headers(struct klx_arena *a, const struct klx_receipt_env *env,
                                const struct connect *c, struct klx_record *r) {
     struct klx_sv sink = klx_arena_printf(a, "klaxon-sink-%s", env->sink);
@@ -398,6 +416,7 @@ int klx_deadletter_encode(struct klx_arena *a, const struct klx_receipt_env *env
     struct klx_record r;
     int rc = encode_outcome(a, env, KLX_KIND_DEAD_LETTER, o, &data, &r);
     rc = rc == 0 ? add_our_headers(a, env, o, &r) : rc;
+    rc = rc == 0 ? add_notice_headers(a, o, &r) : rc;
     rc = rc == 0 ? add_connect_headers(a, env, &c, &r) : rc;
     if (rc == 0) {
         *ret = r;

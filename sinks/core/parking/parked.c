@@ -99,11 +99,7 @@ static void add_attempts(struct headers *h, const struct klx_parked *p) {
     add_opt(h, "klaxon-answer", klx_sv(p->last.answer));
 }
 
-static void add_ours(struct headers *h, const struct klx_parked *p) {
-    add(h, "klaxon-channel", p->channel);
-    add(h, "klaxon-sink", p->sink);
-    add(h, "klaxon-team", p->team);
-    add(h, "klaxon-subscription", p->subscription);
+static void add_notice(struct headers *h, const struct klx_parked *p) {
     add(h, "klaxon-reason", klx_sv(reasons[p->reason]));
     add(h, "klaxon-severity", klx_sv(klx_severity_name(p->severity)));
     if (p->repeat > 0) {
@@ -112,6 +108,23 @@ static void add_ours(struct headers *h, const struct klx_parked *p) {
     if (p->digest != NULL) {
         add_digest(h, p->digest);
     }
+}
+
+int klx_parked_encode_notice(struct klx_arena *a, const struct klx_parked *p,
+                             struct klx_record_header ret[static KLX_PARKED_NOTICE_HEADERS],
+                             size_t *ret_n) {
+    struct headers h = { .arena = a, .all = ret };
+    add_notice(&h, p);
+    *ret_n = h.n;
+    return h.failed ? -ENOMEM : 0;
+}
+
+static void add_ours(struct headers *h, const struct klx_parked *p) {
+    add(h, "klaxon-channel", p->channel);
+    add(h, "klaxon-sink", p->sink);
+    add(h, "klaxon-team", p->team);
+    add(h, "klaxon-subscription", p->subscription);
+    add_notice(h, p);
     if (p->some_recipients) {
         add_recipients(h, p);
     }
@@ -313,27 +326,38 @@ static bool decode_original(struct klx_arena *a, const struct klx_record *r, str
     return true;
 }
 
+int klx_parked_decode_notice(struct klx_arena *a, const struct klx_record *r, struct klx_parked *p,
+                             struct klx_error *e) {
+    const struct klx_sv *digest = find(r, "klaxon-digest");
+    p->reason = reason_of(text_of(r, "klaxon-reason"));
+    p->repeat = count_of(r, "klaxon-repeat");
+    if (klx_severity_parse(text_of(r, "klaxon-severity"), &p->severity) != 0) {
+        return klx_fail(e, -EBADMSG, "klaxon-severity is no severity");
+    }
+    if ((digest != NULL && !decode_digest(a, *digest, &p->digest)) ||
+        (p->reason == KLX_NOTICE_DIGEST && digest == NULL)) {
+        return klx_fail(e, -EBADMSG, "klaxon-digest is no digest");
+    }
+    return 0;
+}
+
 int klx_parked_decode(struct klx_arena *a, const struct klx_record *r, struct klx_parked *ret,
                       struct klx_error *e) {
-    struct klx_parked p = { .reason = reason_of(text_of(r, "klaxon-reason")) };
+    struct klx_parked p = { .sink = klx_sv("") };
     klx_parked_whose(r, &p.sink, &p.channel);
     p.team = text_of(r, "klaxon-team");
     p.subscription = text_of(r, "klaxon-subscription");
-    p.repeat = count_of(r, "klaxon-repeat");
     p.parked_us = time_of(r, "klaxon-parked-since");
     p.not_before_us = time_of(r, "klaxon-not-before");
     decode_attempts(r, &p);
-    const struct klx_sv *digest = find(r, "klaxon-digest"), *left = find(r, "klaxon-recipients");
+    const struct klx_sv *left = find(r, "klaxon-recipients");
     if (p.channel.n == 0 || p.sink.n == 0 || find(r, "klaxon-original-topic") == NULL ||
         p.parked_us == KLX_TIME_NONE) {
         return klx_fail(e, -EBADMSG, "it lacks the headers of a parked delivery");
     }
-    if (klx_severity_parse(text_of(r, "klaxon-severity"), &p.severity) != 0) {
-        return klx_fail(e, -EBADMSG, "klaxon-severity is no severity");
-    }
-    if ((digest != NULL && !decode_digest(a, *digest, &p.digest)) ||
-        (p.reason == KLX_NOTICE_DIGEST && digest == NULL)) {
-        return klx_fail(e, -EBADMSG, "klaxon-digest is no digest");
+    int rc = klx_parked_decode_notice(a, r, &p, e);
+    if (rc != 0) {
+        return rc;
     }
     if (left != NULL && !decode_recipients(a, *left, &p)) {
         return klx_fail(e, -EBADMSG, "klaxon-recipients is no list");

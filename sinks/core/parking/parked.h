@@ -52,3 +52,12 @@ void klx_parked_whose(const struct klx_record *r, struct klx_sv *ret_sink,
 /* Borrows from the record and the arena. -EBADMSG with what is wrong: it is no parked delivery of ours. */
 int klx_parked_decode(struct klx_arena *a, const struct klx_record *r, struct klx_parked *ret,
                       struct klx_error *e) KLX_MUST_CHECK;
+
+/* What is told, beside the event: reason, severity, repeat and digest of *p. The dead letter has the same headers, so that it can be told after all. */
+#define KLX_PARKED_NOTICE_HEADERS 4
+int klx_parked_encode_notice(struct klx_arena *a, const struct klx_parked *p,
+                             struct klx_record_header ret[static KLX_PARKED_NOTICE_HEADERS],
+                             size_t *ret_n) KLX_MUST_CHECK;
+/* Sets them. -EBADMSG with what is wrong. */
+int klx_parked_decode_notice(struct klx_arena *a, const struct klx_record *r, struct klx_parked *p,
+                             struct klx_error *e) KLX_MUST_CHECK;
