@@ -116,6 +116,18 @@ static const char circuit_payload[] =
                                                                                            "n") "}"
                                                                                                 "}";
 
+static const char letter_payload[] =
+    "{\"type\":\"object\",\"required\":[\"state\",\"at\",\"by\",\"letter\"],\"properties\":{"
+    "\"state\":{\"type\":\"string\",\"description\":\"what was done about it\",\"examples\":["
+    "\"redriven\",\"discarded\"]},"
+    "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"when\"},"
+    "\"by\":{\"type\":\"string\",\"description\":\"who\"},"
+    "\"reason\":{\"type\":\"string\",\"description\":\"why it was discarded\"},"
+    "\"letter\":{\"type\":\"object\",\"description\":\"its record on klaxon.dlq; a later one of "
+    "the "
+    "same id is open\",\"required\":[\"partition\",\"offset\"],\"properties\":{"
+    "\"partition\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"}}}}}";
+
 const struct klx_own_message klx_own_messages[] = {
     { KLX_TOPIC_RETRY, "parked", "Parked delivery",
       "An event that waits for a channel: its record as it was read, and what the delivery is in "
@@ -124,5 +136,8 @@ const struct klx_own_message klx_own_messages[] = {
     { KLX_TOPIC_CONTROL, "circuit", "Circuit of a channel",
       "Whether deliveries of the channel are parked. Key: circuit/<channel>.", NULL,
       circuit_payload },
+    { KLX_TOPIC_CONTROL, "letter", "What was done about a dead letter",
+      "A dead letter was redriven or discarded. Key: dlq/<id of the dead letter>.", NULL,
+      letter_payload },
 };
 const size_t klx_own_messages_n = sizeof(klx_own_messages) / sizeof(klx_own_messages[0]);

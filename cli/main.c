@@ -12,11 +12,12 @@
 
 static const struct klx_cli_command commands[] = {
     { "check", "Check the configuration of all processes", klx_cli_check },
-    { "channel", "List the channels, and try one", klx_cli_channel },
+    { "channel", "List the channels, try one, and see how they stand", klx_cli_channel },
     { "subscription", "List who is told of what, and who would be told of an event",
       klx_cli_subscription },
     { "render", "Print what a channel would be sent", klx_cli_render },
     { "silence", "Silence what nobody wants to hear of for a while", klx_cli_silence },
+    { "dlq", "Show what could not be delivered, and have it tried again", klx_cli_dlq },
     { "topics", "Create and list the topics", klx_cli_topics },
     { "tail", "Show events as they come, or those of a span of time", klx_cli_tail },
     { "rbac", "Print the rights that the collector needs", klx_cli_rbac },

@@ -74,6 +74,14 @@ void klx_terminal_text(const struct klx_terminal *t, struct klx_buf *out, struct
     }
 }
 
+void klx_terminal_text_plain(struct klx_buf *out, struct klx_sv text) {
+    struct klx_terminal terminal;
+    struct klx_terminal_env env;
+    klx_terminal_env_read(&env, STDOUT_FILENO);
+    klx_terminal_init(&terminal, "never", &env);
+    klx_terminal_text(&terminal, out, text);
+}
+
 void klx_terminal_json(struct klx_buf *out, struct klx_sv json) {
     struct klx_sv rest = json;
     while (rest.n > 0) {
