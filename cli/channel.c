@@ -1,10 +1,11 @@
 /*
- * `klaxon channel list` and `klaxon channel send`.
+ * `klaxon channel list` and `klaxon channel send`; `klaxon channel status` is in channel_status.c.
  */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/channel_status.h"
 #include "cli/channels.h"
 #include "cli/command.h"
 #include "cli/event_file.h"
@@ -297,12 +298,14 @@ int klx_cli_channel(int argc, char **argv) {
     static const struct klx_cli_command verbs[] = {
         { "list", "Show the channels and how many subscriptions name each", list },
         { "send", "Send a test message and print the answer", run_send },
+        { "status", "Show what Kafka says of the channels", klx_cli_channel_status },
     };
     static const struct klx_command_help help = {
         .name = "klaxon channel",
-        .operands = "list|send",
-        .summary = "List the channels, and try one.",
-        .examples = "  klaxon channel list\n  klaxon channel send ops-slack --dry-run\n",
+        .operands = "list|send|status",
+        .summary = "List the channels, try one, and see how they stand.",
+        .examples = "  klaxon channel list\n  klaxon channel status\n  klaxon channel send "
+                    "ops-slack --dry-run\n",
     };
     return klx_cli_noun(&help, verbs, KLX_COUNT(verbs), argc, argv);
 }
