@@ -351,6 +351,7 @@ static int begin(int argc, char **argv, struct options *o, int *ret_first) {
 
 int klx_cli_channel_status(int argc, char **argv) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_config c = { 0 };
     struct klx_standings all;
@@ -360,7 +361,6 @@ int klx_cli_channel_status(int argc, char **argv) {
         return code;
     }
     klx_standings_init(&all);
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     add_configured(&c, &all);
     code = read_all(&o, &c, &all);
     if (code == KLX_EXIT_OK) {

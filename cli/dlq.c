@@ -327,6 +327,7 @@ static int list(int argc, char **argv) {
                     "  klaxon dlq list --all --channel ops-slack --since 1d\n",
     };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_config c = { 0 };
     struct klx_error e = { 0 };
@@ -344,7 +345,6 @@ static int list(int argc, char **argv) {
     }
     struct klx_letters *all = klx_letters_new(NULL, NULL);
     code = klx_letters_read(LIST, &c, klx_dlq_start_ms(&o.selection), all);
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     if (code == KLX_EXIT_OK) {
         write_list(all, &o, &out);
     }

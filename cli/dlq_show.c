@@ -166,6 +166,7 @@ int klx_dlq_show(int argc, char **argv) {
         .examples = "  klaxon dlq list -q | head -1 | xargs -r klaxon dlq show\n",
     };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     struct options o = { 0 };
     struct klx_cli_config c = { 0 };
     int code = 0, first = klx_options_parse(argc, argv, &help, show_options, &o, &code);
@@ -176,7 +177,6 @@ int klx_dlq_show(int argc, char **argv) {
     }
     struct klx_letters *all = klx_letters_new(is_the_one, argv[first]);
     code = klx_letters_read(SHOW, &c, -1, all);
-    klx_buf_init(&out, OUTPUT_BYTES_MAX);
     if (code == KLX_EXIT_OK) {
         code =
             show_letter(all, argv[first], o.output != NULL && strcmp(o.output, "json") == 0, &out);
