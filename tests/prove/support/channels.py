@@ -28,6 +28,7 @@ class Channel:
 
     def __init__(self, kind: str, settings: dict, arrived: Callable[[], list[str]], faults: dict[str, Callable[[], None]], heal: Callable[[], None]):
         self.kind, self.name, self.settings = kind, f"to-{kind}", settings
+        self.slots = settings.get("concurrency", 1)  # sends that may be under way at once
         self._arrived, self.faults, self.heal = arrived, faults, heal
 
     def arrived(self) -> list[Mark]:

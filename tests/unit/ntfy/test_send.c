@@ -75,7 +75,7 @@ static void what_comes_back_has_no_token(void **state) {
     static const char *const replies[] = {
         HTTP_REPLY("401 Unauthorized", "not " TOKEN),
         HTTP_REPLY("500 Oops", TOKEN),
-        "HTTP/1.1 503 Busy\r\nContent-Length: 99\r\n\r\n" TOKEN,
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 99\r\n\r\n" TOKEN),
         HTTP_REPLIES_RESET,
     };
     for (size_t i = 0; i < KLX_COUNT(replies); i++) {
