@@ -36,6 +36,7 @@ ops-mail:
     user: {user}
     password: {{ file: "{dir}/secrets/mail-password" }}
     ca_file: "{ca}"
+  throttle: {{ messages: 0 }}                    # as many as there are: each step is to be seen
 ops-teams:
   teams:
     webhook_url: {{ file: "{dir}/secrets/teams-flow" }}
