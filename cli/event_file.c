@@ -18,21 +18,28 @@ static int read_all(FILE *in, struct klx_buf *out) {
     while ((n = fread(chunk, 1, sizeof(chunk), in)) > 0) {
         klx_buf_add_sv(out, klx_sv_n(chunk, n));
     }
-    return ferror(in) ? -EIO : klx_buf_check(out);
+    return ferror(in) ? -errno : klx_buf_check(out);
+}
+
+static bool is_stdin(const char *path) {
+    return strcmp(path, "-") == 0;
+}
+
+static const char *name_of(const char *path) {
+    return is_stdin(path) ? "stdin" : path;
 }
 
 static int read_text(const char *path, struct klx_buf *out, struct klx_error *e) {
-    bool is_stdin = strcmp(path, "-") == 0;
-    FILE *in = is_stdin ? stdin : fopen(path, "re");
+    FILE *in = is_stdin(path) ? stdin : fopen(path, "re");
     if (in == NULL) {
         return klx_fail(e, -errno, "cannot read %s: %s", path, strerror(errno));
     }
     int rc = read_all(in, out);
-    if (!is_stdin) {
+    if (in != stdin) {
         fclose(in);
     }
     return rc == 0 ? 0
-                   : klx_fail(e, rc, "cannot read %s: %s", is_stdin ? "stdin" : path,
+                   : klx_fail(e, rc, "cannot read %s: %s", name_of(path),
                               rc == -EMSGSIZE ? "it is larger than 4 MiB" : strerror(-rc));
 }
 
@@ -154,7 +161,7 @@ int klx_event_file_read(const char *path, struct klx_event_file *ret, struct klx
     }
     rc = parse(&ret->arena, klx_buf_sv(&text), &doc, &why);
     rc = rc == 0 ? take(ret, doc, &why) : rc;
-    return rc == 0 ? 0 : klx_fail(e, rc, "%s is no event: %s", path, why.text);
+    return rc == 0 ? 0 : klx_fail(e, rc, "%s is no event: %s", name_of(path), why.text);
 }
 
 int klx_event_file_test(const char *channel, int64_t now_us, struct klx_event_file *ret,

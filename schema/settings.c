@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
@@ -354,6 +355,19 @@ void klx_settings_folders(const char *main_file, char *ret[static KLX_SETTINGS_F
     ret[1] = folder_of(main_file, "subscriptions");
 }
 
+/* A pipe, a socket or a device would be waited for, or never end. */
+static bool is_file(struct loader *l, const char *path) {
+    struct stat st;
+    struct klx_error e;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+        return true; /* or reading it says what is wrong */
+    }
+    klx_fail(&e, -EINVAL, "%s is no file but a pipe, a socket or a device", path);
+    l->s->unread++;
+    mistake(l, &e);
+    return false;
+}
+
 static void read_folder(struct loader *l, const char *main_file, const char *key) {
     char *folder = folder_of(main_file, key);
     struct dirent **entries = NULL;
@@ -366,7 +380,7 @@ static void read_folder(struct loader *l, const char *main_file, const char *key
     }
     for (int i = 0; i < n; i++) {
         char *path = klx_asprintf("%s/%s", folder, entries[i]->d_name);
-        const struct klx_config_node *root = open_file(l, path);
+        const struct klx_config_node *root = is_file(l, path) ? open_file(l, path) : NULL;
         if (root != NULL) {
             add_extra(l, key, root);
         }

@@ -250,6 +250,23 @@ static const struct klx_config_node *only_kind(struct binder *b, const struct kl
     return kind;
 }
 
+static bool has_kind(const struct klx_config_node *channel) {
+    const struct klx_config_node *member = klx_config_first(channel);
+    while (member != NULL && !is_kind(klx_config_key(member))) {
+        member = klx_config_next(member);
+    }
+    return member != NULL;
+}
+
+/* `kafka:` in a file of channels.d/, say. */
+static bool is_misplaced(const struct klx_config_node *n) {
+    const struct klx_config_field *f = klx_settings_fields;
+    while (f->key != NULL && !klx_sv_eq(klx_config_key(n), klx_sv(f->key))) {
+        f++;
+    }
+    return f->key != NULL && !has_kind(n);
+}
+
 static void bind_channel(struct binder *b, const struct klx_config_node *n,
                          struct klx_channel_settings *to) {
     struct klx_error e;
@@ -262,6 +279,15 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
             "found \"%.*s\"",
             CHANNEL_NAME_BYTES_MAX, KLX_SV_FMT(klx_config_key(n)));
         klx_settings_report(&b->r, &e);
+    }
+    if (is_misplaced(n)) {
+        klx_config_fail_key(
+            n, &e,
+            "\"%.*s\" is a key of klaxon.yaml and no channel: a file of channels.d/ "
+            "has channels only",
+            KLX_SV_FMT(klx_config_key(n)));
+        klx_settings_report(&b->r, &e);
+        return;
     }
     const struct klx_config_node *kind = only_kind(b, n);
     if (kind == NULL) {

@@ -520,6 +520,15 @@ def test_all_mistakes_of_all_files_are_said(checked: Klaxon, tmp_path: Path) -> 
     assert len(lines) == 2 and lines[0].startswith(f"{tmp_path}/channels.d/a.yaml:2:1: ")
 
 
+def test_a_pipe_among_the_files_is_said_and_not_waited_for(checked: Klaxon, tmp_path: Path) -> None:
+    for folder in ("channels.d", "subscriptions.d"):
+        (tmp_path / folder).mkdir()
+        os.mkfifo(tmp_path / folder / "pipe.yaml")
+    done = checked.run("check")
+    assert (done.returncode, done.stdout.splitlines()[:2]) == (1, [
+        f"{tmp_path}/{folder}/pipe.yaml is no file but a pipe, a socket or a device" for folder in ("channels.d", "subscriptions.d")])
+
+
 def test_a_selection_that_loses_the_nodes_events_is_a_warning(checked: Klaxon) -> None:
     good = checked.config.read_text()
     for selection, warned in [("namespaces: [kube-system]", True), ("exclude_namespaces: default", True), ("namespaces: [kube-system, default]", False)]:

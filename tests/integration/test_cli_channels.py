@@ -129,6 +129,8 @@ def test_subscriptions_are_listed(klaxon: Klaxon) -> None:
     (["channel", "lst"], 'there is no command "lst", did you mean "list"?', 2),
     (["render", "ops", "-e", "nowhere.json"], "cannot read nowhere.json: No such file", 1),
     (["render", "ops", "-e", "klaxon.yaml"], "klaxon.yaml is no event: ", 1),
+    (["render", "ops", "-e", "/tmp"], "cannot read /tmp: Is a directory", 1),
+    (["render", "ops", "-e", "-"], "stdin is no event: ", 1),
     (["subscription", "who"], "--event FILE is missing", 2),
 ])
 def test_a_wrong_command_line_says_what_is_right(klaxon: Klaxon, args: list[str], said: str, code: int) -> None:
