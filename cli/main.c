@@ -3,11 +3,11 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/mem.h"
 #include "lib/base/options.h"
 
 static const struct klx_cli_command commands[] = {
@@ -45,7 +45,7 @@ static struct klx_command_help help = {
                 "\n'klaxon COMMAND --help' shows the options of a command.\n",
 };
 
-/* Where the command stands: behind options that stand in front of it. */
+/* Where the command stands: behind the options of klaxon itself. */
 static int find_command(int argc, char **argv) {
     int i = 1;
     while (i < argc && argv[i][0] == '-') {
@@ -53,24 +53,6 @@ static int find_command(int argc, char **argv) {
         i += has_value ? 2 : 1;
     }
     return i < argc ? i : argc;
-}
-
-/* The options in front are the command's too: `klaxon -c FILE tail` is `klaxon tail -c FILE`. */
-static int run(const struct klx_cli_command *command, int argc, char **argv, int at) {
-    char **moved KLX_CLEANUP(klx_free_p) = klx_alloc_n(char *, (size_t)argc + 1);
-    int n = 0;
-    moved[n++] = argv[at];
-    bool has_verb = at + 1 < argc && argv[at + 1][0] != '-';
-    if (has_verb) {
-        moved[n++] = argv[at + 1]; /* of a noun: it must stay the first */
-    }
-    for (int i = 1; i < at; i++) {
-        moved[n++] = argv[i];
-    }
-    for (int i = at + (has_verb ? 2 : 1); i < argc; i++) {
-        moved[n++] = argv[i];
-    }
-    return command->run(n, moved);
 }
 
 static int help_of(int argc, char **argv) {
@@ -91,19 +73,21 @@ int main(int argc, char **argv) {
     klx_buf_init(&list, 4096);
     klx_cli_commands_help(commands, KLX_COUNT(commands), &list);
     help.commands = klx_buf_str(&list);
-    int at = find_command(argc, argv);
-    if (at < argc && strcmp(argv[at], "help") == 0 && at + 1 < argc) {
-        return help_of(argc - at - 1, argv + at + 1);
-    }
-    if (at == argc || strcmp(argv[at], "help") == 0) {
-        int code = KLX_EXIT_OK;
-        if (klx_options_parse(at, argv, &help, table, &o, &code) >= 0) {
-            klx_options_help(stdout, &help, table);
-            code = KLX_EXIT_OK;
-        }
+    int at = find_command(argc, argv), code = KLX_EXIT_OK;
+    if (klx_options_parse(at, argv, &help, table, &o, &code) < 0) {
         return code;
+    }
+    if (o.config != NULL) {
+        setenv("KLAXON_CONFIG", o.config, 1); /* what each command looks for */
+    }
+    if (at == argc || (strcmp(argv[at], "help") == 0 && at + 1 == argc)) {
+        klx_options_help(stdout, &help, table);
+        return KLX_EXIT_OK;
+    }
+    if (strcmp(argv[at], "help") == 0) {
+        return help_of(argc - at - 1, argv + at + 1);
     }
     const struct klx_cli_command *command =
         klx_cli_command_find("klaxon", commands, KLX_COUNT(commands), argv[at]);
-    return command != NULL ? run(command, argc, argv, at) : KLX_EXIT_USAGE;
+    return command != NULL ? command->run(argc - at, argv + at) : KLX_EXIT_USAGE;
 }

@@ -382,7 +382,7 @@ def test_kafka_is_not_there(binaries: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("args, said", [
     (["tial"], 'klaxon: there is no command "tial", did you mean "tail"?\nTry \'klaxon --help\'.\n'),
     (["topics", "aply"], 'klaxon topics: there is no command "aply", did you mean "apply"?\nTry \'klaxon topics --help\'.\n'),
-    (["--configg", "x"], "klaxon: there is no command"),
+    (["--configg", "x"], "klaxon: unknown option --configg, did you mean --config?"),
     (["tail", "--sicne", "1h"], "klaxon tail: unknown option --sicne, did you mean --since?\nTry 'klaxon tail --help'.\n"),
     (["tail", "nodes"], 'klaxon tail: takes no operands, found "nodes"\n'),
     (["tail", "--topic", "nodse"], 'klaxon tail: --topic: there is no topic "nodse", did you mean "nodes"?'),
@@ -426,12 +426,16 @@ def test_help_and_version(klaxon: Klaxon) -> None:
         assert klaxon.start("version", stdout=full).wait(10) == 1
 
 
-def test_options_may_stand_before_the_command(klaxon: Klaxon, tmp_path: Path) -> None:
+def test_the_configuration_may_be_named_before_the_command(klaxon: Klaxon, tmp_path: Path) -> None:
     assert klaxon.run("topics", "apply").returncode == 0
     wanted = klaxon.run("topics", "list").stdout
     klaxon.env["KLAXON_CONFIG"] = str(tmp_path / "nowhere.yaml")
     assert klaxon.run("-c", str(klaxon.config), "topics", "list").stdout == wanted
     assert klaxon.run(f"--config={klaxon.config}", "topics", "list").stdout == wanted
+    for command in (["schema", "channels"], ["version"], ["topics"]):  # which need none
+        done = klaxon.run("-c", str(klaxon.config), *command)
+        assert (done.returncode, done.stdout) == (0, klaxon.run(*command).stdout) and done.stdout
+    assert "unknown option" in klaxon.run("--dry-run", "topics", "list").stderr
 
 
 # Check
