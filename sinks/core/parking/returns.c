@@ -11,47 +11,95 @@
 /* One delivery that waits. */
 struct waiting {
     struct waiting *next;
-    char *channel;
     struct klx_delivery *delivery;
-    bool orphan;
     int64_t due_us; /* wall */
+};
+
+/* What waits of one channel, in its order: nothing overtakes the first. Lives while there is something. */
+struct line {
+    struct line *next;
+    char *channel;
+    bool orphan; /* there is no such channel */
+    struct waiting *first, **tail;
+    size_t n;
 };
 
 struct klx_returns {
     struct klx_returns_options o;
-    struct waiting *first, **tail;
-    size_t n;
+    struct line *lines, **tail;
 };
 
 struct klx_returns *klx_returns_new(const struct klx_returns_options *o) {
     struct klx_returns *r = klx_alloc(struct klx_returns);
     r->o = *o;
-    r->tail = &r->first;
+    r->tail = &r->lines;
     return r;
 }
 
-static void free_waiting(struct waiting *w) {
-    free(w->channel);
-    free(w);
+static struct line *find_line(const struct klx_returns *r, struct klx_sv channel) {
+    struct line *l = r->lines;
+    while (l != NULL && !klx_sv_eq(klx_sv(l->channel), channel)) {
+        l = l->next;
+    }
+    return l;
 }
 
-/* Takes *at out of the list; it is the caller's to free. */
-static struct waiting *unlink_waiting(struct klx_returns *r, struct waiting **at) {
+static struct line *add_line(struct klx_returns *r, struct klx_sv channel) {
+    struct line *l = klx_alloc(struct line);
+    l->channel = klx_sv_dup(channel);
+    l->tail = &l->first;
+    *r->tail = l;
+    r->tail = &l->next;
+    return l;
+}
+
+static void append(struct line *l, struct klx_delivery *d, int64_t due_us) {
+    struct waiting *w = klx_alloc(struct waiting);
+    *w = (struct waiting){ .delivery = d, .due_us = due_us };
+    *l->tail = w;
+    l->tail = &w->next;
+    l->n++;
+}
+
+/* Takes what waits at *at out of the line. */
+static struct klx_delivery *take_out(struct line *l, struct waiting **at) {
     struct waiting *w = *at;
+    struct klx_delivery *d = w->delivery;
     *at = w->next;
-    if (r->tail == &w->next) {
-        r->tail = at;
+    if (l->tail == &w->next) {
+        l->tail = at;
     }
-    r->n--;
-    return w;
+    l->n--;
+    free(w);
+    return d;
+}
+
+static void drop_empty(struct klx_returns *r) {
+    for (struct line **at = &r->lines; *at != NULL;) {
+        struct line *l = *at;
+        if (l->first != NULL) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        if (r->tail == &l->next) {
+            r->tail = at;
+        }
+        free(l->channel);
+        free(l);
+    }
 }
 
 void klx_returns_free(struct klx_returns *r) {
-    while (r != NULL && r->first != NULL) {
-        struct waiting *w = unlink_waiting(r, &r->first);
-        klx_delivery_abandon(w->delivery);
-        free_waiting(w);
+    if (r == NULL) {
+        return;
     }
+    for (struct line *l = r->lines; l != NULL; l = l->next) {
+        while (l->first != NULL) {
+            klx_delivery_abandon(take_out(l, &l->first));
+        }
+    }
+    drop_empty(r);
     free(r);
 }
 
@@ -148,24 +196,23 @@ static struct klx_delivery *restore(const struct klx_returns *r, struct klx_mess
     return d;
 }
 
-static bool has_waiting(const struct klx_returns *r, const char *channel) {
-    for (const struct waiting *w = r->first; w != NULL; w = w->next) {
-        if (strcmp(w->channel, channel) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void plan(struct klx_returns *r) {
     int64_t due_us = INT64_MAX, now_us = r->o.clock->wall_us(r->o.clock);
-    for (const struct waiting *w = r->first; w != NULL; w = w->next) {
-        due_us = w->due_us < due_us ? w->due_us : due_us;
+    for (const struct line *l = r->lines; l != NULL; l = l->next) {
+        due_us = l->first->due_us < due_us ? l->first->due_us : due_us;
     }
     if (due_us < INT64_MAX) {
         int64_t wait_us = due_us > now_us ? due_us - now_us : 0;
         r->o.schedule(r->o.arg, (wait_us + KLX_US_PER_MS - 1) / KLX_US_PER_MS);
     }
+}
+
+/* The lane gives up what has had its time: nothing waits here for longer. */
+static int64_t due_of(const struct klx_returns *r, const struct klx_parked *p, bool orphan) {
+    int64_t since_us = p->first_us != KLX_TIME_NONE ? p->first_us : p->parked_us;
+    int64_t give_up_us = since_us + r->o.give_up_after_ms * KLX_US_PER_MS;
+    int64_t not_before_us = p->not_before_us != KLX_TIME_NONE ? p->not_before_us : p->parked_us;
+    return orphan || not_before_us > give_up_us ? give_up_us : not_before_us;
 }
 
 void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct klx_parked *p) {
@@ -181,22 +228,18 @@ void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct 
     if (d == NULL) {
         return; /* cannot be: the message has room for as much again as it holds */
     }
-    struct waiting *w = klx_alloc(struct waiting);
-    int64_t since_us = p->first_us != KLX_TIME_NONE ? p->first_us : p->parked_us;
-    int64_t give_up_us = since_us + r->o.give_up_after_ms * KLX_US_PER_MS;
-    int64_t not_before_us = p->not_before_us != KLX_TIME_NONE ? p->not_before_us : p->parked_us;
-    *w = (struct waiting){ .channel = klx_sv_dup(p->channel), .delivery = d, .orphan = orphan };
-    /* The lane gives up what has had its time: nothing waits here for longer. */
-    w->due_us = orphan || not_before_us > give_up_us ? give_up_us : not_before_us;
-    if (orphan && !has_waiting(r, w->channel)) {
-        klx_log_warn("deliveries are parked for a channel that is not in the configuration, or "
-                     "that nobody subscribes to: dead letters "
-                     "after give_up_after",
-                     KLX_F_STR("channel", w->channel));
+    struct line *l = find_line(r, p->channel);
+    if (l == NULL) {
+        l = add_line(r, p->channel);
+        l->orphan = orphan;
+        if (orphan) {
+            klx_log_warn("deliveries are parked for a channel that is not in the configuration, or "
+                         "that nobody subscribes to: dead letters "
+                         "after give_up_after",
+                         KLX_F_STR("channel", l->channel));
+        }
     }
-    *r->tail = w;
-    r->tail = &w->next;
-    r->n++;
+    append(l, d, due_of(r, p, orphan));
     plan(r);
 }
 
@@ -204,70 +247,46 @@ void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct 
 void klx_returns_use(struct klx_returns *r, const struct klx_sinks_settings *settings) {
     const struct klx_sv *names = NULL;
     r->o.settings = settings;
-    for (struct waiting *w = r->first; w != NULL; w = w->next) {
-        bool gone = r->o.recipients(r->o.arg, klx_sv(w->channel), &names) == 0;
-        if (w->orphan && !gone) {
+    for (struct line *l = r->lines; l != NULL; l = l->next) {
+        bool gone = r->o.recipients(r->o.arg, klx_sv(l->channel), &names) == 0;
+        for (struct waiting *w = l->first; w != NULL && l->orphan && !gone; w = w->next) {
             w->due_us = INT64_MIN;
         }
-        w->orphan = gone;
+        l->orphan = gone;
     }
     plan(r);
-}
-
-/* What is behind one that waits does not overtake it. */
-static bool is_behind(const struct klx_returns *r, const struct waiting *w) {
-    for (const struct waiting *before = r->first; before != w; before = before->next) {
-        if (strcmp(before->channel, w->channel) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void klx_returns_wake(struct klx_returns *r) {
     int64_t now_us = r->o.clock->wall_us(r->o.clock);
-    for (struct waiting **at = &r->first; *at != NULL;) {
-        struct waiting *w = *at;
-        if (now_us < w->due_us || is_behind(r, w)) {
-            at = &w->next;
-            continue;
+    for (struct line *l = r->lines; l != NULL; l = l->next) {
+        while (l->first != NULL && now_us >= l->first->due_us) {
+            struct klx_delivery *d = take_out(l, &l->first);
+            (l->orphan ? r->o.give_up : r->o.push)(r->o.arg, klx_sv(l->channel), d);
         }
-        unlink_waiting(r, at);
-        (w->orphan ? r->o.give_up : r->o.push)(r->o.arg, klx_sv(w->channel), w->delivery);
-        free_waiting(w);
     }
+    drop_empty(r);
     plan(r);
 }
 
 void klx_returns_drop_revoked(struct klx_returns *r) {
-    for (struct waiting **at = &r->first; *at != NULL;) {
-        if (!klx_delivery_is_revoked((*at)->delivery)) {
-            at = &(*at)->next;
-            continue;
+    for (struct line *l = r->lines; l != NULL; l = l->next) {
+        for (struct waiting **at = &l->first; *at != NULL;) {
+            if (klx_delivery_is_revoked((*at)->delivery)) {
+                klx_delivery_abandon(take_out(l, at));
+            } else {
+                at = &(*at)->next;
+            }
         }
-        struct waiting *w = unlink_waiting(r, at);
-        klx_delivery_abandon(w->delivery);
-        free_waiting(w);
     }
-}
-
-size_t klx_returns_n(const struct klx_returns *r) {
-    return r->n;
-}
-
-static size_t count_of(const struct klx_returns *r, const char *channel) {
-    size_t n = 0;
-    for (const struct waiting *w = r->first; w != NULL; w = w->next) {
-        n += strcmp(w->channel, channel) == 0;
-    }
-    return n;
+    drop_empty(r);
 }
 
 void klx_returns_describe(const struct klx_returns *r, struct klx_buf *out) {
-    for (const struct waiting *w = r->first; w != NULL; w = w->next) {
-        if (w->orphan && !is_behind(r, w)) {
-            klx_buf_printf(out, "channel %s: not in the configuration, %zu parked\n", w->channel,
-                           count_of(r, w->channel));
+    for (const struct line *l = r->lines; l != NULL; l = l->next) {
+        if (l->orphan) {
+            klx_buf_printf(out, "channel %s: not in the configuration, %zu parked\n", l->channel,
+                           l->n);
         }
     }
 }

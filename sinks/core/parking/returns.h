@@ -46,7 +46,5 @@ void klx_returns_use(struct klx_returns *r, const struct klx_sinks_settings *set
 void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct klx_parked *parked);
 void klx_returns_wake(struct klx_returns *r);
 void klx_returns_drop_revoked(struct klx_returns *r);
-/* Deliveries that wait here. */
-size_t klx_returns_n(const struct klx_returns *r);
 /* Appends a line for each channel that is not there. */
 void klx_returns_describe(const struct klx_returns *r, struct klx_buf *out);

@@ -23,8 +23,8 @@ static struct {
     struct klx_returns *returns;
     const struct klx_sv *names; /* that the channel has; n 0: there is no such channel */
     size_t n;
-    struct klx_delivery *pushed;
-    size_t given_up;
+    struct klx_delivery *pushed; /* the last one */
+    size_t pushed_n, given_up;
     int64_t delay_ms;
     int null_fd;
 } w;
@@ -39,8 +39,9 @@ static size_t recipients(void *arg, struct klx_sv channel, const struct klx_sv *
 static void push(void *arg, struct klx_sv channel, struct klx_delivery *d) {
     (void)arg;
     assert_sv(channel, "ops");
-    assert_null(w.pushed);
+    klx_delivery_done(w.pushed);
     w.pushed = d;
+    w.pushed_n++;
 }
 
 static void give_up(void *arg, struct klx_sv channel, struct klx_delivery *d) {
@@ -187,6 +188,21 @@ static void a_time_far_off_holds_nothing_for_longer_than_it_may_live(void **stat
     assert_non_null(w.pushed); /* the lane says that it was given up */
 }
 
+/* One is due, but what is parked before it is not: to be woken for it would be in vain, and again at once. */
+static void what_is_behind_another_waits_with_it(void **state) {
+    (void)state;
+    add(NOW_US + 10 * KLX_US_PER_S);
+    assert_int_equal(w.delay_ms, 10000);
+    add(NOW_US);
+    assert_int_equal(w.delay_ms, 10000);
+    wake_after(4000);
+    assert_int_equal(w.pushed_n, 0);
+    assert_int_equal(w.delay_ms, 6000);
+    wake_after(6000);
+    assert_int_equal(w.pushed_n, 2);
+    assert_int_equal(w.given_up, 0);
+}
+
 #define RETURNS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void) {
@@ -195,6 +211,7 @@ int main(void) {
         RETURNS_TEST(when_nobody_is_left_all_are_told),
         RETURNS_TEST(a_channel_that_goes_meanwhile_is_given_up),
         RETURNS_TEST(a_channel_that_comes_back_in_time_is_told),
+        RETURNS_TEST(what_is_behind_another_waits_with_it),
         RETURNS_TEST(a_time_far_off_holds_nothing_for_longer_than_it_may_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
