@@ -7,7 +7,6 @@
 #include "lib/base/mem.h"
 #include "lib/base/template_parts.h"
 
-#define CONTEXTS_MAX 64u /* contexts and partials in each other while it is rendered */
 #define WORK_MAX 1000000u
 #define VALUE_BYTES_MAX 65536 /* of an object or list that is written as JSON */
 #define CUT_CHARACTERS_MAX 100000
@@ -117,7 +116,7 @@ struct renderer {
     const struct klx_template *t;
     const struct klx_template_body *body;
     const struct indent *indent; /* NULL: none */
-    const struct klx_json *stack[CONTEXTS_MAX];
+    const struct klx_json *stack[KLX_TEMPLATE_CONTEXTS_MAX];
     size_t contexts;
     size_t depth; /* contexts and partials */
     klx_escape_fn escape;
@@ -288,7 +287,7 @@ static void spend(struct renderer *r) {
 
 /* False: it would be too deep. */
 static bool enter(struct renderer *r) {
-    if (r->depth == CONTEXTS_MAX - 1) {
+    if (r->depth == KLX_TEMPLATE_CONTEXTS_MAX - 1) {
         r->rc = -ELOOP;
         return false;
     }

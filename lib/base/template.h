@@ -23,6 +23,7 @@
 #include "lib/base/sv.h"
 
 #define KLX_TEMPLATE_BYTES_MAX 262144
+#define KLX_TEMPLATE_CONTEXTS_MAX 64u /* contexts and partials in each other */
 
 struct klx_template;
 
@@ -53,6 +54,21 @@ int klx_template_new_with(struct klx_sv text, const struct klx_template_partial 
 void klx_template_free(struct klx_template *t);
 /* The first partial that is taken in and not there, and so renders as nothing; empty when all are there. */
 struct klx_sv klx_template_missing(const struct klx_template *t);
+
+/* A name that a template uses, and the sections around it, the outermost first: it is looked for from the innermost out. */
+struct klx_template_use {
+    struct klx_sv name;
+    const struct klx_sv *within;
+    size_t within_n;
+};
+/* 0, or an error whose words say what is wrong with the name. */
+typedef int (*klx_template_use_fn)(void *arg, const struct klx_template_use *use,
+                                   struct klx_error *e);
+/* Asks fn about each name, those of a partial wherever it is taken in (within itself only once), until it says no. Its error then has
+   'partial "p": line L, column C: {{name}}: ' before it. */
+int klx_template_check(const struct klx_template *t, klx_template_use_fn fn, void *arg,
+                       struct klx_error *e) KLX_MUST_CHECK;
+
 /* Appends to out. -EMSGSIZE: out's maximum is passed; -ELOOP: contexts and partials stand too deep in each other; -ETIME: too much work. */
 int klx_template_render(const struct klx_template *t, const struct klx_json *context,
                         klx_escape_fn escape, struct klx_buf *out) KLX_MUST_CHECK;

@@ -1,3 +1,6 @@
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "lib/base/mem.h"
 #include "lib/base/template_parts.h"
 
@@ -23,15 +26,25 @@ struct tag {
     struct klx_sv indent; /* before it, when it is alone on its line */
 };
 
-static int fail_here(struct compiler *c, size_t at, const char *what, struct klx_sv name) {
+int klx_template_fail_at(struct klx_sv source, size_t at, struct klx_error *e, const char *fmt,
+                         ...) {
+    struct klx_error why = { 0 };
     size_t line = 1, column = 1;
+    va_list args;
     for (size_t i = 0; i < at; i++) {
-        bool newline = c->source.p[i] == '\n';
+        bool newline = source.p[i] == '\n';
         line += newline;
         column = newline ? 1 : column + 1;
     }
-    return klx_fail(c->e, -EINVAL, "line %zu, column %zu: %s%s%.*s", line, column, what,
-                    name.n > 0 ? ": " : "", KLX_SV_FMT(name));
+    va_start(args, fmt);
+    vsnprintf(why.text, sizeof(why.text), fmt, args);
+    va_end(args);
+    return klx_fail(e, -EINVAL, "line %zu, column %zu: %s", line, column, why.text);
+}
+
+static int fail_here(struct compiler *c, size_t at, const char *what, struct klx_sv name) {
+    return klx_template_fail_at(c->source, at, c->e, "%s%s%.*s", what, name.n > 0 ? ": " : "",
+                                KLX_SV_FMT(name));
 }
 
 static bool begins_line(const struct compiler *c, size_t at) {

@@ -48,3 +48,6 @@ struct klx_template {
 /* Makes the parts of b->source. Bodies of partials are not looked for yet. */
 int klx_template_compile(struct klx_template_body *b, struct klx_sv source,
                          struct klx_error *e) KLX_MUST_CHECK;
+/* -EINVAL, "line L, column C: ", of what stands at `at`, and the words. */
+int klx_template_fail_at(struct klx_sv source, size_t at, struct klx_error *e, const char *fmt, ...)
+    KLX_PRINTF(4, 5);

@@ -25,5 +25,6 @@ struct klx_sv klx_webhook_cut_head(struct klx_sv *payload);
 /* Appends the body with its secrets. Fails with the words of the secret that cannot be read. */
 int klx_webhook_fill(const struct klx_webhook_settings *s, struct klx_sv body, struct klx_buf *out,
                      struct klx_error *e) KLX_MUST_CHECK;
-/* Whether the template renders, to JSON if it must, for an event of every kind, for a digest, and for text without good intentions. */
+/* Of a template: whether each of its names leads to something, and it renders, to JSON if it must, for an event of every kind, for a digest, and
+   for text without good intentions. */
 int klx_webhook_try(const struct klx_webhook_settings *s, struct klx_error *e) KLX_MUST_CHECK;

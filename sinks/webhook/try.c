@@ -1,5 +1,6 @@
 #include "lib/base/cleanup.h"
 #include "schema/samples.h"
+#include "sinks/core/context_names.h"
 #include "sinks/webhook/body.h"
 
 #define ARENA_BYTES_MAX (16u << 20)
@@ -63,8 +64,17 @@ static int try_hostile(const struct klx_webhook_settings *s, struct klx_error *e
     return rc;
 }
 
+static int check_names(const struct klx_webhook_settings *s, struct klx_error *e) {
+    const char *secrets[KLX_WEBHOOK_SECRETS_MAX];
+    for (size_t i = 0; i < s->secrets_n; i++) {
+        secrets[i] = s->secrets[i].name.p; /* a key of the configuration, which ends in NUL */
+    }
+    return klx_context_check_names(
+        s->template, &(struct klx_context_beside){ "secrets", secrets, s->secrets_n }, e);
+}
+
 int klx_webhook_try(const struct klx_webhook_settings *s, struct klx_error *e) {
-    int rc = 0;
+    int rc = check_names(s, e);
     for (int kind = 0; kind < KLX_KINDS_N && rc == 0; kind++) {
         rc = try_kind(s, (enum klx_kind)kind, e);
     }

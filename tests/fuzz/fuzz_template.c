@@ -11,6 +11,13 @@ static void require(bool holds) {
     }
 }
 
+static int accept(void *arg, const struct klx_template_use *use, struct klx_error *e) {
+    (void)arg;
+    (void)e;
+    require(use->name.n > 0);
+    return 0;
+}
+
 /* What comes before the first 0xff is the template, what follows a partial, p, which the template and itself may take in. */
 static void render(struct klx_sv all, const struct klx_json *context) {
     const klx_escape_fn escapes[] = { klx_escape_html, klx_escape_json, klx_escape_url,
@@ -21,6 +28,7 @@ static void render(struct klx_sv all, const struct klx_json *context) {
     if (klx_template_new_with(text, partials, 1, &t, NULL) != 0) {
         return;
     }
+    require(klx_template_check(t, accept, NULL, NULL) == 0);
     for (size_t i = 0; i < KLX_COUNT(escapes); i++) {
         struct klx_buf out;
         klx_buf_init(&out, 65536);

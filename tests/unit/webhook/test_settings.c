@@ -108,7 +108,7 @@ static void takes_what_is_right(void **state) {
     check_good("{url: 'http://127.0.0.1:1/', format: cloudevents-structured, method: PUT}");
     check_good("{" URL ", template: 'a={{summary}}', content_type: "
                "application/x-www-form-urlencoded, headers: {X-Team: ops, N: 3}}");
-    check_good("{" URL ", template: '{{#a}}x{{/a}}', content_type: text/plain, timezone: "
+    check_good("{" URL ", template: '{{#advice}}x{{/advice}}', content_type: text/plain, timezone: "
                "Asia/Kolkata, concurrency: 16, timeout: 5m}");
     check_good("{" URL ", template: '{\"k\": \"{{secrets.k}}\"}', secrets: {k: {env: HOME}}}");
 }
