@@ -217,13 +217,9 @@ static int send_event(const struct klx_cli_channels *channels, const struct opti
     struct klx_buf payload KLX_CLEANUP(klx_buf_release);
     struct klx_cli_channel c;
     struct klx_error e = { 0 };
-    const struct klx_notice notice = { .event = &f->event,
-                                       .data = f->data,
-                                       .team = klx_cli_channel_team(channels, s, f),
-                                       .channel = klx_sv(s->name) };
     klx_buf_init(&payload, s->ops->payload_bytes_max);
-    int code = KLX_EXIT_FAILED, rc = klx_cli_channel_open(s, &c, &e);
-    rc = rc == 0 ? klx_cli_channel_render(&c, &notice, &payload, &e) : rc;
+    int code = KLX_EXIT_FAILED, rc = klx_cli_channel_open(channels, s, &c, &e);
+    rc = rc == 0 ? klx_cli_channel_render(&c, f, NULL, &payload, &e) : rc;
     if (rc != 0) {
         fprintf(stderr, SEND ": %s: %s\n", s->name, e.text);
     } else if (o->dry_run) {

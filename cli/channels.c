@@ -10,16 +10,16 @@
 #include "lib/base/options.h"
 #include "sinks/core/route.h"
 
-static const struct klx_sink_ops *const all[] = {
+static const struct klx_sink_ops *const kinds[] = {
 #define KLX_SINK(name) &klx_sink_##name,
 #include "sinks/core/list.def"
 #undef KLX_SINK
 };
 
 size_t klx_cli_sinks(const struct klx_sink_ops *ret[static KLX_SINKS_MAX]) {
-    _Static_assert(KLX_COUNT(all) <= KLX_SINKS_MAX, "raise KLX_SINKS_MAX");
-    memcpy(ret, all, sizeof(all));
-    return KLX_COUNT(all);
+    _Static_assert(KLX_COUNT(kinds) <= KLX_SINKS_MAX, "raise KLX_SINKS_MAX");
+    memcpy(ret, kinds, sizeof(kinds));
+    return KLX_COUNT(kinds);
 }
 
 static void print_mistake(void *arg, const char *text) {
@@ -35,7 +35,7 @@ int klx_cli_channels_load(const char *command, const char *file, struct klx_cli_
         return KLX_EXIT_CONFIG;
     }
     size_t wrong =
-        klx_sinks_settings_bind_anywhere(&ret->settings, all, KLX_COUNT(all), &ret->sinks,
+        klx_sinks_settings_bind_anywhere(&ret->settings, kinds, KLX_COUNT(kinds), &ret->sinks,
                                          print_mistake, (void *)(uintptr_t)command);
     if (wrong > 0) {
         klx_settings_release(&ret->settings);
@@ -74,26 +74,12 @@ size_t klx_cli_channel_subscriptions(const struct klx_cli_channels *c, size_t ch
     return n;
 }
 
-struct klx_sv klx_cli_channel_team(const struct klx_cli_channels *c,
-                                   const struct klx_channel_settings *s,
-                                   const struct klx_event_file *f) {
-    const struct klx_target *targets = NULL;
-    struct klx_route *route = klx_route_new(&c->sinks, s->ops);
-    size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
-    struct klx_sv team = KLX_SV("test");
-    for (size_t i = 0; i < n; i++) {
-        if (&c->sinks.channels[targets[i].channel] == s) {
-            team = targets[i].subscription->team;
-        }
-    }
-    klx_route_free(route);
-    return team;
-}
-
-int klx_cli_channel_open(const struct klx_channel_settings *s, struct klx_cli_channel *ret,
-                         struct klx_error *e) {
+int klx_cli_channel_open(const struct klx_cli_channels *all, const struct klx_channel_settings *s,
+                         struct klx_cli_channel *ret, struct klx_error *e) {
     struct klx_loop *loop = klx_loop_new();
     *ret = (struct klx_cli_channel){
+        .all = all,
+        .settings = s,
         .ops = s->ops,
         .env = { .loop = loop, .http = klx_http_new(loop), .clock = klx_clock_real() },
         .name = s->name,
@@ -101,10 +87,33 @@ int klx_cli_channel_open(const struct klx_channel_settings *s, struct klx_cli_ch
     return s->ops->open(&ret->env, s->name, s->config, &ret->channel, e);
 }
 
-int klx_cli_channel_render(struct klx_cli_channel *c, const struct klx_notice *n,
-                           struct klx_buf *out, struct klx_error *e) {
-    klx_buf_reset(out);
-    int rc = c->ops->render(c->channel, n, out, e);
+/* Whose the event is, and how bad, as the first subscription that sends it to the channel says. */
+static struct klx_sv find_team(const struct klx_cli_channel *c, const struct klx_event_file *f,
+                               enum klx_severity *severity) {
+    const struct klx_target *targets = NULL;
+    struct klx_route *route = klx_route_new(&c->all->sinks, c->ops);
+    size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
+    struct klx_sv team = KLX_SV("test");
+    for (size_t i = 0; i < n; i++) {
+        if (&c->all->sinks.channels[targets[i].channel] == c->settings) {
+            team = targets[i].subscription->team;
+            *severity = targets[i].severity;
+        }
+    }
+    klx_route_free(route);
+    return team;
+}
+
+int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
+                           const char *team, struct klx_buf *out, struct klx_error *e) {
+    struct klx_event event = f->event;
+    struct klx_sv found = find_team(c, f, &event.severity);
+    const struct klx_notice notice = { .event = &event,
+                                       .data = f->data,
+                                       .team = team != NULL ? klx_sv(team) : found,
+                                       .channel = klx_sv(c->name),
+                                       .links = c->all->sinks.links };
+    int rc = c->ops->render(c->channel, &notice, out, e);
     return rc == 0 && klx_buf_check(out) != 0
                ? klx_fail(e, -EMSGSIZE, "the message is larger than %zu bytes",
                           c->ops->payload_bytes_max)

@@ -28,13 +28,11 @@ const struct klx_channel_settings *
 klx_cli_channel_find(const char *command, const struct klx_cli_channels *c, const char *name);
 /* How many subscriptions name the channel. */
 size_t klx_cli_channel_subscriptions(const struct klx_cli_channels *c, size_t channel);
-/* Of the first subscription that sends the event to the channel; "test" when none does. */
-struct klx_sv klx_cli_channel_team(const struct klx_cli_channels *c,
-                                   const struct klx_channel_settings *s,
-                                   const struct klx_event_file *f);
 
 /* A channel that is opened as its sink would, on a loop of its own. */
 struct klx_cli_channel {
+    const struct klx_cli_channels *all;
+    const struct klx_channel_settings *settings;
     const struct klx_sink_ops *ops;
     struct klx_sink_env env;
     void *channel;
@@ -42,9 +40,11 @@ struct klx_cli_channel {
 };
 
 /* *ret needs klx_cli_channel_close also when it fails. */
-int klx_cli_channel_open(const struct klx_channel_settings *s, struct klx_cli_channel *ret,
-                         struct klx_error *e) KLX_MUST_CHECK;
-/* As the lane would: `out` is reset, its maximum is the channel's. */
-int klx_cli_channel_render(struct klx_cli_channel *c, const struct klx_notice *n,
-                           struct klx_buf *out, struct klx_error *e) KLX_MUST_CHECK;
+int klx_cli_channel_open(const struct klx_cli_channels *all, const struct klx_channel_settings *s,
+                         struct klx_cli_channel *ret, struct klx_error *e) KLX_MUST_CHECK;
+/* Appends what the lane would send: with the configuration's links, and the severity and the team (unless one is given) of the first subscription
+   that sends the event to the channel; as the event is, for the team "test", when none does. `out` has the channel's maximum. */
+int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
+                           const char *team, struct klx_buf *out,
+                           struct klx_error *e) KLX_MUST_CHECK;
 void klx_cli_channel_close(struct klx_cli_channel *c);

@@ -1,5 +1,5 @@
 /*
- * `klaxon render CHANNEL --event FILE`: what the channel would be sent, byte for byte, and how much of its limit that is.
+ * `klaxon render CHANNEL --event FILE`: what the channel's sender would be given, and how much of its limit that is.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,14 +34,12 @@ static const struct klx_command_help help = {
                 "  klaxon render ops-slack --event event.json\n",
 };
 
-static int print(struct klx_cli_channel *c, const struct klx_event_file *f, struct klx_sv team) {
+static int print(const struct klx_cli_channel *c, const struct klx_event_file *f,
+                 const char *team) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     struct klx_error e = { 0 };
-    const struct klx_notice notice = {
-        .event = &f->event, .data = f->data, .team = team, .channel = klx_sv(c->name)
-    };
     klx_buf_init(&out, c->ops->payload_bytes_max);
-    if (klx_cli_channel_render(c, &notice, &out, &e) != 0) {
+    if (klx_cli_channel_render(c, f, team, &out, &e) != 0) {
         fprintf(stderr, COMMAND ": %s: %s\n", c->name, e.text);
         return KLX_EXIT_FAILED;
     }
@@ -67,11 +65,8 @@ static int render(const struct klx_cli_channels *channels, const struct options 
                               : klx_event_file_test(name, clock->wall_us(clock), &f, &e);
     int code = KLX_EXIT_FAILED;
     if (rc == 0) {
-        rc = klx_cli_channel_open(s, &c, &e);
-        code = rc == 0 ? print(&c, &f,
-                               o->team != NULL ? klx_sv(o->team)
-                                               : klx_cli_channel_team(channels, s, &f))
-                       : code;
+        rc = klx_cli_channel_open(channels, s, &c, &e);
+        code = rc == 0 ? print(&c, &f, o->team) : code;
         klx_cli_channel_close(&c);
     }
     if (rc != 0) {

@@ -19,6 +19,7 @@ def klaxon(binaries: Path, tmp_path: Path, slack: Slack) -> Klaxon:
     made = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.")
     (tmp_path / "hook").write_text(slack.new_hook("ops"))
     made.configure("""
+links: { console: "https://klaxon.example.com" }
 channels:
   ops: { slack: { webhook_url: { file: hook } } }
   unused: { slack: { webhook_url: { env: NOT_SET } } }
@@ -77,9 +78,19 @@ def test_the_secrets_of_other_channels_are_not_needed(klaxon: Klaxon, slack: Sla
 def test_what_is_rendered_is_what_is_sent(klaxon: Klaxon) -> None:
     done = klaxon.run("render", "ops", "--event", str(TESTED))
     assert done.returncode == 0
-    assert json.loads(done.stdout)["text"].startswith("Warning: Node not ready")
+    assert json.loads(done.stdout)["text"].startswith("Critical: Node not ready")  # as the subscription raises it
+    assert "https://klaxon.example.com/incidents/" in done.stdout
     assert done.stderr.strip().endswith("of at most 65536")
     assert "Subject: " in klaxon.run("render", "mail", "-e", str(TESTED)).stdout
+
+
+def test_of_a_bot_the_two_messages_it_chooses_from_are_rendered(klaxon: Klaxon) -> None:
+    klaxon.configure('channels: { bot: { slack: { token: { env: NOT_SET }, channel: C0123456789 } } }\n')
+    done = klaxon.run("render", "bot", "--event", str(TESTED))
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["message"]["text"].startswith("Warning: Node not ready")
+    assert made["reply"]["metadata"] == made["message"]["metadata"]
 
 
 @pytest.mark.parametrize("form", ["record", "structured", "tail"])
@@ -119,7 +130,7 @@ def test_subscriptions_are_listed(klaxon: Klaxon) -> None:
     assert len(klaxon.run("subscription", "list", "--team", "platform").stdout.splitlines()) == 2
     items = json.loads(klaxon.run("subscription", "list", "-o", "json").stdout)["items"]
     assert items[1]["channels"] == ["ops"]
-    assert items[1]["line"] == 10
+    assert items[1]["line"] == 11
 
 
 @pytest.mark.parametrize("args, said, code", [
