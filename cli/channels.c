@@ -128,3 +128,43 @@ void klx_cli_channel_close(struct klx_cli_channel *c) {
     klx_loop_run(c->env.loop); /* the last close callbacks */
     klx_loop_free(c->env.loop);
 }
+
+/* The channel, open, or NULL. */
+static const struct klx_cli_channel *open_named(struct klx_cli_recipients *r,
+                                                struct klx_sv channel) {
+    struct klx_error e = { 0 };
+    if (r->last.name != NULL && klx_sv_eq(channel, klx_sv(r->last.name))) {
+        return r->last.channel != NULL ? &r->last : NULL;
+    }
+    for (size_t i = 0; i < r->all->sinks.channels_n; i++) {
+        const struct klx_channel_settings *s = &r->all->sinks.channels[i];
+        if (klx_sv_eq(channel, klx_sv(s->name))) {
+            klx_cli_recipients_release(r);
+            return klx_cli_channel_open(r->all, s, &r->last, &e) == 0 ? &r->last : NULL;
+        }
+    }
+    return NULL;
+}
+
+bool klx_cli_recipients_may_have(struct klx_cli_recipients *r, struct klx_sv channel,
+                                 struct klx_sv recipient) {
+    const struct klx_cli_channel *c = open_named(r, channel);
+    const struct klx_sv *names = NULL;
+    if (c == NULL || c->ops->recipients == NULL) {
+        return true;
+    }
+    size_t n = c->ops->recipients(c->channel, &names);
+    for (size_t i = 0; i < n; i++) {
+        if (klx_sv_eq(names[i], recipient)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void klx_cli_recipients_release(struct klx_cli_recipients *r) {
+    if (r->last.name != NULL) {
+        klx_cli_channel_close(&r->last);
+        r->last = (struct klx_cli_channel){ .name = NULL };
+    }
+}

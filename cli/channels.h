@@ -48,3 +48,14 @@ int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_eve
                            const char *team, struct klx_buf *out,
                            struct klx_error *e) KLX_MUST_CHECK;
 void klx_cli_channel_close(struct klx_cli_channel *c);
+
+/* Asks channels by name who their recipients are. Zeroed but for `all`; the channel asked last stays open. */
+struct klx_cli_recipients {
+    const struct klx_cli_channels *all;
+    struct klx_cli_channel last;
+};
+
+/* False: the channel is there, and the recipient is none of its own. */
+bool klx_cli_recipients_may_have(struct klx_cli_recipients *r, struct klx_sv channel,
+                                 struct klx_sv recipient);
+void klx_cli_recipients_release(struct klx_cli_recipients *r);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/channels.h"
 #include "cli/dlq.h"
 #include "cli/log.h"
 #include "cli/terminal.h"
@@ -36,6 +37,7 @@ struct run {
     const struct options *o;
     const struct klx_cli_config *c;
     enum klx_letter_state to;
+    struct klx_cli_recipients recipients; /* of what is redriven */
     struct klx_arena arena;
     const struct klx_letter *letters[PORTION];
     struct klx_record deliveries[PORTION], marks[PORTION];
@@ -156,6 +158,12 @@ static int make_delivery(struct run *r, const struct klx_letter *l, struct klx_r
     return rc;
 }
 
+/* The sink would tell all that the channel has, of whom each may know already. */
+static bool is_for_somebody_else(struct run *r, const struct klx_letter *l) {
+    return l->recipient.n > 0 &&
+           !klx_cli_recipients_may_have(&r->recipients, l->channel, l->recipient);
+}
+
 static void take(struct run *r, const struct klx_letter *l) {
     struct klx_error e = { 0 };
     if (r->to == KLX_LETTER_REDRIVEN) {
@@ -167,6 +175,11 @@ static void take(struct run *r, const struct klx_letter *l) {
             char why[sizeof(e.text) + 32];
             snprintf(why, sizeof(why), "cannot be redriven: %s", e.text);
             complain(r, l->id, why);
+            return;
+        }
+        if (is_for_somebody_else(r, l)) {
+            complain(r, l->id,
+                     "cannot be redriven: its recipient is none of the channel's any more");
             return;
         }
         look_for_channel(r, l);
@@ -237,8 +250,13 @@ static int sum_up(const struct run *r) {
 
 static int handle(const char *command, const struct options *o, enum klx_letter_state to) {
     struct klx_cli_config c = { 0 };
+    struct klx_cli_channels channels = { 0 };
     int code = klx_cli_config_load(command, o->config, &c);
+    if (code == KLX_EXIT_OK && to == KLX_LETTER_REDRIVEN) {
+        code = klx_cli_channels_load(command, o->config, &channels);
+    }
     if (code != KLX_EXIT_OK) {
+        klx_cli_config_release(&c);
         return code;
     }
     struct run *r = klx_alloc(struct run);
@@ -247,6 +265,7 @@ static int handle(const char *command, const struct options *o, enum klx_letter_
     r->o = o;
     r->c = &c;
     r->to = to;
+    r->recipients.all = &channels;
     klx_arena_init(&r->arena, ARENA_BYTES, ARENA_BYTES_MAX);
     code = klx_letters_read(command, &c, klx_dlq_start_ms(&o->selection), all);
     if (code == KLX_EXIT_OK) {
@@ -254,9 +273,11 @@ static int handle(const char *command, const struct options *o, enum klx_letter_
         take_all(r, all);
         code = sum_up(r);
     }
+    klx_cli_recipients_release(&r->recipients);
     klx_arena_release(&r->arena);
     free(r);
     klx_letters_free(all);
+    klx_cli_channels_release(&channels);
     klx_cli_config_release(&c);
     return klx_cli_print(command, KLX_SV(""), code);
 }

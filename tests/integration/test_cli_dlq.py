@@ -12,7 +12,8 @@ import pytest
 from cli_world import Klaxon
 from cluster import Kafka, read_committed
 from sink_process import values
-from stage import Slack
+from stage import Slack, Smtp
+from test_email import TO, World as Mailed
 from test_parking import Parked
 
 
@@ -205,6 +206,30 @@ def test_a_channel_that_is_not_configured_is_said(world: World) -> None:
     done = world.klaxon.run("dlq", "redrive", letter, "--dry-run")
     assert done.returncode == 0
     assert "the channel ops is not in this configuration" in done.stderr
+
+
+def test_a_recipient_that_was_taken_out_is_not_replaced_by_the_others(binaries: Path, tmp_path: Path, kafka: Kafka, smtp: Smtp) -> None:
+    mailed = Mailed(binaries, tmp_path, kafka, smtp)
+    klaxon = Klaxon(binaries, tmp_path, kafka.bootstrap, mailed.prefix)
+    klaxon.env |= {"KLAXON_CONFIG": str(mailed.sink.config), "USER": "ada"}
+    mailed.configure(to=TO[:2])
+    smtp.fault(stage="rcpt", address=TO[0], reply="550 5.1.1 no such user", times=1)
+    mailed.events.put("aks-1")
+    mailed.sink.start()
+    try:
+        mailed.sink.wait_settled(1)
+    finally:
+        mailed.sink.kill()
+    [letter] = klaxon.run("dlq", "list", "-q").stdout.split()
+    mailed.configure(to=TO[1:2])
+    said = f"klaxon dlq redrive: deadletter/{letter} cannot be redriven: its recipient is none of the channel's any more\n"
+    named = klaxon.run("dlq", "redrive", letter)
+    assert (named.returncode, named.stdout, named.stderr) == (1, "", said)
+    found = klaxon.run("dlq", "redrive", "--channel", "mail")
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", said + "klaxon dlq redrive: nothing to do\n")
+    assert read_committed(kafka.bootstrap, mailed.sink.topic("retry")) == []
+    mailed.configure(to=TO[:2])
+    assert klaxon.run("dlq", "redrive", letter, "-q").stdout.split() == [letter]
 
 
 @pytest.mark.parametrize("args, said", [
