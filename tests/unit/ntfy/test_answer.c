@@ -48,6 +48,7 @@ static void each_answer_has_its_verdict(void **state) {
         { 405, "", KLX_VERDICT_DESTINATION_BROKEN, "http_405" },
         { 413, ERROR(41303, 413, "JSON body too large"), KLX_VERDICT_REJECT_MESSAGE, "41303" },
         { 413, "<h1>too large</h1>", KLX_VERDICT_REJECT_MESSAGE, "http_413" },
+        { 422, "", KLX_VERDICT_REJECT_MESSAGE, "http_422" },
         { 429, ERROR(42901, 429, "too many requests"), KLX_VERDICT_RETRY_BACKOFF, "42901" },
         { 429, ERROR(42908, 429, "too many messages"), KLX_VERDICT_RETRY_BACKOFF, "42908" },
         { 408, "", KLX_VERDICT_RETRY_BACKOFF, "http_408" },

@@ -60,6 +60,7 @@ static const char *const bad_messages[] = {
     "block_mismatch",
     "is_inactive",
     "streaming_state_conflict",
+    "thread_not_found",
     "restricted_action_thread_locked",
     "restricted_action_non_threadable_channel",
 };
@@ -79,6 +80,7 @@ static const char *const broken_destinations[] = {
     "action_prohibited",
     "user_not_found",
     "no_service",
+    "no_active_hooks",
 };
 static const char *const broken_credentials[] = {
     "invalid_auth",          "not_authed",    "token_revoked", "token_expired",

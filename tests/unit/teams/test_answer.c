@@ -74,6 +74,7 @@ static const struct {
       "" },
     { 413, "<h1>Too large</h1>", KLX_VERDICT_REJECT_MESSAGE, "http_413", "" },
     { 415, "", KLX_VERDICT_REJECT_MESSAGE, "http_415", "" },
+    { 422, "", KLX_VERDICT_REJECT_MESSAGE, "http_422", "" },
 
     /* the flow */
     { 400, ERROR("WorkflowTriggerIsNotEnabled"), KLX_VERDICT_DESTINATION_BROKEN,
@@ -99,6 +100,7 @@ static const struct {
     { 502, ERROR("NoResponse"), KLX_VERDICT_AMBIGUOUS, "NoResponse", "" },
     { 502, ERROR("post_400"), KLX_VERDICT_REJECT_MESSAGE, "post_400", "" },
     { 502, ERROR("post_404"), KLX_VERDICT_DESTINATION_BROKEN, "post_404", "" },
+    { 502, ERROR("post_500"), KLX_VERDICT_RETRY_BACKOFF, "post_500", "" },
     { 503, ERROR("ServerBusy"), KLX_VERDICT_RETRY_BACKOFF, "ServerBusy", "" },
     { 504, "", KLX_VERDICT_AMBIGUOUS, "http_504", "" },
     { 504, ERROR("GatewayTimeout"), KLX_VERDICT_AMBIGUOUS, "GatewayTimeout", "" },
