@@ -4,6 +4,7 @@
 Prints one line a finding, `file:line: rule: what`, and a summary; exits 1 when there are findings.
 """
 import argparse
+import ast
 import concurrent.futures
 import re
 import statistics
@@ -40,6 +41,7 @@ BANNED = (
 BANNED_RE = re.compile(r"(?<![\w>.])(" + "|".join(BANNED) + r")\s*\(")
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 70, 800
 BARE_CLEANUP_RE = re.compile(r"(\w+)\s+KLX_CLEANUP\(\w+\)\s*[,;]")
+CONFLICT_RE = re.compile(rb"^(<{7}|>{7})(?=\s|$)", re.M)
 LINK_RE = re.compile(r"\]\(([^()\s]+)\)")
 INCLUDE_RE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
@@ -108,7 +110,7 @@ def check_file(root: Path, path: Path) -> tuple[list[str], list[int]]:
     if len(lines) > FILE_LINES_MAX:
         found.append(f"{name}:1: file-length: {len(lines)} lines, the limit is {FILE_LINES_MAX}")
     if path.suffix == ".py":
-        return found, lengths
+        return found + python_parses(name, text), lengths
     if path.suffix == ".h" and "#pragma once" not in text:
         found.append(f"{name}:1: pragma-once: missing")
     for number, (line, bare) in enumerate(zip(lines, code), 1):
@@ -128,6 +130,22 @@ def check_file(root: Path, path: Path) -> tuple[list[str], list[int]]:
         if length > FUNCTION_LINES_MAX:
             found.append(f"{name}:{number}: function-length: {length} lines, the limit is {FUNCTION_LINES_MAX}")
     return found, lengths
+
+
+def python_parses(name: str, text: str) -> list[str]:
+    try:
+        ast.parse(text)
+    except SyntaxError as problem:
+        return [f"{name}:{problem.lineno}: python-parse: {problem.msg}"]
+    return []
+
+
+def conflict_marks(root: Path, path: Path) -> list[str]:
+    data, found = path.read_bytes(), []
+    for mark in CONFLICT_RE.finditer(data):
+        number = data.count(b"\n", 0, mark.start()) + 1
+        found.append(f"{path.relative_to(root)}:{number}: conflict: {mark.group().decode()} of a merge was left")
+    return found
 
 
 def header_compiles(root: Path, header: Path) -> list[str]:
@@ -171,6 +189,8 @@ def main() -> int:
         problems, its_lengths = check_file(args.root, path)
         found += problems
         lengths += its_lengths
+    for path in sources(args.root, ("",)):
+        found += conflict_marks(args.root, path)
     for path in sources(args.root, (".md",)):
         found += check_links(args.root, path)
     headers = [] if args.no_compile else [p for p in files if p.suffix == ".h"]

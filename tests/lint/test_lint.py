@@ -28,6 +28,9 @@ def lint(root: Path) -> subprocess.CompletedProcess:
     ("lib/base/x.c", "typedef struct x x;\n", "typedef-struct"),
     ("lib/base/x.c", "int f(int n) {\n    struct b t KLX_CLEANUP(b_release);\n    if (n) {\n        return 1;\n    }\n    b_init(&t);\n}\n",
      "cleanup-unset: t"),
+    ("tests/x.py", "def f():\nreturn 1\n", "python-parse"),
+    ("docs/x.yaml", "a: 1\n<<<<<<< HEAD\nb: 1\n", "x.yaml:2: conflict: <<<<<<<"),
+    ("lib/base/x.c", "int a;\n>>>>>>> of another branch\n", "x.c:2: conflict: >>>>>>>"),
 ])
 def test_a_broken_rule_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
     path = tmp_path / name
@@ -42,6 +45,13 @@ def test_names_in_comments_and_strings_are_not_code(tmp_path: Path) -> None:
     path = tmp_path / "lib/base/x.c"
     path.parent.mkdir(parents=True)
     path.write_text('/* strcpy() is banned */\nconst char *x = "system()";\nint my_rand(void);\n')
+    assert lint(tmp_path).returncode == 0
+
+
+def test_what_only_looks_like_a_mark_of_a_merge_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Heading\n=======\n")
+    (tmp_path / "b.py").write_text('MARK = "<<<<<<< HEAD"\n')
+    (tmp_path / "c.txt").write_text("<<<<<<<<<<<<\n")
     assert lint(tmp_path).returncode == 0
 
 
