@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import requests
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cluster import Kafka, Record, read_committed
 from cluster.process import free_port
@@ -135,11 +136,32 @@ class Sink:
                     and self.metric("klaxon_sink_ledger_records") == 0)
         self.wait(f"{records} records settled", settled, seconds)
 
+    def committed(self, topic: str) -> int:
+        """Where the group would go on in the topic's partition; less than 0: nowhere yet."""
+        client = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": f"klaxon-sink-{self.kind}-{self.prefix.rstrip('.')}", "log_level": 0})
+        try:
+            return client.committed([TopicPartition(self.topic(topic), 0)], timeout=10)[0].offset
+        finally:
+            client.close()
+
     def receipts(self) -> list[dict]:
         return values(read_committed(self.kafka.bootstrap, self.topic("deliveries")))
 
     def dead_letters(self) -> list[Record]:
         return read_committed(self.kafka.bootstrap, self.topic("dlq"))
+
+
+def exchange(folder: Path, version: str, name: str, text: str) -> Path:
+    """As the kubelet changes the volume of a ConfigMap or a Secret: the file leads through ..data, which becomes another version."""
+    folder.mkdir(exist_ok=True)
+    (folder / version).mkdir()
+    (folder / version / name).write_text(text)
+    (folder / "..data_tmp").symlink_to(version)
+    os.rename(folder / "..data_tmp", folder / "..data")
+    path = folder / name
+    if not path.is_symlink():
+        path.symlink_to(f"..data/{name}")
+    return path
 
 
 def values(records: Iterable[Record]) -> list[dict]:

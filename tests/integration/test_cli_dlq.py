@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +110,7 @@ def test_a_letter_is_shown(world: World) -> None:
     world.events.put_raw(json.dumps({"summary": "Evil \x1b[2J name", "object": {"kind": "Node", "name": "n"}, "reason": "R", "labels": {}}).encode(),
                          {"ce_specversion": "1.0", "ce_id": "evil", "ce_source": "/clusters/prod/nodes", "ce_type": "io.klaxon.node.ready",
                           "ce_subject": "Node/n", "ce_cluster": "prod", "ce_severity": "critical", "content-type": "application/json"})
-    assert world.slack.messages.wait("told", lambda _: len(world.slack.of("ops")) == 1, 30) is not False
+    world.slack.messages.wait("told", lambda _: len(world.slack.of("ops")) == 1, 30)
     world.refuse("ops", "a")
     [letter] = world.letters()
     rows = dict(line.split(None, 1) for line in world.run("show", letter["id"]).splitlines()[:12] if " " in line)
@@ -156,8 +155,7 @@ def test_filters_and_a_limit(world: World) -> None:
     ids = world.ids()
     assert world.ids("--channel", "other") == [] and world.ids("--reason", "gave_up") == []
     assert world.ids("--reason", "reject_message", "--channel", "ops", "--since", "1h") == ids
-    time.sleep(1.1)
-    assert world.ids("--since", "1s") == []
+    assert world.ids("--since", "2099-01-01") == []
     done = world.run("redrive", "--channel", "ops", "--max", "2", "-q", stderr="klaxon dlq redrive: 3 more are left: run it again\n")
     assert done.split() == ids[:2]
     assert world.wait_told("ops", 2) == ["e0", "e1"]

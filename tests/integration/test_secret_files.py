@@ -1,33 +1,26 @@
 """Secrets that change while a sink runs, as a mounted Kubernetes Secret does: the next message is sent by the new one, without a restart, a signal, or a
 line of configuration. One case for each way that a kind of channel has a secret."""
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster import Kafka
-from sink_process import Events, Sink, new_prefix
+from sink_process import Events, Sink, exchange, new_prefix
 from stage import Keys, Slack, Smtp, Teams
 
 
 class SecretFile:
-    """A file of a Secret's volume: it leads through ..data, which is exchanged."""
+    """A file of a Secret's volume."""
 
     def __init__(self, directory: Path, text: str):
         self._folder = directory / "secret"
-        self._folder.mkdir()
         self._version = 0
         self.write(text)
-        self.path = self._folder / "value"
-        self.path.symlink_to("..data/value")
 
     def write(self, text: str) -> None:
         self._version += 1
-        (self._folder / f"..{self._version}").mkdir()
-        (self._folder / f"..{self._version}" / "value").write_text(text)
-        (self._folder / "..data_tmp").symlink_to(f"..{self._version}")
-        os.rename(self._folder / "..data_tmp", self._folder / "..data")
+        self.path = exchange(self._folder, f"..{self._version}", "value", text)
 
 
 @pytest.fixture

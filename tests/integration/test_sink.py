@@ -301,10 +301,8 @@ def test_a_rebalance_does_not_wait_for_a_hung_send(world: World) -> None:
     world.slack.fault(hook="ops", delay=60)
     world.events.put("a")
     world.sink.wait("a send", lambda: world.sink.metric("klaxon_sink_in_flight", channel="ops") == 1)
-    began = time.monotonic()
     world.second.start()
-    world.second.wait_ready()  # half of the session's 6 s, and the joining
-    assert 2 < time.monotonic() - began < 9
+    world.second.wait_ready(20)  # half of the session's 6 s, and the joining; the send is given up after 30 s
     world.sink.kill()
     assert world.wait_told("ops", 1) == ["a"]
     world.second.wait_settled(0)

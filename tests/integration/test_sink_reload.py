@@ -1,6 +1,5 @@
 """A sink that reads its configuration again while it runs: the Slack sink between a real Kafka and the stage's Slack."""
 import json
-import os
 import re
 import signal
 from collections import Counter
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Kafka, read_committed
-from sink_process import TOPICS, Events, Sink, new_prefix
+from sink_process import TOPICS, Events, Sink, exchange, new_prefix
 from stage import Slack
 
 SENT = re.compile(r"This is (\S+)\.")
@@ -118,26 +117,18 @@ def test_a_bad_file_changes_nothing_and_is_told(world: World) -> None:
     assert world.sink.stop() == 0
 
 
-def swap(folder: Path, version: str, name: str, document: object) -> None:
-    """As the kubelet changes a ConfigMap's volume."""
-    folder.mkdir(exist_ok=True)
-    (folder / version).mkdir()
-    (folder / version / name).write_text(json.dumps(document))
-    (folder / "..data_tmp").symlink_to(version)
-    os.rename(folder / "..data_tmp", folder / "..data")
-    if not (folder / name).is_symlink():
-        (folder / name).symlink_to(f"..data/{name}")
-
-
 def test_a_config_map_is_exchanged(world: World) -> None:
     world.configure("ops", "dev")
     folder = world.dir / "subscriptions.d"
-    swap(folder, "..1", "team.yaml", {"team": "t", "subscriptions": [{"topics": ["scaling"], "channels": ["ops"]}]})
+
+    def write(version: str, channel: str) -> None:
+        exchange(folder, version, "team.yaml", json.dumps({"team": "t", "subscriptions": [{"topics": ["scaling"], "channels": [channel]}]}))
+    write("..1", "ops")
     world.sink.start()
     world.sink.wait_ready()
     world.events.put("a", topic="scaling")
     assert world.wait_told("ops", 1) == ["a"]
-    swap(folder, "..2", "team.yaml", {"team": "t", "subscriptions": [{"topics": ["scaling"], "channels": ["dev"]}]})
+    write("..2", "dev")
     world.wait_logged("the configuration was read again")
     world.events.put("b", topic="scaling")
     assert world.wait_told("dev", 1) == ["b"]

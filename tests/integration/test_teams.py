@@ -97,7 +97,7 @@ def test_the_flow_of_the_docs_is_whole() -> None:
 
 class World:
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, teams: Teams):
-        self.prefix = new_prefix(kafka, [*TOPICS])
+        self.prefix = new_prefix(kafka)
         self.events = Events(kafka, self.prefix)
         self.teams = teams
         self.sink = Sink(binaries, directory, kafka, self.prefix, "teams")
@@ -127,9 +127,6 @@ class World:
         seen += "".join(self.sink.text(page) for page in ("metrics", "readyz", "healthz")) if self.sink.process else ""
         for form in (signature, unquote(signature), signature[:20]):
             assert form not in seen
-
-
-TOPICS = ["kubernetes", "nodes", "deliveries", "dlq", "retry", "control", "state"]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def services() -> Iterator[Services]:
 class World:
     def __init__(self, binaries: Path, directory: Path, kafka: Kafka, services: Services):
         self.directory, self.services = directory, services
-        prefix = new_prefix(kafka, ["kubernetes", "nodes", "deliveries", "dlq", "retry", "control", "state"])
+        prefix = new_prefix(kafka)
         self.events = Events(kafka, prefix)
         self.sink = Sink(binaries, directory, kafka, prefix, "webhook")
 
