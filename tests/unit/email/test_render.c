@@ -244,7 +244,6 @@ static void the_same_event_is_the_same_mail(void **state) {
     assert_false(klx_sv_eq(header(first, "References"), header(replayed, "References")));
 }
 
-/* A card that holds nothing but what is required is a mail too, and what is not there leaves no empty frame. */
 /* A reminder of an event is another mail, and readers throw away what has the id of one that they have. */
 static void the_id_of_a_mail_is_that_of_its_sending(void **state) {
     (void)state;
@@ -269,6 +268,7 @@ static void the_id_of_a_mail_is_that_of_its_sending(void **state) {
     }
 }
 
+/* A card that holds nothing but what is required is a mail too, and what is not there leaves no empty frame. */
 static void a_card_of_almost_nothing_is_a_mail(void **state) {
     (void)state;
     struct klx_buf text KLX_CLEANUP(klx_buf_release);

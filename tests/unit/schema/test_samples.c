@@ -26,8 +26,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* Those of Kafka Connect stand behind the event's own, on dead letters; the event does not know of them. */
-/* What a dead letter has besides: for tools that do not look into it, and for those of Kafka Connect. */
+/* What a dead letter has behind the event's own, for tools that do not look into it and for Kafka Connect; the event does not know of them. */
 static void leave_out_tool_headers(struct klx_record *r) {
     while (r->headers_n > 0 &&
            (klx_sv_starts(r->headers[r->headers_n - 1].name, KLX_SV("__connect.errors.")) ||

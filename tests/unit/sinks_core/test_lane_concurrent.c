@@ -1,6 +1,8 @@
 /* Several sends of one channel at once: what may be, what must wait, and what a failure does to the others. */
 #include "tests/unit/support/lane_rig.h"
 
+#include <time.h>
+
 static void as_many_as_the_ops_allow_of_different_incidents(void **state) {
     (void)state;
     rig.ops.concurrency = 3;
@@ -254,7 +256,7 @@ static void a_long_queue_costs_nothing(void **state) {
         snprintf(incident, sizeof(incident), "i%d", i % 500);
         rig_push(0, id, incident);
     }
-    int64_t began_us = klx_clock_real()->mono_us(klx_clock_real());
+    clock_t began = clock(); /* of this process: others do not count */
     rig_advance(0);
     while (klx_lane_depth(rig.lanes[0].lane) > 0) {
         char first[256];
@@ -262,9 +264,8 @@ static void a_long_queue_costs_nothing(void **state) {
         first[strcspn(first, " ")] = '\0';
         rig_answer(0, first, KLX_VERDICT_DELIVERED);
     }
-    int64_t took_us = klx_clock_real()->mono_us(klx_clock_real()) - began_us;
-    assert_true(took_us <
-                5 * KLX_US_PER_S); /* a second under sanitizers; a scan of all would be minutes */
+    /* A second under sanitizers; a scan of all would be minutes. */
+    assert_true(clock() - began < 5 * CLOCKS_PER_SEC);
 }
 
 int main(void) {

@@ -226,7 +226,7 @@ static void set_quiet(const char *yaml) {
     assert_non_null(w.subscription.quiet);
 }
 
-/* "i1.2" is the second event of the incident i1; "x" belongs to none. Severity by the last letter of the phase's word. */
+/* "i1.2" is the second event of the incident i1; "x" belongs to none. */
 static void event(const char *id, const char *phase, const char *severity) {
     char incident[32];
     char value[256];

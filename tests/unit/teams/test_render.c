@@ -103,7 +103,8 @@ static void a_reply_names_its_message_and_people_are_mentioned(void **state) {
     struct klx_sv payload = render_notice(&notice, 2);
     check_golden("with-reply-and-mentions", payload);
     assert_sv(klx_json_str(parse(payload), "replyToId"), "1773216798316");
-    assert_null(klx_json_get(parse(render_notice(&notice, 0)), "attachments.entities"));
+    assert_non_null(klx_json_get(message_card(parse(payload)), "msteams.entities"));
+    assert_null(klx_json_get(message_card(parse(render_notice(&notice, 0))), "msteams.entities"));
 }
 
 static void a_notice_says_why(void **state) {

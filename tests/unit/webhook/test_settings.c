@@ -46,7 +46,6 @@ static void says_what_is_wrong_and_where(void **state) {
         { "{" URL ", template: '{}', partials: [a]}", "partials: expected a map" },
         { "{" URL ", template: \"\\x01\"}", "template: the template holds a control character" },
         { "{" URL ", template: '{\"a\": {{summary}}}'}", "template: tried with io.klaxon." },
-        { "{" URL ", template: '{\"a\": \"{{summary}}\"}', escape: none}", "" },
         { "{" URL ", template: '{\"a\": [{{#facts}}\"{{name}}\",{{/facts}}]}'}",
           "the template made something that is not JSON" },
         { "{" URL ", headers: {Content-Type: x}}", "headers: Content-Type is said by klaxon" },
@@ -82,9 +81,7 @@ static void says_what_is_wrong_and_where(void **state) {
     setenv("WEBHOOK_TEST_LINES", "a\nb", 1);
     setenv("WEBHOOK_TEST_BAD_KEY", "whsec_!c2VjcmV0", 1);
     for (size_t i = 0; i < KLX_COUNT(cases); i++) {
-        if (cases[i].mistake[0] != '\0') {
-            check_mistake(cases[i].yaml, cases[i].mistake);
-        }
+        check_mistake(cases[i].yaml, cases[i].mistake);
     }
 }
 
@@ -110,6 +107,7 @@ static void takes_what_is_right(void **state) {
                "application/x-www-form-urlencoded, headers: {X-Team: ops, N: 3}}");
     check_good("{" URL ", template: '{{#advice}}x{{/advice}}', content_type: text/plain, timezone: "
                "Asia/Kolkata, concurrency: 16, timeout: 5m}");
+    check_good("{" URL ", template: '{\"a\": \"{{summary}}\"}', escape: none}");
     check_good("{" URL ", template: '{\"k\": \"{{secrets.k}}\"}', secrets: {k: {env: HOME}}}");
 }
 
