@@ -5,17 +5,15 @@
 #include "lib/base/json.h"
 #include "lib/base/time.h"
 
+#define KEY_BYTES_MAX 1024
+#define VALUE_BYTES_MAX 8192 /* also with every byte of reason and answer escaped */
+
 struct klx_sv klx_circuit_channel(struct klx_sv key) {
     const struct klx_sv prefix = KLX_SV(KLX_CIRCUIT_KEY_PREFIX);
     return klx_sv_starts(key, prefix) ? klx_sv_n(key.p + prefix.n, key.n - prefix.n) : klx_sv("");
 }
 
-void klx_circuit_key(struct klx_sv channel, struct klx_buf *out) {
-    klx_buf_add_str(out, KLX_CIRCUIT_KEY_PREFIX);
-    klx_buf_add_sv(out, channel);
-}
-
-void klx_circuit_encode(const struct klx_circuit_mark *m, struct klx_buf *out) {
+static void encode(const struct klx_circuit_mark *m, struct klx_buf *out) {
     struct klx_jw w;
     klx_jw_init(&w, out);
     klx_jw_begin_object(&w);
@@ -35,6 +33,31 @@ void klx_circuit_encode(const struct klx_circuit_mark *m, struct klx_buf *out) {
     klx_jw_member_sv_opt(&w, "answer", m->answer);
     klx_jw_member_time(&w, "updated", m->updated_us);
     klx_jw_end_object(&w);
+}
+
+int klx_circuit_record_init(struct klx_circuit_record *r, const char *control_topic,
+                            struct klx_sv channel, const struct klx_circuit_mark *m) {
+    static const struct klx_record_header json = { KLX_SV("content-type"),
+                                                   KLX_SV("application/json") };
+    klx_buf_init(&r->key, KEY_BYTES_MAX);
+    klx_buf_init(&r->value, VALUE_BYTES_MAX);
+    klx_buf_add_str(&r->key, KLX_CIRCUIT_KEY_PREFIX);
+    klx_buf_add_sv(&r->key, channel);
+    encode(m, &r->value);
+    r->record = (struct klx_record){ .topic = control_topic,
+                                     .partition = -1,
+                                     .timestamp_ms = m->updated_us / KLX_US_PER_MS,
+                                     .key = klx_buf_sv(&r->key),
+                                     .value = klx_buf_sv(&r->value),
+                                     .headers = &json,
+                                     .headers_n = 1 };
+    int rc = klx_buf_check(&r->key);
+    return rc == 0 ? klx_buf_check(&r->value) : rc;
+}
+
+void klx_circuit_record_release(struct klx_circuit_record *r) {
+    klx_buf_release(&r->key);
+    klx_buf_release(&r->value);
 }
 
 static int64_t time_in(const struct klx_json *node, const char *path) {

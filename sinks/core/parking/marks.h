@@ -16,6 +16,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
+#include "lib/base/record.h"
 #include "lib/base/sv.h"
 #include "sinks/core/parking/gate.h"
 
@@ -31,8 +32,15 @@ struct klx_circuit_mark {
 
 /* Empty: the key is not a circuit's. */
 struct klx_sv klx_circuit_channel(struct klx_sv key);
-void klx_circuit_key(struct klx_sv channel, struct klx_buf *out);
-void klx_circuit_encode(const struct klx_circuit_mark *m, struct klx_buf *out);
+/* The record of a circuit with the mark's time, and what it borrows. */
+struct klx_circuit_record {
+    struct klx_buf key, value;
+    struct klx_record record;
+};
+/* -EMSGSIZE: no channel has such a name. Needs the release in any case. */
+int klx_circuit_record_init(struct klx_circuit_record *r, const char *control_topic,
+                            struct klx_sv channel, const struct klx_circuit_mark *m) KLX_MUST_CHECK;
+void klx_circuit_record_release(struct klx_circuit_record *r); /* also for KLX_CLEANUP */
 /* Borrows from the arena. -EBADMSG: it is none, with what is wrong. */
 int klx_circuit_decode(struct klx_arena *a, struct klx_sv value, struct klx_circuit_mark *ret,
                        struct klx_error *e) KLX_MUST_CHECK;

@@ -16,7 +16,6 @@
 
 #define CHUNK_BYTES 4096
 #define ENTRY_BYTES_MAX (8u << 20)
-#define MARK_BYTES_MAX 4096
 #define REST_US (30 * KLX_US_PER_S) /* after a topic that does not take anything */
 
 /* One delivery on its way to klaxon.retry. */
@@ -401,7 +400,8 @@ static void on_mark_placed(void *arg, int status, const char *why, int32_t parti
 }
 
 static int place_mark(struct klx_parker *p) {
-    struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
+    struct klx_circuit_record r KLX_CLEANUP(klx_circuit_record_release);
+    struct klx_error e = { .text = "" };
     const struct klx_circuit_mark m = {
         .sink = klx_sv(p->o.sink),
         .drained = p->gate.drained,
@@ -410,20 +410,8 @@ static int place_mark(struct klx_parker *p) {
         .reason = klx_sv(p->why.reason),
         .answer = klx_sv(p->why.answer),
     };
-    klx_buf_init(&key, MARK_BYTES_MAX);
-    klx_buf_init(&value, MARK_BYTES_MAX);
-    klx_circuit_key(klx_sv(p->o.channel), &key);
-    klx_circuit_encode(&m, &value);
-    const struct klx_record_header json = { KLX_SV("content-type"), KLX_SV("application/json") };
-    const struct klx_record r = { .topic = p->o.control_topic,
-                                  .partition = -1,
-                                  .timestamp_ms = wall_us(p) / KLX_US_PER_MS,
-                                  .key = klx_buf_sv(&key),
-                                  .value = klx_buf_sv(&value),
-                                  .headers = &json,
-                                  .headers_n = 1 };
-    struct klx_error e = { .text = "" };
-    return p->o.place(p->o.arg, &r, on_mark_placed, p, &e);
+    int rc = klx_circuit_record_init(&r, p->o.control_topic, klx_sv(p->o.channel), &m);
+    return rc == 0 ? p->o.place(p->o.arg, &r.record, on_mark_placed, p, &e) : rc;
 }
 
 bool klx_parker_open(struct klx_parker *p, const struct klx_verdict *why, int64_t not_before_us) {

@@ -10,7 +10,6 @@
 
 #define SCRATCH_BYTES 16384
 #define SCRATCH_BYTES_MAX (8u << 20)
-#define MARK_BYTES_MAX 8192 /* also with every byte of these two escaped: */
 #define REASON_BYTES_MAX 64
 #define ANSWER_BYTES_MAX 512
 #define AGAIN_US (5 * KLX_US_PER_S) /* a circuit that somebody else wrote meanwhile */
@@ -216,7 +215,8 @@ static void on_mark_placed(void *arg, int status, const char *why, int32_t parti
 
 static void write_mark(struct klx_parking *p, struct circuit *c, bool closed,
                        struct klx_place drained) {
-    struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
+    struct klx_circuit_record r KLX_CLEANUP(klx_circuit_record_release);
+    struct klx_error e = { .text = "" };
     int64_t now_us = p->o.clock->wall_us(p->o.clock);
     bool same = c->known && c->closed == closed;
     const struct klx_circuit_mark m = {
@@ -228,20 +228,8 @@ static void write_mark(struct klx_parking *p, struct circuit *c, bool closed,
         .reason = closed ? klx_sv("") : klx_sv(c->reason),
         .answer = closed ? klx_sv("") : klx_sv(c->answer),
     };
-    klx_buf_init(&key, MARK_BYTES_MAX);
-    klx_buf_init(&value, MARK_BYTES_MAX);
-    klx_circuit_key(klx_sv(c->channel), &key);
-    klx_circuit_encode(&m, &value);
-    const struct klx_record_header json = { KLX_SV("content-type"), KLX_SV("application/json") };
-    const struct klx_record r = { .topic = p->o.control_topic,
-                                  .partition = -1,
-                                  .timestamp_ms = now_us / KLX_US_PER_MS,
-                                  .key = klx_buf_sv(&key),
-                                  .value = klx_buf_sv(&value),
-                                  .headers = &json,
-                                  .headers_n = 1 };
-    struct klx_error e = { .text = "" };
-    if (p->o.place(p->o.arg, &r, on_mark_placed, c, &e) == 0) {
+    if (klx_circuit_record_init(&r, p->o.control_topic, klx_sv(c->channel), &m) == 0 &&
+        p->o.place(p->o.arg, &r.record, on_mark_placed, c, &e) == 0) {
         c->writing = true;
         c->wrote = drained;
         c->wrote_closed = closed;

@@ -205,21 +205,20 @@ static void what_is_none_is_refused(void **state) {
 
 static void a_circuit_is_read_as_it_was_written(void **state) {
     (void)state;
-    struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&key, 256);
-    klx_buf_init(&value, 1024);
+    struct klx_circuit_record r KLX_CLEANUP(klx_circuit_record_release);
     const struct klx_circuit_mark m = { .closed = true,
                                         .sink = KLX_SV("slack"),
                                         .drained = { 2, 41 },
                                         .since_us = 1773216000000000,
                                         .updated_us = 1773216001000000,
                                         .reason = KLX_SV("no_service") };
-    klx_circuit_key(KLX_SV("ops"), &key);
-    klx_circuit_encode(&m, &value);
-    assert_sv(klx_circuit_channel(klx_buf_sv(&key)), "ops");
+    assert_int_equal(klx_circuit_record_init(&r, "klaxon.control", KLX_SV("ops"), &m), 0);
+    assert_string_equal(r.record.topic, "klaxon.control");
+    assert_int_equal(r.record.timestamp_ms, 1773216001000);
+    assert_sv(klx_circuit_channel(r.record.key), "ops");
     assert_sv(klx_circuit_channel(KLX_SV("silence/3f9c")), "");
     struct klx_circuit_mark again;
-    assert_int_equal(klx_circuit_decode(&arena, klx_buf_sv(&value), &again, NULL), 0);
+    assert_int_equal(klx_circuit_decode(&arena, r.record.value, &again, NULL), 0);
     assert_true(again.closed);
     assert_sv(again.sink, "slack");
     assert_int_equal(again.drained.partition, 2);
@@ -236,6 +235,17 @@ static void a_circuit_is_read_as_it_was_written(void **state) {
     assert_int_equal(klx_circuit_decode(&arena, KLX_SV("{"), &again, &e), -EBADMSG);
 }
 
+/* Whoever writes to klaxon.retry may name a channel as he likes. */
+static void a_channel_with_a_name_like_a_novel_has_no_circuit(void **state) {
+    (void)state;
+    char name[4096];
+    memset(name, 'x', sizeof(name));
+    struct klx_circuit_record r KLX_CLEANUP(klx_circuit_record_release);
+    const struct klx_circuit_mark m = { .sink = KLX_SV("slack"), .drained = { -1, -1 } };
+    assert_int_equal(
+        klx_circuit_record_init(&r, "klaxon.control", klx_sv_n(name, sizeof(name)), &m), -EMSGSIZE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_event_is_kept_as_it_was_read, setup, teardown),
@@ -244,6 +254,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_record_of_many_headers_keeps_the_events, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_none_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_circuit_is_read_as_it_was_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_channel_with_a_name_like_a_novel_has_no_circuit, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
