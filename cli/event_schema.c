@@ -1,15 +1,12 @@
 #include "cli/event_schema.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/schema.h"
 #include "lib/base/cleanup.h"
 
-#define TYPE_PREFIX "io.klaxon."
-
 const char *klx_kind_short_name(enum klx_kind kind) {
-    return klx_kind_specs[kind].type + strlen(TYPE_PREFIX);
+    return klx_event_short_type(klx_sv(klx_kind_specs[kind].type)).p;
 }
 
 static void write_words(struct klx_jw *w, const char *words) {

@@ -12,7 +12,6 @@
 #define COMMAND "klaxon schema"
 #define DOCUMENT_BYTES_MAX (4u << 20)
 #define PREFIX "klaxon."
-#define TYPE_PREFIX "io.klaxon."
 
 static const char *const documents[] = { "config", "channels", "subscriptions", "asyncapi" };
 
@@ -37,8 +36,8 @@ static const struct klx_command_help help = {
 
 static enum klx_kind kind_of(struct klx_sv name) {
     size_t k = 0;
-    while (k < KLX_KINDS_N && !klx_sv_eq(name, klx_sv(klx_kind_specs[k].type)) &&
-           !klx_sv_eq(name, klx_sv(klx_kind_short_name((enum klx_kind)k)))) {
+    while (k < KLX_KINDS_N && !klx_sv_eq(klx_event_short_type(name),
+                                         klx_event_short_type(klx_sv(klx_kind_specs[k].type)))) {
         k++;
     }
     return (enum klx_kind)k;
@@ -46,15 +45,12 @@ static enum klx_kind kind_of(struct klx_sv name) {
 
 static int refuse(const char *what) {
     const char *names[KLX_KINDS_N + KLX_COUNT(documents)];
-    struct klx_sv given = klx_sv(what);
+    struct klx_sv given = klx_event_short_type(klx_sv(what));
     for (size_t k = 0; k < KLX_KINDS_N; k++) {
         names[k + KLX_COUNT(documents)] = klx_kind_short_name((enum klx_kind)k);
     }
     for (size_t i = 0; i < KLX_COUNT(documents); i++) {
         names[i] = documents[i];
-    }
-    if (klx_sv_starts(given, KLX_SV(TYPE_PREFIX))) {
-        given = klx_sv(what + sizeof(TYPE_PREFIX) - 1);
     }
     const char *near = klx_config_nearest(given, names, KLX_COUNT(names));
     fprintf(stderr,

@@ -2,11 +2,8 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "lib/base/cleanup.h"
-
-#define TYPE_PREFIX "io.klaxon."
 
 #define MEMBER(name_, TYPE, about_)                                                                \
     { .name = (name_), .type = KLX_DATA_##TYPE, .about = (about_) }
@@ -101,13 +98,18 @@ size_t klx_data_members(enum klx_kind kind, struct klx_data_use uses[KLX_DATA_US
     return n;
 }
 
+bool klx_data_ends_incidents(enum klx_kind kind) {
+    return kind < KLX_KINDS_N && (klx_data_specs[kind].phases >> KLX_PHASE_RESOLVED & 1) != 0;
+}
+
 size_t klx_data_urn(enum klx_kind kind, char out[KLX_DATA_URN_BYTES]) {
     out[0] = '\0';
     if (kind >= KLX_KINDS_N || klx_data_specs[kind].version == 0) {
         return 0;
     }
-    int n = snprintf(out, KLX_DATA_URN_BYTES, "urn:klaxon:%s:%u",
-                     klx_kind_specs[kind].type + strlen(TYPE_PREFIX), klx_data_specs[kind].version);
+    struct klx_sv type = klx_event_short_type(klx_sv(klx_kind_specs[kind].type));
+    int n = snprintf(out, KLX_DATA_URN_BYTES, "urn:klaxon:%.*s:%u", KLX_SV_FMT(type),
+                     klx_data_specs[kind].version);
     assert(n > 0 && n < KLX_DATA_URN_BYTES);
     return (size_t)n;
 }

@@ -23,7 +23,7 @@ enum klx_data_type {
     KLX_DATA_LIST,     /* of objects of `inner` */
     KLX_DATA_INT_LIST, /* of whole numbers */
     KLX_DATA_TEXT_LIST,
-    KLX_DATA_TEXTS,    /* an object of texts by any name */
+    KLX_DATA_TEXTS, /* an object of texts by any name */
     KLX_DATA_ANY,
     KLX_DATA_TYPES_N,
 };
@@ -67,6 +67,9 @@ size_t klx_data_members(enum klx_kind kind, struct klx_data_use uses[KLX_DATA_US
 /* The members of an object. */
 size_t klx_data_inner(const struct klx_data_member *object,
                       struct klx_data_use uses[KLX_DATA_USES_MAX]);
+
+/* Whether events of the kind end incidents. */
+bool klx_data_ends_incidents(enum klx_kind kind);
 
 #define KLX_DATA_URN_BYTES 80
 /* "urn:klaxon:node.ready:1", or "" for a kind without a description. The length. */

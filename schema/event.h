@@ -57,6 +57,8 @@ struct klx_kind_spec {
 
 extern const struct klx_kind_spec klx_kind_specs[KLX_KINDS_N];
 
+/* A type as people write it, "node.ready": without "io.klaxon.". Of another producer's type all of it. */
+struct klx_sv klx_event_short_type(struct klx_sv type);
 const char *klx_severity_name(enum klx_severity s);
 const char *klx_phase_name(enum klx_phase p); /* "" for NONE */
 int klx_severity_parse(struct klx_sv name, enum klx_severity *ret) KLX_MUST_CHECK;
@@ -64,7 +66,7 @@ int klx_severity_parse(struct klx_sv name, enum klx_severity *ret) KLX_MUST_CHEC
 /* Views borrow from the caller's memory (encode) or the arena and the record (decode). */
 struct klx_event {
     enum klx_kind kind;
-    struct klx_sv type; /* decode: as it came; encode: empty means the kind's */
+    struct klx_sv type;        /* decode: as it came; encode: empty means the kind's */
     struct klx_sv data_schema; /* the same for "urn:klaxon:node.ready:1" (schema/data.h) */
     struct klx_sv id;
     struct klx_sv source;  /* "/clusters/prod-weu/nodes" */

@@ -11,6 +11,11 @@ const struct klx_kind_spec klx_kind_specs[KLX_KINDS_N] = {
 #undef KLX_KIND
 };
 
+struct klx_sv klx_event_short_type(struct klx_sv type) {
+    const struct klx_sv prefix = KLX_SV("io.klaxon.");
+    return klx_sv_starts(type, prefix) ? klx_sv_n(type.p + prefix.n, type.n - prefix.n) : type;
+}
+
 static const char *const severities[] = { "info", "warning", "critical" };
 
 const char *klx_severity_name(enum klx_severity s) {

@@ -7,8 +7,6 @@
 #define CONTEXT_BYTES_MAX (8u << 20)
 #define INCIDENT_SHORT_BYTES 8
 
-static const char kind_prefix[] = "io.klaxon.";
-
 struct writer {
     struct klx_jw w;
     const struct klx_notice *notice;
@@ -125,12 +123,6 @@ static void write_links(struct klx_jw *w, const struct klx_card *card) {
     klx_jw_end_array(w);
 }
 
-static struct klx_sv kind_of(const struct klx_event *e) {
-    struct klx_sv prefix = klx_sv_n(kind_prefix, sizeof(kind_prefix) - 1);
-    return klx_sv_starts(e->type, prefix) ? klx_sv_n(e->type.p + prefix.n, e->type.n - prefix.n)
-                                          : e->type;
-}
-
 static void write_is(struct writer *c) {
     klx_jw_key(&c->w, "is");
     klx_jw_begin_object(&c->w);
@@ -144,7 +136,7 @@ static void write_is(struct writer *c) {
 
 static void write_names(struct writer *c) {
     struct klx_jw *w = &c->w;
-    member_line(w, "kind", kind_of(c->event));
+    member_line(w, "kind", klx_event_short_type(c->event->type));
     member_line(w, "type", c->event->type);
     member_line(w, "id", c->event->id);
     member_line(w, "cluster", c->event->cluster);

@@ -191,10 +191,7 @@ static void add_console(struct maker *m, const char *base, const struct klx_even
 
 static void add_runbook(struct maker *m, const char *base, const struct klx_event *e) {
     static const char *const words[] = { "/" };
-    struct klx_sv prefix = KLX_SV("io.klaxon."), kind = e->type;
-    if (klx_sv_starts(kind, prefix)) {
-        kind = klx_sv_n(kind.p + prefix.n, kind.n - prefix.n);
-    }
+    const struct klx_sv kind = klx_event_short_type(e->type);
     add(m, "Runbook", base, words, &kind, 1);
 }
 

@@ -36,9 +36,8 @@ struct keys {
 static size_t add_ends(const struct klx_subscription_settings *s, struct klx_sv *texts, size_t n) {
     size_t all = n;
     for (size_t k = 0; n > 0 && k < KLX_KINDS_N; k++) {
-        bool ends = s->topics[klx_kind_specs[k].topic] &&
-                    (klx_data_specs[k].phases >> KLX_PHASE_RESOLVED & 1) != 0;
-        struct klx_sv type = klx_subject_type(klx_sv(klx_kind_specs[k].type));
+        bool ends = s->topics[klx_kind_specs[k].topic] && klx_data_ends_incidents((enum klx_kind)k);
+        struct klx_sv type = klx_event_short_type(klx_sv(klx_kind_specs[k].type));
         for (size_t i = 0; ends && i < n; i++) {
             ends = !klx_sv_eq(texts[i], type);
         }

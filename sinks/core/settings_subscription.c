@@ -275,7 +275,7 @@ static void check_event_name(const struct klx_config_node *n, struct klx_setting
         return;
     }
     for (size_t i = 0; i < KLX_KINDS_N; i++) {
-        names[i] = klx_subject_type(klx_sv(klx_kind_specs[i].type)).p;
+        names[i] = klx_event_short_type(klx_sv(klx_kind_specs[i].type)).p;
         if (klx_sv_eq(text, klx_sv(names[i]))) {
             return;
         }

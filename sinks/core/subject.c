@@ -2,21 +2,13 @@
 
 #include "schema/data.h"
 
-struct klx_sv klx_subject_type(struct klx_sv type) {
-    const struct klx_sv prefix = KLX_SV("io.klaxon.");
-    return klx_sv_starts(type, prefix) ? klx_sv_n(type.p + prefix.n, type.n - prefix.n) : type;
-}
-
-static bool ends_incidents(enum klx_kind kind) {
-    return kind < KLX_KINDS_N && (klx_data_specs[kind].phases >> KLX_PHASE_RESOLVED & 1) != 0;
-}
-
 void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
                       const struct klx_json *data) {
     const struct klx_json *object = klx_json_get(data, "object");
     *s = (struct klx_subject){ .event = e,
                                .cluster = e->cluster,
-                               .type = klx_subject_type(e->type.n > 0 || e->kind >= KLX_KINDS_N
+                               .type =
+                                   klx_event_short_type(e->type.n > 0 || e->kind >= KLX_KINDS_N
                                                             ? e->type
                                                             : klx_sv(klx_kind_specs[e->kind].type)),
                                .namespace = klx_json_str(object, "namespace"),
@@ -25,7 +17,8 @@ void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
                                .reason = klx_json_str(data, "reason"),
                                .labels = klx_json_get(data, "labels"),
                                .worst = e->severity };
-    s->ends = e->phase == KLX_PHASE_RESOLVED && e->incident.n > 0 && ends_incidents(e->kind);
+    s->ends =
+        e->phase == KLX_PHASE_RESOLVED && e->incident.n > 0 && klx_data_ends_incidents(e->kind);
     if (e->phase == KLX_PHASE_RESOLVED &&
         klx_severity_parse(klx_json_str(data, "incident.severity"), &s->worst) != 0) {
         s->worst = e->severity;

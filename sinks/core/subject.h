@@ -32,8 +32,6 @@ enum klx_subject_match {
     KLX_MATCH_WHOLE,
 };
 
-/* The type as operators write it: without "io.klaxon.". */
-struct klx_sv klx_subject_type(struct klx_sv type);
 void klx_subject_init(struct klx_subject *s, const struct klx_event *e,
                       const struct klx_json *data);
 /* By the attributes alone: false means that nothing matches, whatever the data holds. */

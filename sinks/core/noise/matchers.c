@@ -8,7 +8,6 @@
 
 #define NAME_BYTES_MAX 512
 #define VALUE_BYTES_MAX 4096
-#define TYPE_PREFIX "io.klaxon."
 #define LABEL_PREFIX "labels."
 
 static const char *const op_texts[] = {
@@ -58,9 +57,8 @@ int klx_matchers_add(struct klx_matchers *m, struct klx_sv name, enum klx_matche
     if (rc != 0) {
         return klx_fail_in(e, -EINVAL, "%.*s", KLX_SV_FMT(name));
     }
-    bool is_type = klx_sv_eq(name, KLX_SV("type")) && !is_regex(op);
-    if (is_type && klx_sv_starts(value, KLX_SV(TYPE_PREFIX))) {
-        value = klx_sv_n(value.p + strlen(TYPE_PREFIX), value.n - strlen(TYPE_PREFIX));
+    if (klx_sv_eq(name, KLX_SV("type")) && !is_regex(op)) {
+        value = klx_event_short_type(value);
     }
     one.name = klx_sv_n(klx_sv_dup(name), name.n);
     one.value = klx_sv_n(klx_sv_dup(value), value.n);
@@ -280,12 +278,6 @@ int klx_matchers_parse(struct klx_matchers *m, struct klx_sv text, struct klx_er
     return 0;
 }
 
-static struct klx_sv short_type(struct klx_sv type) {
-    return klx_sv_starts(type, KLX_SV(TYPE_PREFIX))
-               ? klx_sv_n(type.p + strlen(TYPE_PREFIX), type.n - strlen(TYPE_PREFIX))
-               : type;
-}
-
 static struct klx_sv label_of(const struct klx_matched *w, struct klx_sv name) {
     if (klx_sv_starts(name, KLX_SV(LABEL_PREFIX))) {
         name = klx_sv_n(name.p + strlen(LABEL_PREFIX), name.n - strlen(LABEL_PREFIX));
@@ -303,7 +295,7 @@ static struct klx_sv value_of(const struct klx_matched *w, struct klx_sv name) {
         { "namespace", klx_json_str(w->data, "object.namespace") },
         { "name", klx_json_str(w->data, "object.name") },
         { "kind", klx_json_str(w->data, "object.kind") },
-        { "type", short_type(w->event->type) },
+        { "type", klx_event_short_type(w->event->type) },
         { "reason", klx_json_str(w->data, "reason") },
         { "severity", klx_sv(klx_severity_name(w->severity)) },
         { "phase", klx_sv(klx_phase_name(w->event->phase)) },

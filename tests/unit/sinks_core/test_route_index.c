@@ -54,7 +54,7 @@ static struct klx_match *random_patterns(bool types) {
     for (size_t i = 0; i < n; i++) {
         struct klx_sv w = dice(5) == 0 ? klx_sv(wild[dice(KLX_COUNT(wild))]) : word();
         if (types && dice(2) == 0) {
-            w = klx_subject_type(klx_sv(klx_kind_specs[node_kinds[dice(2)]].type));
+            w = klx_event_short_type(klx_sv(klx_kind_specs[node_kinds[dice(2)]].type));
         }
         snprintf(texts[i], sizeof(texts[i]), "%.*s", KLX_SV_FMT(w));
         if (w.n == 0 || i >= KLX_COUNT(words)) {
