@@ -136,15 +136,6 @@ void klx_findings_text(const struct klx_findings *f, const char *file,
     klx_buf_add_char(out, '\n');
 }
 
-static void member_or_null(struct klx_jw *w, const char *key, struct klx_sv value) {
-    klx_jw_key(w, key);
-    if (value.n > 0) {
-        klx_jw_sv(w, value);
-    } else {
-        klx_jw_null(w);
-    }
-}
-
 static void number_or_null(struct klx_jw *w, const char *key, unsigned value) {
     klx_jw_key(w, key);
     if (value > 0) {
@@ -176,10 +167,10 @@ void klx_findings_json(const struct klx_findings *f, const char *file,
         const struct klx_finding *item = &f->items[i];
         klx_jw_begin_object(&w);
         klx_jw_member_str(&w, "severity", item->warning ? "warning" : "error");
-        member_or_null(&w, "file", item->file);
+        klx_jw_member_sv_null(&w, "file", item->file);
         number_or_null(&w, "line", item->line);
         number_or_null(&w, "column", item->column);
-        member_or_null(&w, "path", item->path);
+        klx_jw_member_sv_null(&w, "path", item->path);
         klx_jw_member_sv(&w, "message", item->message);
         klx_jw_end_object(&w);
     }

@@ -68,22 +68,13 @@ void klx_format_line(const struct klx_terminal *t, const struct klx_shown *s, in
     klx_buf_add_char(out, '\n');
 }
 
-static void member_or_null(struct klx_jw *w, const char *key, struct klx_sv value) {
-    klx_jw_key(w, key);
-    if (value.n > 0) {
-        klx_jw_sv(w, value);
-    } else {
-        klx_jw_null(w);
-    }
-}
-
 static void write_event(struct klx_jw *w, const struct klx_event *e, const struct klx_json *data) {
     klx_jw_member_sv(w, "type", e->type);
-    member_or_null(w, "source", e->source);
-    member_or_null(w, "cluster", e->cluster);
+    klx_jw_member_sv_null(w, "source", e->source);
+    klx_jw_member_sv_null(w, "cluster", e->cluster);
     klx_jw_member_str(w, "severity", klx_severity_name(e->severity));
-    member_or_null(w, "incident", e->incident);
-    member_or_null(w, "phase", klx_sv(klx_phase_name(e->phase)));
+    klx_jw_member_sv_null(w, "incident", e->incident);
+    klx_jw_member_sv_null(w, "phase", klx_sv(klx_phase_name(e->phase)));
     klx_jw_key(w, "seq");
     if (e->incident_seq > 0) {
         klx_jw_int(w, e->incident_seq);
@@ -91,7 +82,7 @@ static void write_event(struct klx_jw *w, const struct klx_event *e, const struc
         klx_jw_null(w);
     }
     klx_jw_member_bool(w, "resync", e->resync);
-    member_or_null(w, "subject", e->subject);
+    klx_jw_member_sv_null(w, "subject", e->subject);
     klx_jw_member_sv(w, "id", e->id);
     klx_jw_key(w, "data");
     if (data != NULL) {

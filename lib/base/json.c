@@ -432,3 +432,12 @@ void klx_jw_member_sv_opt(struct klx_jw *w, const char *key, struct klx_sv value
         klx_jw_member_sv(w, key, value);
     }
 }
+
+void klx_jw_member_sv_null(struct klx_jw *w, const char *key, struct klx_sv value) {
+    klx_jw_key(w, key);
+    if (value.n > 0) {
+        klx_jw_sv(w, value);
+    } else {
+        klx_jw_null(w);
+    }
+}

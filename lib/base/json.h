@@ -84,8 +84,9 @@ void klx_jw_member_str(struct klx_jw *w, const char *key, const char *value);
 void klx_jw_member_int(struct klx_jw *w, const char *key, int64_t value);
 void klx_jw_member_bool(struct klx_jw *w, const char *key, bool value);
 void klx_jw_member_time(struct klx_jw *w, const char *key, int64_t us);
-/* Writes nothing when the value is empty. */
+/* Writes nothing when the value is empty; writes null then. */
 void klx_jw_member_sv_opt(struct klx_jw *w, const char *key, struct klx_sv value);
+void klx_jw_member_sv_null(struct klx_jw *w, const char *key, struct klx_sv value);
 
 /* Appends s as valid UTF-8: each byte that is not part of a sequence becomes U+FFFD. */
 void klx_utf8_sanitize(struct klx_buf *out, struct klx_sv s);
