@@ -3,7 +3,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/channel_status.h"
 #include "cli/channels.h"
@@ -12,7 +11,6 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/mem.h"
 #include "lib/base/time.h"
 
 #define OUTPUT_BYTES_MAX (4u << 20)
@@ -28,11 +26,9 @@ static void write_table(const struct klx_cli_channels *c, struct klx_buf *out) {
     struct klx_table table;
     klx_table_init(&table, columns, KLX_COUNT(columns));
     for (size_t i = 0; i < c->sinks.channels_n; i++) {
-        char count[24];
-        snprintf(count, sizeof(count), "%zu", klx_cli_channel_subscriptions(c, i));
         klx_table_add(&table, klx_sv(c->sinks.channels[i].name));
         klx_table_add(&table, klx_sv(c->sinks.channels[i].sink));
-        klx_table_add(&table, klx_sv(count));
+        klx_table_add_count(&table, klx_cli_channel_subscriptions(c, i));
     }
     klx_table_write(&table, out);
     klx_table_release(&table);
@@ -40,12 +36,7 @@ static void write_table(const struct klx_cli_channels *c, struct klx_buf *out) {
 
 static void write_json(const struct klx_cli_channels *c, struct klx_buf *out) {
     struct klx_jw w;
-    klx_jw_init(&w, out);
-    klx_jw_begin_object(&w);
-    klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
-    klx_jw_member_str(&w, "kind", "ChannelList");
-    klx_jw_key(&w, "items");
-    klx_jw_begin_array(&w);
+    klx_cli_list_begin(&w, out, "ChannelList");
     for (size_t i = 0; i < c->sinks.channels_n; i++) {
         klx_jw_begin_object(&w);
         klx_jw_member_str(&w, "name", c->sinks.channels[i].name);
@@ -53,16 +44,12 @@ static void write_json(const struct klx_cli_channels *c, struct klx_buf *out) {
         klx_jw_member_int(&w, "subscriptions", (int64_t)klx_cli_channel_subscriptions(c, i));
         klx_jw_end_object(&w);
     }
-    klx_jw_end_array(&w);
-    klx_jw_end_object(&w);
-    klx_buf_add_char(out, '\n');
+    klx_cli_list_end(&w);
 }
 
 static const struct klx_option list_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_CONFIG,
+    KLX_CLI_OPTION_TABLE,
     { .name = NULL },
 };
 
@@ -86,7 +73,7 @@ static int list(int argc, char **argv) {
     if (code != KLX_EXIT_OK) {
         return code;
     }
-    if (o.output != NULL && strcmp(o.output, "json") == 0) {
+    if (klx_cli_is_json(o.output)) {
         write_json(&channels, &out);
     } else {
         write_table(&channels, &out);
@@ -124,15 +111,6 @@ static int code_of(enum klx_verdict_class class) {
     }
 }
 
-/* An answer is whatever the other side wrote. */
-static void add_untrusted(struct klx_buf *b, struct klx_sv text) {
-    struct klx_terminal terminal;
-    struct klx_terminal_env env;
-    klx_terminal_env_read(&env, STDOUT_FILENO);
-    klx_terminal_init(&terminal, "never", &env);
-    klx_terminal_text(&terminal, b, text);
-}
-
 static void print_verdict(const struct sending *s, struct klx_sv recipient,
                           const struct klx_verdict *v, int64_t took_us) {
     struct klx_buf line KLX_CLEANUP(klx_buf_release);
@@ -140,7 +118,7 @@ static void print_verdict(const struct sending *s, struct klx_sv recipient,
     klx_buf_printf(&line, "channel/%s", s->channel->name);
     if (recipient.n > 0) {
         klx_buf_add_str(&line, " to ");
-        add_untrusted(&line, recipient);
+        klx_terminal_text_plain(&line, recipient);
     }
     klx_buf_printf(&line, " %s", klx_verdict_name(v->class));
     if (v->reason[0] != '\0') {
@@ -148,7 +126,7 @@ static void print_verdict(const struct sending *s, struct klx_sv recipient,
     }
     if (v->answer[0] != '\0' && strcmp(v->answer, v->reason) != 0) {
         klx_buf_add_str(&line, " (");
-        add_untrusted(&line, klx_sv(v->answer));
+        klx_terminal_text_plain(&line, klx_sv(v->answer));
         klx_buf_add_char(&line, ')');
     }
     klx_buf_printf(&line, ", after %lld ms", (long long)(took_us / KLX_US_PER_MS));
@@ -158,7 +136,7 @@ static void print_verdict(const struct sending *s, struct klx_sv recipient,
     }
     if (v->handle[0] != '\0') {
         klx_buf_add_str(&line, "; its id is ");
-        add_untrusted(&line, klx_sv(v->handle));
+        klx_terminal_text_plain(&line, klx_sv(v->handle));
     }
     printf("%s\n", klx_buf_str(&line));
 }
@@ -241,9 +219,8 @@ static int send(const struct klx_cli_channels *channels, const struct options *o
     }
     struct klx_event_file f;
     struct klx_error e = { 0 };
-    struct klx_clock *clock = klx_clock_real();
     int rc = o->event != NULL ? klx_event_file_read(o->event, &f, &e)
-                              : klx_event_file_test(name, clock->wall_us(clock), &f, &e);
+                              : klx_event_file_test(name, klx_cli_now_us(), &f, &e);
     rc = rc == 0 && o->event != NULL ? klx_event_file_mark(&f, &e) : rc;
     int code = KLX_EXIT_FAILED;
     if (rc == 0) {
@@ -256,8 +233,7 @@ static int send(const struct klx_cli_channels *channels, const struct options *o
 }
 
 static const struct klx_option send_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "event", 'e', KLX_OPT_STR, offsetof(struct options, event), "FILE",
       "an event to send, marked as a test; - is stdin (default: a message that says it is a test)",
       NULL },

@@ -24,11 +24,6 @@ struct options {
     const char *channel; /* NULL: all */
 };
 
-static int64_t now_us(void) {
-    struct klx_clock *clock = klx_clock_real();
-    return clock->wall_us(clock);
-}
-
 static void on_control(void *arg, const struct klx_record *r) {
     klx_standings_control(arg, r);
 }
@@ -44,7 +39,7 @@ static void on_receipt(void *arg, const struct klx_record *r) {
 /* klaxon.retry is read after klaxon.control: what is delivered meanwhile may still be counted as waiting, and nothing that waits is left out. */
 static int read_all(const struct options *o, const struct klx_cli_config *c,
                     struct klx_standings *all) {
-    int64_t letters_ms = (now_us() - LETTERS_US) / KLX_US_PER_MS;
+    int64_t letters_ms = (klx_cli_now_us() - LETTERS_US) / KLX_US_PER_MS;
     struct klx_letters *letters = klx_letters_new(NULL, NULL);
     int code = klx_cli_read(STATUS, c, KLX_TOPIC_CONTROL, -1, on_control, all);
     code = code == KLX_EXIT_OK ? klx_cli_read(STATUS, c, KLX_TOPIC_RETRY, -1, on_retry, all) : code;
@@ -64,19 +59,6 @@ static void add_configured(const struct klx_cli_config *c, struct klx_standings 
     for (size_t i = 0; i < c->settings.channels_n; i++) {
         klx_standings_get(all, klx_config_key(c->settings.channels[i]))->configured = true;
     }
-}
-
-static void add_cell(struct klx_table *table, struct klx_sv text) {
-    struct klx_buf cell KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&cell, CELL_BYTES_MAX);
-    klx_terminal_text_plain(&cell, text);
-    klx_table_add(table, klx_buf_sv(&cell));
-}
-
-static void add_count(struct klx_table *table, size_t n) {
-    char text[24];
-    snprintf(text, sizeof(text), "%zu", n);
-    klx_table_add(table, klx_sv(text));
 }
 
 static void add_time(struct klx_buf *out, int64_t us) {
@@ -115,14 +97,14 @@ static void write_table(const struct klx_standings *all, struct klx_buf *out) {
     struct klx_table table;
     klx_table_init(&table, columns, KLX_COUNT(columns));
     for (const struct klx_standing *s = all->first; s != NULL; s = s->next) {
-        add_cell(&table, klx_sv(s->name));
-        add_cell(&table, klx_sv(s->sink));
+        klx_table_add_text(&table, klx_sv(s->name));
+        klx_table_add_text(&table, klx_sv(s->sink));
         klx_table_add(&table, klx_sv(circuit_of(s)));
-        add_count(&table, s->parked);
+        klx_table_add_count(&table, s->parked);
         for (size_t i = 0; i < KLX_STANDING_CLASSES_N; i++) {
-            add_count(&table, s->receipts[i]);
+            klx_table_add_count(&table, s->receipts[i]);
         }
-        add_count(&table, s->letters_open);
+        klx_table_add_count(&table, s->letters_open);
         add_last_cell(&table, &s->delivered, false);
         add_last_cell(&table, &s->refused, true);
     }
@@ -211,15 +193,6 @@ static void write_one(const struct options *o, const struct klx_standing *s, str
     klx_buf_printf(out, "%zu in 24 h, %zu of them not handled\n", s->letters, s->letters_open);
 }
 
-static void write_text_or_null(struct klx_jw *w, const char *name, struct klx_sv text) {
-    klx_jw_key(w, name);
-    if (text.n > 0) {
-        klx_jw_sv(w, text);
-    } else {
-        klx_jw_null(w);
-    }
-}
-
 static void write_last_json(struct klx_jw *w, const char *name,
                             const struct klx_standing_last *last) {
     klx_jw_key(w, name);
@@ -230,8 +203,8 @@ static void write_last_json(struct klx_jw *w, const char *name,
     klx_jw_begin_object(w);
     klx_jw_member_time(w, "at", last->at_us);
     klx_jw_member_str(w, "reason", last->reason);
-    write_text_or_null(w, "code", klx_sv(last->code));
-    write_text_or_null(w, "answer", klx_sv(last->answer));
+    klx_jw_member_sv_null(w, "code", klx_sv(last->code));
+    klx_jw_member_sv_null(w, "answer", klx_sv(last->answer));
     klx_jw_end_object(w);
 }
 
@@ -244,15 +217,15 @@ static void write_circuit_json(struct klx_jw *w, const struct klx_standing *s) {
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "state", circuit_of(s));
     klx_jw_member_time(w, "since", s->circuit.since_us);
-    write_text_or_null(w, "reason", s->circuit.reason);
-    write_text_or_null(w, "answer", s->circuit.answer);
+    klx_jw_member_sv_null(w, "reason", s->circuit.reason);
+    klx_jw_member_sv_null(w, "answer", s->circuit.answer);
     klx_jw_end_object(w);
 }
 
 static void write_item(struct klx_jw *w, const struct klx_standing *s) {
     klx_jw_begin_object(w);
     klx_jw_member_str(w, "name", s->name);
-    write_text_or_null(w, "sink", klx_sv(s->sink));
+    klx_jw_member_sv_null(w, "sink", klx_sv(s->sink));
     klx_jw_member_bool(w, "configured", s->configured);
     write_circuit_json(w, s);
     klx_jw_member_int(w, "parked", (int64_t)s->parked);
@@ -302,7 +275,7 @@ static int write_status(const struct options *o, const struct klx_standings *all
                 o->channel);
         return KLX_EXIT_FAILED;
     }
-    if (o->output != NULL && strcmp(o->output, "json") == 0) {
+    if (klx_cli_is_json(o->output)) {
         write_json(o, all, out);
     } else if (o->channel != NULL) {
         write_one(o, one, out);
@@ -317,8 +290,7 @@ static const struct klx_option options[] = {
       "count receipts since then (default: 1h)", NULL },
     { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
       "a table (lines for one channel), or one JSON document", "table|json" },
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 
@@ -341,10 +313,10 @@ static int begin(int argc, char **argv, struct options *o, int *ret_first) {
         return klx_cli_operand(STATUS, argc, argv, *ret_first, "CHANNEL");
     }
     o->channel = *ret_first < argc ? argv[*ret_first] : NULL;
-    if (klx_time_parse_human(klx_sv(o->since != NULL ? o->since : "1h"), now_us(), &o->since_us,
-                             &e) != 0) {
-        fprintf(stderr, STATUS ": --since: %s\nTry '" STATUS " --help'.\n", e.text);
-        return KLX_EXIT_USAGE;
+    if (klx_time_parse_human(klx_sv(o->since != NULL ? o->since : "1h"), klx_cli_now_us(),
+                             &o->since_us, &e) != 0) {
+        (void)!klx_fail_in(&e, e.code, "--since");
+        return klx_cli_usage(STATUS, e.text);
     }
     return KLX_EXIT_OK;
 }

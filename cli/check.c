@@ -294,8 +294,7 @@ static int print(struct check *c) {
 }
 
 static const struct klx_option table[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "no-environment", 0, KLX_OPT_FLAG, offsetof(struct options, no_environment), NULL,
       "do not look at secrets, kubeconfigs and certificates", NULL },
     { "strict", 0, KLX_OPT_FLAG, offsetof(struct options, strict), NULL,

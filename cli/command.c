@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/options.h"
 
@@ -123,4 +124,33 @@ int klx_cli_exit_code(int error) {
     default:
         return KLX_EXIT_FAILED;
     }
+}
+
+int klx_cli_usage(const char *command, const char *why) {
+    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", command, why, command);
+    return KLX_EXIT_USAGE;
+}
+
+int64_t klx_cli_now_us(void) {
+    struct klx_clock *clock = klx_clock_real();
+    return clock->wall_us(clock);
+}
+
+bool klx_cli_is_json(const char *output) {
+    return output != NULL && strcmp(output, "json") == 0;
+}
+
+void klx_cli_list_begin(struct klx_jw *w, struct klx_buf *out, const char *kind) {
+    klx_jw_init(w, out);
+    klx_jw_begin_object(w);
+    klx_jw_member_str(w, "apiVersion", "klaxon.io/v1");
+    klx_jw_member_str(w, "kind", kind);
+    klx_jw_key(w, "items");
+    klx_jw_begin_array(w);
+}
+
+void klx_cli_list_end(struct klx_jw *w) {
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+    klx_buf_add_char(w->out, '\n');
 }

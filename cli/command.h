@@ -5,7 +5,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/base/options.h"
 #include "lib/base/sv.h"
 #include "lib/io/kafka_config.h"
@@ -59,4 +64,24 @@ int klx_cli_no_operands(const char *command, int argc, char **argv, int first) K
 int klx_cli_operand(const char *command, int argc, char **argv, int first,
                     const char *what) KLX_MUST_CHECK;
 
+/* Says "command: why", and where the help is. KLX_EXIT_USAGE. */
+int klx_cli_usage(const char *command, const char *why);
+int64_t klx_cli_now_us(void); /* wall time */
+/* `output`: of -o; NULL when it was not given. */
+bool klx_cli_is_json(const char *output);
+/* The document of a list, {"apiVersion": …, "kind": …, "items": [ … ]} and a newline: the items come in between. */
+void klx_cli_list_begin(struct klx_jw *w, struct klx_buf *out, const char *kind);
+void klx_cli_list_end(struct klx_jw *w);
+
+/* Rows of the option tables of many commands, whose struct options has `config` and `output`. */
 #define KLX_CLI_CONFIG_HELP "the configuration (default: $KLAXON_CONFIG, /etc/klaxon/klaxon.yaml)"
+#define KLX_CLI_OPTION_CONFIG                                                                      \
+    {                                                                                              \
+        "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP, \
+            NULL                                                                                   \
+    }
+#define KLX_CLI_OPTION_TABLE                                                                       \
+    {                                                                                              \
+        "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,                     \
+            "a table, or one JSON document", "table|json"                                          \
+    }

@@ -10,13 +10,11 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 
 #define LIST "klaxon dlq list"
 #define OUTPUT_BYTES_MAX (64u << 20)
-#define CELL_BYTES_MAX 65536
 
 struct options {
     const char *config, *output;
@@ -35,16 +33,6 @@ struct groups {
     struct group *items;
     size_t n, room;
 };
-
-int64_t klx_dlq_now_us(void) {
-    struct klx_clock *clock = klx_clock_real();
-    return clock->wall_us(clock);
-}
-
-int klx_dlq_usage(const char *command, const char *why) {
-    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", command, why, command);
-    return KLX_EXIT_USAGE;
-}
 
 int klx_dlq_selection_begin(struct klx_dlq_selection *s, int64_t now_us, struct klx_error *e) {
     s->since_us = INT64_MIN;
@@ -81,19 +69,6 @@ bool klx_dlq_selects(const struct klx_dlq_selection *s, const struct klx_letter 
 
 int64_t klx_dlq_start_ms(const struct klx_dlq_selection *s) {
     return s->since_us > 0 ? s->since_us / KLX_US_PER_MS : -1;
-}
-
-static void add_cell(struct klx_table *table, struct klx_sv text) {
-    struct klx_buf cell KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&cell, CELL_BYTES_MAX);
-    klx_terminal_text_plain(&cell, text);
-    klx_table_add(table, klx_buf_sv(&cell));
-}
-
-static void add_time_cell(struct klx_table *table, int64_t us) {
-    char text[KLX_TIME_TEXT_BYTES];
-    klx_time_format(us, KLX_TIME_SECONDS, text);
-    klx_table_add(table, klx_sv(text));
 }
 
 static bool is_shown(const struct options *o, const struct klx_letter *l) {
@@ -146,58 +121,31 @@ static void write_group_table(const struct groups *g, struct klx_buf *out) {
     struct klx_table table;
     klx_table_init(&table, columns, KLX_COUNT(columns));
     for (size_t i = 0; i < g->n; i++) {
-        char count[24];
-        snprintf(count, sizeof(count), "%zu", g->items[i].count);
-        add_cell(&table, g->items[i].channel);
-        add_cell(&table, g->items[i].sink);
-        add_cell(&table, g->items[i].reason);
-        klx_table_add(&table, klx_sv(count));
-        add_time_cell(&table, g->items[i].first_us);
-        add_time_cell(&table, g->items[i].last_us);
+        klx_table_add_text(&table, g->items[i].channel);
+        klx_table_add_text(&table, g->items[i].sink);
+        klx_table_add_text(&table, g->items[i].reason);
+        klx_table_add_count(&table, g->items[i].count);
+        klx_table_add_time(&table, g->items[i].first_us);
+        klx_table_add_time(&table, g->items[i].last_us);
     }
     klx_table_write(&table, out);
     klx_table_release(&table);
 }
 
-static void begin_list(struct klx_jw *w, struct klx_buf *out, const char *kind) {
-    klx_jw_init(w, out);
-    klx_jw_begin_object(w);
-    klx_jw_member_str(w, "apiVersion", "klaxon.io/v1");
-    klx_jw_member_str(w, "kind", kind);
-    klx_jw_key(w, "items");
-    klx_jw_begin_array(w);
-}
-
-static void end_list(struct klx_jw *w) {
-    klx_jw_end_array(w);
-    klx_jw_end_object(w);
-    klx_buf_add_char(w->out, '\n');
-}
-
-/* Null where there is none: of a record that is no event. */
-static void add_member(struct klx_jw *w, const char *name, struct klx_sv value) {
-    klx_jw_key(w, name);
-    if (value.n > 0) {
-        klx_jw_sv(w, value);
-    } else {
-        klx_jw_null(w);
-    }
-}
-
 static void write_group_json(const struct groups *g, struct klx_buf *out) {
     struct klx_jw w;
-    begin_list(&w, out, "DeadLetterGroupList");
+    klx_cli_list_begin(&w, out, "DeadLetterGroupList");
     for (size_t i = 0; i < g->n; i++) {
         klx_jw_begin_object(&w);
-        add_member(&w, "channel", g->items[i].channel);
-        add_member(&w, "sink", g->items[i].sink);
-        add_member(&w, "reason", g->items[i].reason);
+        klx_jw_member_sv_null(&w, "channel", g->items[i].channel);
+        klx_jw_member_sv_null(&w, "sink", g->items[i].sink);
+        klx_jw_member_sv_null(&w, "reason", g->items[i].reason);
         klx_jw_member_int(&w, "count", (int64_t)g->items[i].count);
         klx_jw_member_time(&w, "first", g->items[i].first_us);
         klx_jw_member_time(&w, "last", g->items[i].last_us);
         klx_jw_end_object(&w);
     }
-    end_list(&w);
+    klx_cli_list_end(&w);
 }
 
 static void write_groups(const struct klx_letters *all, const struct options *o, bool json,
@@ -223,14 +171,14 @@ static void write_letter_table(const struct klx_letters *all, const struct optio
         if (!is_shown(o, l)) {
             continue;
         }
-        add_cell(&table, l->id);
-        add_time_cell(&table, l->time_us);
-        add_cell(&table, l->channel);
-        add_cell(&table, l->reason);
-        add_cell(&table, l->code);
-        add_cell(&table, l->team);
+        klx_table_add_text(&table, l->id);
+        klx_table_add_time(&table, l->time_us);
+        klx_table_add_text(&table, l->channel);
+        klx_table_add_text(&table, l->reason);
+        klx_table_add_text(&table, l->code);
+        klx_table_add_text(&table, l->team);
         klx_table_add(&table, klx_sv(klx_letter_state_name(l->state)));
-        add_cell(&table, l->summary);
+        klx_table_add_text(&table, l->summary);
     }
     klx_table_write(&table, out);
     klx_table_release(&table);
@@ -251,7 +199,7 @@ void klx_dlq_write_state(struct klx_jw *w, const struct klx_letter *l) {
 static void write_letter_json(const struct klx_letters *all, const struct options *o,
                               struct klx_buf *out) {
     struct klx_jw w;
-    begin_list(&w, out, "DeadLetterList");
+    klx_cli_list_begin(&w, out, "DeadLetterList");
     for (const struct klx_letter *l = klx_letters_next(all, NULL); l != NULL;
          l = klx_letters_next(all, l)) {
         if (!is_shown(o, l)) {
@@ -260,19 +208,19 @@ static void write_letter_json(const struct klx_letters *all, const struct option
         klx_jw_begin_object(&w);
         klx_jw_member_sv(&w, "id", l->id);
         klx_jw_member_time(&w, "time", l->time_us);
-        add_member(&w, "channel", l->channel);
-        add_member(&w, "sink", l->sink);
-        add_member(&w, "team", l->team);
-        add_member(&w, "recipient", l->recipient);
-        add_member(&w, "reason", l->reason);
-        add_member(&w, "code", l->code);
-        add_member(&w, "event", l->event);
-        add_member(&w, "eventType", l->event_type);
-        add_member(&w, "summary", l->summary);
+        klx_jw_member_sv_null(&w, "channel", l->channel);
+        klx_jw_member_sv_null(&w, "sink", l->sink);
+        klx_jw_member_sv_null(&w, "team", l->team);
+        klx_jw_member_sv_null(&w, "recipient", l->recipient);
+        klx_jw_member_sv_null(&w, "reason", l->reason);
+        klx_jw_member_sv_null(&w, "code", l->code);
+        klx_jw_member_sv_null(&w, "event", l->event);
+        klx_jw_member_sv_null(&w, "eventType", l->event_type);
+        klx_jw_member_sv_null(&w, "summary", l->summary);
         klx_dlq_write_state(&w, l);
         klx_jw_end_object(&w);
     }
-    end_list(&w);
+    klx_cli_list_end(&w);
 }
 
 static void write_ids(const struct klx_letters *all, const struct options *o, struct klx_buf *out) {
@@ -295,18 +243,16 @@ static const struct klx_option list_options[] = {
     { "all", 0, KLX_OPT_FLAG, offsetof(struct options, all), NULL, "a line for each", NULL },
     { "handled", 0, KLX_OPT_FLAG, offsetof(struct options, handled), NULL,
       "also those that were redriven or discarded", NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_TABLE,
     { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the ids only",
       NULL },
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 
 static void write_list(const struct klx_letters *all, const struct options *o,
                        struct klx_buf *out) {
-    bool json = o->output != NULL && strcmp(o->output, "json") == 0;
+    bool json = klx_cli_is_json(o->output);
     if (o->quiet) {
         write_ids(all, o, out);
     } else if (!o->all) {
@@ -336,8 +282,8 @@ static int list(int argc, char **argv) {
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
     }
-    if (klx_dlq_selection_begin(&o.selection, klx_dlq_now_us(), &e) != 0) {
-        return klx_dlq_usage(LIST, e.text);
+    if (klx_dlq_selection_begin(&o.selection, klx_cli_now_us(), &e) != 0) {
+        return klx_cli_usage(LIST, e.text);
     }
     code = klx_cli_config_load(LIST, o.config, &c);
     if (code != KLX_EXIT_OK) {

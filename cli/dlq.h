@@ -26,8 +26,6 @@ bool klx_dlq_selection_is_empty(const struct klx_dlq_selection *s);
 bool klx_dlq_selects(const struct klx_dlq_selection *s, const struct klx_letter *l);
 /* From where on klaxon.dlq is to be read; -1: the beginning. */
 int64_t klx_dlq_start_ms(const struct klx_dlq_selection *s);
-int64_t klx_dlq_now_us(void);
-int klx_dlq_usage(const char *command, const char *why);
 
 /* Members of the letter's object: state, and what was done about it. */
 void klx_dlq_write_state(struct klx_jw *w, const struct klx_letter *l);

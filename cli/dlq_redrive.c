@@ -85,7 +85,7 @@ static int make_mark(struct run *r, const struct klx_letter *l, struct klx_recor
     const char *user = getenv("USER");
     const char *by = r->o->author != NULL ? r->o->author : user;
     const struct klx_letter_mark m = { .state = r->to,
-                                       .at_us = klx_dlq_now_us(),
+                                       .at_us = klx_cli_now_us(),
                                        .by = klx_sv(by != NULL ? by : "unknown"),
                                        .reason = klx_sv(r->o->reason != NULL ? r->o->reason : ""),
                                        .letter = l->place };
@@ -150,7 +150,7 @@ static void look_for_channel(struct run *r, const struct klx_letter *l) {
 static int make_delivery(struct run *r, const struct klx_letter *l, struct klx_record *ret,
                          struct klx_error *e) {
     struct klx_parked p;
-    int rc = klx_letter_parked(&r->arena, l->record, klx_dlq_now_us(), &p, e);
+    int rc = klx_letter_parked(&r->arena, l->record, klx_cli_now_us(), &p, e);
     if (rc == 0) {
         rc = klx_parked_encode(&r->arena, r->c->settings.topics.name[KLX_TOPIC_RETRY], &p, ret);
         rc = rc == 0 ? 0 : klx_fail(e, rc, "it is larger than klaxon carries");
@@ -299,34 +299,31 @@ static int handle(const char *command, const struct options *o, enum klx_letter_
         "since", 0, KLX_OPT_STR, offsetof(struct options, selection.since), "TIME",                \
             "those written since then", NULL                                                       \
     }
-#define COMMON                                                                                       \
-    {                                                                                                \
-        "author",    'a',                                                                            \
-        KLX_OPT_STR, offsetof(struct options, author),                                               \
-        "NAME",      "who (default: $USER)",                                                         \
-        NULL                                                                                         \
-    },                                                                                               \
-        { "again",      0,                                                                           \
-          KLX_OPT_FLAG, offsetof(struct options, again),                                             \
-          NULL,         "also what was redriven or discarded before",                                \
-          NULL },                                                                                    \
-        { "dry-run",    0,                                                                           \
-          KLX_OPT_FLAG, offsetof(struct options, dry_run),                                           \
-          NULL,         "say what would be done, and write nothing",                                 \
-          NULL },                                                                                    \
-        { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the ids only",   \
-          NULL },                                                                                    \
-        { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP, \
-          NULL },                                                                                    \
-    {                                                                                                \
-        .name = NULL                                                                                 \
-    }
+#define COMMON                                                                                     \
+    {                                                                                              \
+        "author",    'a',                                                                          \
+        KLX_OPT_STR, offsetof(struct options, author),                                             \
+        "NAME",      "who (default: $USER)",                                                       \
+        NULL                                                                                       \
+    },                                                                                             \
+        { "again",      0,                                                                         \
+          KLX_OPT_FLAG, offsetof(struct options, again),                                           \
+          NULL,         "also what was redriven or discarded before",                              \
+          NULL },                                                                                  \
+        { "dry-run",    0,                                                                         \
+          KLX_OPT_FLAG, offsetof(struct options, dry_run),                                         \
+          NULL,         "say what would be done, and write nothing",                               \
+          NULL },                                                                                  \
+        { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the ids only", \
+          NULL },                                                                                  \
+        KLX_CLI_OPTION_CONFIG
 
 static const struct klx_option redrive_options[] = {
     SELECTING,
     { "max", 0, KLX_OPT_INT, offsetof(struct options, max), "N", "at most so many, the oldest",
       NULL },
     COMMON,
+    { .name = NULL },
 };
 
 static const struct klx_option discard_options[] = {
@@ -334,6 +331,7 @@ static const struct klx_option discard_options[] = {
     { "reason-text", 'm', KLX_OPT_STR, offsetof(struct options, reason), "TEXT", "why (required)",
       NULL },
     COMMON,
+    { .name = NULL },
 };
 
 /* False: the command ends with *ret. */
@@ -347,11 +345,11 @@ static bool begin(const struct klx_command_help *help, const struct klx_option *
     o->selection.operands = argv + first;
     o->selection.operands_n = (size_t)(argc - first);
     if (klx_dlq_selection_is_empty(&o->selection)) {
-        *ret = klx_dlq_usage(help->name, "which? Give ids, --channel, --reason or --since");
+        *ret = klx_cli_usage(help->name, "which? Give ids, --channel, --reason or --since");
         return false;
     }
-    if (klx_dlq_selection_begin(&o->selection, klx_dlq_now_us(), &e) != 0) {
-        *ret = klx_dlq_usage(help->name, e.text);
+    if (klx_dlq_selection_begin(&o->selection, klx_cli_now_us(), &e) != 0) {
+        *ret = klx_cli_usage(help->name, e.text);
         return false;
     }
     return true;
@@ -371,7 +369,7 @@ int klx_dlq_redrive(int argc, char **argv) {
         return code;
     }
     if (o.max < 0) {
-        return klx_dlq_usage(REDRIVE, "--max is not a number of dead letters");
+        return klx_cli_usage(REDRIVE, "--max is not a number of dead letters");
     }
     return handle(REDRIVE, &o, KLX_LETTER_REDRIVEN);
 }
@@ -390,7 +388,7 @@ int klx_dlq_discard(int argc, char **argv) {
         return code;
     }
     if (o.reason == NULL || o.reason[0] == '\0') {
-        return klx_dlq_usage(DISCARD, "--reason-text TEXT is missing: why nobody needs them");
+        return klx_cli_usage(DISCARD, "--reason-text TEXT is missing: why nobody needs them");
     }
     return handle(DISCARD, &o, KLX_LETTER_DISCARDED);
 }

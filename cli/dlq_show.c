@@ -153,8 +153,7 @@ static int show_letter(const struct klx_letters *all, const char *id, bool json,
 static const struct klx_option show_options[] = {
     { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
       "lines, or one JSON document", "text|json" },
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 
@@ -178,8 +177,7 @@ int klx_dlq_show(int argc, char **argv) {
     struct klx_letters *all = klx_letters_new(is_the_one, argv[first]);
     code = klx_letters_read(SHOW, &c, -1, all);
     if (code == KLX_EXIT_OK) {
-        code =
-            show_letter(all, argv[first], o.output != NULL && strcmp(o.output, "json") == 0, &out);
+        code = show_letter(all, argv[first], klx_cli_is_json(o.output), &out);
     }
     klx_letters_free(all);
     klx_cli_config_release(&c);

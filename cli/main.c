@@ -30,8 +30,7 @@ struct options {
 };
 
 static const struct klx_option table[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 

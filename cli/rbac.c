@@ -453,8 +453,7 @@ static int run(const struct options *o) {
 }
 
 static const struct klx_option table[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "cluster", 0, KLX_OPT_STR, offsetof(struct options, cluster), "NAME",
       "of this cluster; -o yaml needs it when there are several", NULL },
     { "service-account", 0, KLX_OPT_STR, offsetof(struct options, account.name), "NAME",

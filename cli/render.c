@@ -2,7 +2,6 @@
  * `klaxon render CHANNEL --event FILE`: what the channel's sender would be given, and how much of its limit that is.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/channels.h"
 #include "cli/command.h"
@@ -17,8 +16,7 @@ struct options {
 };
 
 static const struct klx_option table[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "event", 'e', KLX_OPT_STR, offsetof(struct options, event), "FILE",
       "the event, as `klaxon tail -o json` prints it; - is stdin (default: a test message)", NULL },
     { "team", 't', KLX_OPT_STR, offsetof(struct options, team), "TEAM",
@@ -60,9 +58,8 @@ static int render(const struct klx_cli_channels *channels, const struct options 
     if (s == NULL) {
         return KLX_EXIT_FAILED;
     }
-    struct klx_clock *clock = klx_clock_real();
     int rc = o->event != NULL ? klx_event_file_read(o->event, &f, &e)
-                              : klx_event_file_test(name, clock->wall_us(clock), &f, &e);
+                              : klx_event_file_test(name, klx_cli_now_us(), &f, &e);
     int code = KLX_EXIT_FAILED;
     if (rc == 0) {
         rc = klx_cli_channel_open(channels, s, &c, &e);

@@ -9,7 +9,6 @@
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/table.h"
-#include "cli/terminal.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/time.h"
@@ -24,16 +23,6 @@ struct options {
     const char *config, *output, *author, *comment, *start, *until, *duration;
     bool dry_run, all, quiet;
 };
-
-static int64_t now_us(void) {
-    struct klx_clock *clock = klx_clock_real();
-    return clock->wall_us(clock);
-}
-
-static int usage(const char *command, const struct klx_error *e) {
-    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", command, e->text, command);
-    return KLX_EXIT_USAGE;
-}
 
 static int read_end(const struct options *o, int64_t from_us, int64_t *ret_us,
                     struct klx_error *e) {
@@ -95,7 +84,7 @@ static int write_silence(const char *command, const struct klx_cli_config *c,
         return KLX_EXIT_FAILED;
     }
     const struct klx_record record = { .partition = -1,
-                                       .timestamp_ms = now_us() / KLX_US_PER_MS,
+                                       .timestamp_ms = klx_cli_now_us() / KLX_US_PER_MS,
                                        .key = klx_buf_sv(&key),
                                        .value = klx_buf_sv(&value) };
     return klx_cli_write(command, c, KLX_TOPIC_CONTROL, &record, 1);
@@ -105,7 +94,6 @@ static void print_added(const struct klx_silence *s, const struct options *o) {
     struct klx_buf matchers KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     char end[KLX_TIME_TEXT_BYTES];
-    klx_buf_init(&matchers, KLX_SILENCE_BYTES_MAX);
     if (o->quiet) {
         printf("%s\n", s->id);
         return;
@@ -130,8 +118,7 @@ static const struct klx_option add_options[] = {
       "check it, and write nothing", NULL },
     { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the id only",
       NULL },
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 
@@ -157,7 +144,7 @@ static int add(int argc, char **argv) {
     }
     if (make(&o, argc - first, argv + first, &s, &e) != 0) {
         klx_silence_release(&s);
-        return usage(ADD, &e);
+        return klx_cli_usage(ADD, e.text);
     }
     code = o.dry_run ? KLX_EXIT_OK : klx_cli_config_load(ADD, o.config, &c);
     if (code == KLX_EXIT_OK && !o.dry_run) {
@@ -174,31 +161,14 @@ static int add(int argc, char **argv) {
 /* What klaxon.control holds; what is no silence, or no good one, is left out. */
 static void take(void *arg, const struct klx_record *r) {
     struct klx_error e = { 0 };
-    int rc = klx_silences_put(arg, r->key, r->value, now_us(), &e);
+    int rc = klx_silences_put(arg, r->key, r->value, klx_cli_now_us(), &e);
     if (rc == -EBADMSG) {
         fprintf(stderr, "%.*s: %s\n", KLX_SV_FMT(r->key), e.text);
     }
 }
 
-static void add_untrusted(struct klx_table *table, const char *text) {
-    struct klx_buf cell KLX_CLEANUP(klx_buf_release);
-    struct klx_terminal terminal;
-    struct klx_terminal_env env;
-    klx_buf_init(&cell, 65536);
-    klx_terminal_env_read(&env, 1);
-    klx_terminal_init(&terminal, "never", &env);
-    klx_terminal_text(&terminal, &cell, klx_sv(text));
-    klx_table_add(table, klx_buf_sv(&cell));
-}
-
-static void add_time(struct klx_table *table, int64_t us) {
-    char text[KLX_TIME_TEXT_BYTES];
-    klx_time_format(us, KLX_TIME_SECONDS, text);
-    klx_table_add(table, klx_sv(text));
-}
-
 static bool is_shown(const struct klx_silence *s, const struct options *o) {
-    return o->all || klx_silence_state(s, now_us()) != KLX_SILENCE_EXPIRED;
+    return o->all || klx_silence_state(s, klx_cli_now_us()) != KLX_SILENCE_EXPIRED;
 }
 
 static void write_table(const struct klx_silences *all, const struct options *o,
@@ -216,12 +186,13 @@ static void write_table(const struct klx_silences *all, const struct options *o,
         }
         klx_matchers_write(&s->matchers, &matchers);
         klx_table_add(&table, klx_sv(s->id));
-        klx_table_add(&table, klx_sv(klx_silence_state_name(klx_silence_state(s, now_us()))));
-        add_time(&table, s->starts_us);
-        add_time(&table, s->ends_us);
-        add_untrusted(&table, s->author);
-        add_untrusted(&table, s->comment);
-        add_untrusted(&table, klx_buf_str(&matchers));
+        klx_table_add(&table,
+                      klx_sv(klx_silence_state_name(klx_silence_state(s, klx_cli_now_us()))));
+        klx_table_add_time(&table, s->starts_us);
+        klx_table_add_time(&table, s->ends_us);
+        klx_table_add_text(&table, klx_sv(s->author));
+        klx_table_add_text(&table, klx_sv(s->comment));
+        klx_table_add_text(&table, klx_sv(klx_buf_str(&matchers)));
     }
     klx_table_write(&table, out);
     klx_table_release(&table);
@@ -231,12 +202,7 @@ static void write_table(const struct klx_silences *all, const struct options *o,
 static void write_json(const struct klx_silences *all, const struct options *o,
                        struct klx_buf *out) {
     struct klx_jw w;
-    klx_jw_init(&w, out);
-    klx_jw_begin_object(&w);
-    klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
-    klx_jw_member_str(&w, "kind", "SilenceList");
-    klx_jw_key(&w, "items");
-    klx_jw_begin_array(&w);
+    klx_cli_list_begin(&w, out, "SilenceList");
     for (size_t i = 0; i < klx_silences_n(all); i++) {
         const struct klx_silence *s = klx_silences_at(all, i);
         struct klx_buf value KLX_CLEANUP(klx_buf_release);
@@ -247,14 +213,13 @@ static void write_json(const struct klx_silences *all, const struct options *o,
         klx_silence_encode(s, &value);
         klx_jw_begin_object(&w);
         klx_jw_member_str(&w, "id", s->id);
-        klx_jw_member_str(&w, "state", klx_silence_state_name(klx_silence_state(s, now_us())));
+        klx_jw_member_str(&w, "state",
+                          klx_silence_state_name(klx_silence_state(s, klx_cli_now_us())));
         klx_jw_key(&w, "silence");
         klx_jw_raw(&w, klx_buf_sv(&value));
         klx_jw_end_object(&w);
     }
-    klx_jw_end_array(&w);
-    klx_jw_end_object(&w);
-    klx_buf_add_char(out, '\n');
+    klx_cli_list_end(&w);
 }
 
 static void write_ids(const struct klx_silences *all, const struct options *o,
@@ -269,12 +234,10 @@ static void write_ids(const struct klx_silences *all, const struct options *o,
 static const struct klx_option query_options[] = {
     { "all", 0, KLX_OPT_FLAG, offsetof(struct options, all), NULL, "those that have ended, too",
       NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_TABLE,
     { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the ids only",
       NULL },
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { .name = NULL },
 };
 
@@ -299,7 +262,7 @@ static int query(int argc, char **argv) {
     code = klx_cli_read(QUERY, &c, KLX_TOPIC_CONTROL, -1, take, all);
     if (code == KLX_EXIT_OK && o.quiet) {
         write_ids(all, &o, &out);
-    } else if (code == KLX_EXIT_OK && o.output != NULL && strcmp(o.output, "json") == 0) {
+    } else if (code == KLX_EXIT_OK && klx_cli_is_json(o.output)) {
         write_json(all, &o, &out);
     } else if (code == KLX_EXIT_OK) {
         write_table(all, &o, &out);
@@ -327,7 +290,7 @@ static int expire_one(const struct klx_cli_config *c, const struct klx_silences 
                 id);
         return KLX_EXIT_FAILED;
     }
-    int64_t now = now_us();
+    int64_t now = klx_cli_now_us();
     if (klx_silence_state(s, now) == KLX_SILENCE_EXPIRED) {
         printf("silence/%s has ended already\n", s->id);
         return KLX_EXIT_OK;
@@ -345,8 +308,7 @@ static int expire_one(const struct klx_cli_config *c, const struct klx_silences 
 
 static int expire(int argc, char **argv) {
     static const struct klx_option options[] = {
-        { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-          NULL },
+        KLX_CLI_OPTION_CONFIG,
         { .name = NULL },
     };
     static const struct klx_command_help help = {
@@ -362,9 +324,7 @@ static int expire(int argc, char **argv) {
         return code;
     }
     if (first == argc) {
-        struct klx_error e;
-        klx_fail(&e, -EINVAL, "ID is missing");
-        return usage(EXPIRE, &e);
+        return klx_cli_usage(EXPIRE, "ID is missing");
     }
     code = klx_cli_config_load(EXPIRE, o.config, &c);
     if (code != KLX_EXIT_OK) {

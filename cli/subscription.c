@@ -77,25 +77,10 @@ static void write_place(struct klx_jw *w, const struct klx_subscription_settings
     klx_jw_member_int(w, "line", s->line);
 }
 
-static void begin_list(struct klx_jw *w, const char *kind) {
-    klx_jw_begin_object(w);
-    klx_jw_member_str(w, "apiVersion", "klaxon.io/v1");
-    klx_jw_member_str(w, "kind", kind);
-    klx_jw_key(w, "items");
-    klx_jw_begin_array(w);
-}
-
-static void end_list(struct klx_jw *w) {
-    klx_jw_end_array(w);
-    klx_jw_end_object(w);
-    klx_buf_add_char(w->out, '\n');
-}
-
 static void write_list_json(const struct klx_cli_channels *c, const char *team,
                             struct klx_buf *out) {
     struct klx_jw w;
-    klx_jw_init(&w, out);
-    begin_list(&w, "SubscriptionList");
+    klx_cli_list_begin(&w, out, "SubscriptionList");
     for (size_t i = 0; i < c->sinks.subscriptions_n; i++) {
         const struct klx_subscription_settings *s = &c->sinks.subscriptions[i];
         if (!is_wanted(s, team)) {
@@ -119,15 +104,11 @@ static void write_list_json(const struct klx_cli_channels *c, const char *team,
         klx_jw_end_array(&w);
         klx_jw_end_object(&w);
     }
-    end_list(&w);
-}
-
-static bool is_json(const struct options *o) {
-    return o->output != NULL && strcmp(o->output, "json") == 0;
+    klx_cli_list_end(&w);
 }
 
 static int list(const struct klx_cli_channels *c, const struct options *o, struct klx_buf *out) {
-    if (is_json(o)) {
+    if (klx_cli_is_json(o->output)) {
         write_list_json(c, o->team, out);
     } else {
         write_list_table(c, o->team, out);
@@ -189,15 +170,16 @@ static void write_told(const struct klx_cli_channels *c, const struct options *o
     static const char *const columns[] = { "TEAM", "CHANNEL", "KIND", "SEVERITY", "FILE" };
     struct klx_table table;
     struct klx_jw w;
-    struct told t = { .channels = c, .table = &table, .json = is_json(o) ? &w : NULL };
+    struct told t = { .channels = c,
+                      .table = &table,
+                      .json = klx_cli_is_json(o->output) ? &w : NULL };
     klx_table_init(&table, columns, KLX_COUNT(columns));
-    klx_jw_init(&w, out);
     if (t.json != NULL) {
-        begin_list(&w, "TargetList");
+        klx_cli_list_begin(&w, out, "TargetList");
     }
     find_told(&t, f);
     if (t.json != NULL) {
-        end_list(&w);
+        klx_cli_list_end(&w);
     } else {
         klx_table_write(&table, out);
     }
@@ -241,8 +223,7 @@ static int run_verb(const struct verb *v, int argc, char **argv) {
         return code;
     }
     if (v->needs_event && o.event == NULL) {
-        fprintf(stderr, "%s: --event FILE is missing\nTry '%s --help'.\n", command, command);
-        return KLX_EXIT_USAGE;
+        return klx_cli_usage(command, "--event FILE is missing");
     }
     code = klx_cli_channels_load(command, o.config, &channels);
     if (code != KLX_EXIT_OK) {
@@ -254,22 +235,18 @@ static int run_verb(const struct verb *v, int argc, char **argv) {
 }
 
 static const struct klx_option list_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "team", 't', KLX_OPT_STR, offsetof(struct options, team), "TEAM", "only those of a team",
       NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_TABLE,
     { .name = NULL },
 };
 
 static const struct klx_option who_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "event", 'e', KLX_OPT_STR, offsetof(struct options, event), "FILE",
       "the event, as `klaxon tail -o json` prints it; - is stdin", NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_TABLE,
     { .name = NULL },
 };
 

@@ -1,11 +1,16 @@
 #include "cli/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/terminal.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/time.h"
 
 #define CELLS_STEP 64
 #define GAP 3
+#define TEXT_BYTES_MAX 65536
 
 void klx_table_init(struct klx_table *t, const char *const *heads, size_t columns) {
     *t = (struct klx_table){ .columns = columns };
@@ -29,6 +34,25 @@ void klx_table_add(struct klx_table *t, struct klx_sv cell) {
         t->allocated += CELLS_STEP;
     }
     t->cells[t->n++] = klx_sv_dup(cell.n > 0 ? cell : KLX_SV("<none>"));
+}
+
+void klx_table_add_text(struct klx_table *t, struct klx_sv text) {
+    struct klx_buf cell KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&cell, TEXT_BYTES_MAX);
+    klx_terminal_text_plain(&cell, text);
+    klx_table_add(t, klx_buf_sv(&cell));
+}
+
+void klx_table_add_time(struct klx_table *t, int64_t us) {
+    char text[KLX_TIME_TEXT_BYTES];
+    klx_time_format(us, KLX_TIME_SECONDS, text);
+    klx_table_add(t, klx_sv(text));
+}
+
+void klx_table_add_count(struct klx_table *t, size_t n) {
+    char text[24];
+    snprintf(text, sizeof(text), "%zu", n);
+    klx_table_add(t, klx_sv(text));
 }
 
 static size_t width_of(const struct klx_table *t, size_t column) {

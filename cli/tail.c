@@ -19,7 +19,6 @@
 #include "cli/reorder.h"
 #include "cli/tail_plan.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/clock.h"
 #include "lib/base/time.h"
 #include "lib/io/admin.h"
 #include "lib/io/loop.h"
@@ -54,11 +53,6 @@ struct tail {
     bool finished;
     int exit_code;
 };
-
-static int64_t wall_us(void) {
-    struct klx_clock *c = klx_clock_real();
-    return c->wall_us(c);
-}
 
 static void finish(struct tail *t, int exit_code) {
     if (t->finished) {
@@ -122,7 +116,7 @@ static void show(struct tail *t, const struct klx_shown *s) {
     if (t->plan.json) {
         klx_format_json(s, &t->line);
     } else {
-        klx_format_line(&t->terminal, s, wall_us(), &t->line);
+        klx_format_line(&t->terminal, s, klx_cli_now_us(), &t->line);
     }
     if (klx_buf_check(&t->line) != 0) {
         fprintf(stderr, "%s: %s/%d@%lld is too large to be shown\n", COMMAND, s->record->topic,
@@ -266,7 +260,7 @@ static int start(struct tail *t, const struct klx_kafka_config *kafka, struct kl
     t->settle = klx_timer_new(t->loop, drain, t);
     t->until = klx_timer_new(t->loop, on_until, t);
     if (t->plan.follow && t->plan.until_us != KLX_TIME_NONE) {
-        int64_t left_us = t->plan.until_us - wall_us();
+        int64_t left_us = t->plan.until_us - klx_cli_now_us();
         klx_timer_start(t->until, (left_us > 0 ? left_us / KLX_US_PER_MS : 0) + UNTIL_GRACE_MS);
     }
     watch_stdout(t);
@@ -376,7 +370,7 @@ int klx_cli_tail(int argc, char **argv) {
     struct tail t = { 0 };
     klx_terminal_env_read(&env, STDOUT_FILENO);
     klx_terminal_init(&t.terminal, o.color, &env);
-    if (klx_tail_plan_init(&t.plan, &o, &config.settings.topics, wall_us(), &e) == 0) {
+    if (klx_tail_plan_init(&t.plan, &o, &config.settings.topics, klx_cli_now_us(), &e) == 0) {
         code = look(&t, config.kafka, o.topics.n > 0);
         if (code == KLX_EXIT_OK) {
             say_span(&t.plan);
@@ -384,8 +378,7 @@ int klx_cli_tail(int argc, char **argv) {
         }
         klx_tail_plan_release(&t.plan);
     } else {
-        fprintf(stderr, "%s: %s\nTry '%s --help'.\n", COMMAND, e.text, COMMAND);
-        code = KLX_EXIT_USAGE;
+        code = klx_cli_usage(COMMAND, e.text);
     }
     klx_cli_config_release(&config);
     return code;

@@ -1,7 +1,5 @@
 #include "cli/tail_plan.h"
 
-#include <string.h>
-
 #include "cli/command.h"
 #include "cli/reorder.h"
 #include "lib/base/cleanup.h"
@@ -108,8 +106,7 @@ static int64_t ms_of(int64_t us) {
 
 int klx_tail_plan_init(struct klx_tail_plan *p, const struct klx_tail_options *o,
                        const struct klx_topic_names *names, int64_t now_us, struct klx_error *e) {
-    struct klx_tail_plan plan = { .count = o->count,
-                                  .json = o->output != NULL && strcmp(o->output, "json") == 0 };
+    struct klx_tail_plan plan = { .count = o->count, .json = klx_cli_is_json(o->output) };
     const struct klx_filter_words words = { &o->clusters, &o->nodes, &o->severities, o->grep };
     int rc = o->count < 0 ? klx_fail(e, -EINVAL, "--count wants a number from 1 on") : 0;
     rc = rc == 0 ? choose_topics(&plan, &o->topics, names, e) : rc;

@@ -179,18 +179,11 @@ static void write_item(struct klx_jw *w, const struct klx_topic_plan *p) {
 
 static void write_json(const struct topics *t, struct klx_buf *out) {
     struct klx_jw w;
-    klx_jw_init(&w, out);
-    klx_jw_begin_object(&w);
-    klx_jw_member_str(&w, "apiVersion", "klaxon.io/v1");
-    klx_jw_member_str(&w, "kind", "TopicList");
-    klx_jw_key(&w, "items");
-    klx_jw_begin_array(&w);
+    klx_cli_list_begin(&w, out, "TopicList");
     for (size_t i = 0; i < KLX_TOPICS_N; i++) {
         write_item(&w, &t->plan[i]);
     }
-    klx_jw_end_array(&w);
-    klx_jw_end_object(&w);
-    klx_buf_add_char(out, '\n');
+    klx_cli_list_end(&w);
 }
 
 static void write_table(const struct topics *t, struct klx_buf *out) {
@@ -208,7 +201,7 @@ static void write_table(const struct topics *t, struct klx_buf *out) {
 static int list(struct topics *t, const struct options *o) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&out, OUTPUT_BYTES_MAX);
-    if (o->output != NULL && strcmp(o->output, "json") == 0) {
+    if (klx_cli_is_json(o->output)) {
         write_json(t, &out);
     } else {
         write_table(t, &out);
@@ -226,18 +219,15 @@ static int list(struct topics *t, const struct options *o) {
 }
 
 static const struct klx_option apply_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
+    KLX_CLI_OPTION_CONFIG,
     { "dry-run", 0, KLX_OPT_FLAG, offsetof(struct options, dry_run), NULL,
       "show what would happen, change nothing", NULL },
     { .name = NULL },
 };
 
 static const struct klx_option list_options[] = {
-    { "config", 'c', KLX_OPT_STR, offsetof(struct options, config), "FILE", KLX_CLI_CONFIG_HELP,
-      NULL },
-    { "output", 'o', KLX_OPT_CHOICE, offsetof(struct options, output), NULL,
-      "a table, or one JSON document", "table|json" },
+    KLX_CLI_OPTION_CONFIG,
+    KLX_CLI_OPTION_TABLE,
     { .name = NULL },
 };
 
