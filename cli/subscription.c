@@ -9,6 +9,7 @@
 #include "cli/event_file.h"
 #include "cli/table.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/time.h"
 #include "sinks/core/route.h"
 
 #define OUTPUT_BYTES_MAX (16u << 20)
@@ -39,20 +40,34 @@ static void add_channels(struct klx_buf *b, const struct klx_cli_channels *c,
     }
 }
 
+static void add_escalation(struct klx_buf *b, const struct klx_cli_channels *c,
+                           const struct klx_subscription_settings *s) {
+    char after[KLX_TIME_TEXT_BYTES];
+    for (size_t i = 0; i < s->escalate_to_n; i++) {
+        klx_buf_printf(b, "%s%s", i > 0 ? "," : "", c->sinks.channels[s->escalate_to[i]].name);
+    }
+    if (s->escalate_to_n > 0) {
+        klx_duration_words(s->escalate_after_ms, after);
+        klx_buf_printf(b, " after %s", after);
+    }
+}
+
 static bool is_wanted(const struct klx_subscription_settings *s, const char *team) {
     return team == NULL || klx_sv_eq(s->team, klx_sv(team));
 }
 
 static void write_list_table(const struct klx_cli_channels *c, const char *team,
                              struct klx_buf *out) {
-    static const char *const columns[] = { "TEAM", "TOPICS", "CHANNELS", "FILE" };
+    static const char *const columns[] = { "TEAM", "TOPICS", "CHANNELS", "ESCALATES-TO", "FILE" };
     struct klx_table table;
     klx_table_init(&table, columns, KLX_COUNT(columns));
     for (size_t i = 0; i < c->sinks.subscriptions_n; i++) {
         const struct klx_subscription_settings *s = &c->sinks.subscriptions[i];
         struct klx_buf topics KLX_CLEANUP(klx_buf_release);
         struct klx_buf channels KLX_CLEANUP(klx_buf_release);
+        struct klx_buf escalation KLX_CLEANUP(klx_buf_release);
         struct klx_buf place KLX_CLEANUP(klx_buf_release);
+        klx_buf_init(&escalation, 65536);
         klx_buf_init(&topics, 4096);
         klx_buf_init(&channels, 65536);
         klx_buf_init(&place, 8192);
@@ -61,10 +76,12 @@ static void write_list_table(const struct klx_cli_channels *c, const char *team,
         }
         add_topics(&topics, s);
         add_channels(&channels, c, s);
+        add_escalation(&escalation, c, s);
         add_place(&place, s);
         klx_table_add(&table, s->team);
         klx_table_add(&table, klx_buf_sv(&topics));
         klx_table_add(&table, klx_buf_sv(&channels));
+        klx_table_add(&table, klx_buf_sv(&escalation));
         klx_table_add(&table, klx_buf_sv(&place));
     }
     klx_table_write(&table, out);
@@ -75,6 +92,24 @@ static void write_place(struct klx_jw *w, const struct klx_subscription_settings
     klx_jw_member_sv(w, "team", s->team);
     klx_jw_member_str(w, "file", s->file);
     klx_jw_member_int(w, "line", s->line);
+}
+
+static void write_escalation(struct klx_jw *w, const struct klx_cli_channels *c,
+                             const struct klx_subscription_settings *s) {
+    klx_jw_key(w, "escalate");
+    if (s->escalate_to_n == 0) {
+        klx_jw_null(w);
+        return;
+    }
+    klx_jw_begin_object(w);
+    klx_jw_member_int(w, "afterMs", s->escalate_after_ms);
+    klx_jw_key(w, "channels");
+    klx_jw_begin_array(w);
+    for (size_t i = 0; i < s->escalate_to_n; i++) {
+        klx_jw_str(w, c->sinks.channels[s->escalate_to[i]].name);
+    }
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
 }
 
 static void write_list_json(const struct klx_cli_channels *c, const char *team,
@@ -102,6 +137,7 @@ static void write_list_json(const struct klx_cli_channels *c, const char *team,
             klx_jw_str(&w, c->sinks.channels[s->channels[k]].name);
         }
         klx_jw_end_array(&w);
+        write_escalation(&w, c, s);
         klx_jw_end_object(&w);
     }
     klx_cli_list_end(&w);
@@ -121,37 +157,62 @@ struct told {
     const struct klx_cli_channels *channels;
     struct klx_table *table;
     struct klx_jw *json;
+    bool ends; /* the event ends its incident */
     size_t n;
 };
+
+/* When the channel is told, if it is. An end escalates nothing: it is told where the incident was. */
+static void add_when(struct klx_buf *b, const struct klx_target *target, bool ends) {
+    char after[KLX_TIME_TEXT_BYTES];
+    if (target->escalation && !ends) {
+        klx_duration_words(target->subscription->escalate_after_ms, after);
+        klx_buf_printf(b, "after %s, unless acknowledged", after);
+    } else {
+        klx_buf_add_str(b, target->end_only || target->escalation ? "if told before" : "at once");
+    }
+}
+
+static void write_target(struct klx_jw *w, const struct klx_target *target,
+                         const struct klx_channel_settings *channel) {
+    klx_jw_begin_object(w);
+    write_place(w, target->subscription);
+    klx_jw_member_str(w, "channel", channel->name);
+    klx_jw_member_str(w, "sink", channel->sink);
+    klx_jw_member_str(w, "severity", klx_severity_name(target->severity));
+    klx_jw_member_bool(w, "onlyIfToldBefore", target->end_only);
+    klx_jw_key(w, "escalatesAfterMs");
+    if (target->escalation) {
+        klx_jw_int(w, target->subscription->escalate_after_ms);
+    } else {
+        klx_jw_null(w);
+    }
+    klx_jw_end_object(w);
+}
 
 static void add_target(struct told *t, const struct klx_target *target) {
     const struct klx_subscription_settings *s = target->subscription;
     const struct klx_channel_settings *channel = &t->channels->sinks.channels[target->channel];
+    struct klx_buf when KLX_CLEANUP(klx_buf_release);
     struct klx_buf place KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&when, 256);
     klx_buf_init(&place, 8192);
     t->n++;
     if (t->json != NULL) {
-        klx_jw_begin_object(t->json);
-        write_place(t->json, s);
-        klx_jw_member_str(t->json, "channel", channel->name);
-        klx_jw_member_str(t->json, "sink", channel->sink);
-        klx_jw_member_str(t->json, "severity", klx_severity_name(target->severity));
-        klx_jw_member_bool(t->json, "onlyIfToldBefore", target->end_only);
-        klx_jw_end_object(t->json);
+        write_target(t->json, target, channel);
         return;
     }
+    add_when(&when, target, t->ends);
     add_place(&place, s);
     klx_table_add(t->table, s->team);
     klx_table_add(t->table, klx_sv(channel->name));
     klx_table_add(t->table, klx_sv(channel->sink));
-    char severity[64];
-    int n = snprintf(severity, sizeof(severity), "%s%s", klx_severity_name(target->severity),
-                     target->end_only ? ", if told before" : "");
-    klx_table_add(t->table, klx_sv_n(severity, (size_t)n));
+    klx_table_add(t->table, klx_sv(klx_severity_name(target->severity)));
+    klx_table_add(t->table, klx_buf_sv(&when));
     klx_table_add(t->table, klx_buf_sv(&place));
 }
 
 static void find_told(struct told *t, const struct klx_event_file *f) {
+    t->ends = f->event.phase == KLX_PHASE_RESOLVED;
     const struct klx_sink_ops *all[KLX_SINKS_MAX];
     size_t all_n = klx_cli_sinks(all);
     for (size_t i = 0; i < all_n; i++) {
@@ -167,7 +228,7 @@ static void find_told(struct told *t, const struct klx_event_file *f) {
 
 static void write_told(const struct klx_cli_channels *c, const struct options *o,
                        const struct klx_event_file *f, struct klx_buf *out, size_t *ret_n) {
-    static const char *const columns[] = { "TEAM", "CHANNEL", "KIND", "SEVERITY", "FILE" };
+    static const char *const columns[] = { "TEAM", "CHANNEL", "KIND", "SEVERITY", "WHEN", "FILE" };
     struct klx_table table;
     struct klx_jw w;
     struct told t = { .channels = c,

@@ -135,6 +135,23 @@ def test_subscriptions_are_listed(klaxon: Klaxon) -> None:
     assert items[1]["line"] == 11
 
 
+def test_whom_an_incident_is_escalated_to(klaxon: Klaxon) -> None:
+    text = klaxon.config.read_text()
+    klaxon.config.write_text(text.replace("raise_to: critical }", "raise_to: critical }, escalate: { after: 90m, channels: [unused, mail] }"))
+    done = klaxon.run("subscription", "who", "--event", str(TESTED))
+    rows = [[cell.strip() for cell in line.split("   ") if cell][1:5] for line in done.stdout.splitlines()]
+    assert rows == [["CHANNEL", "KIND", "SEVERITY", "WHEN"], ["ops", "slack", "critical", "at once"],
+                    ["unused", "slack", "critical", "after 1 h 30 min, unless acknowledged"], ["mail", "email", "critical", "at once"]]
+    told = json.loads(klaxon.run("subscription", "who", "-o", "json", "-e", str(TESTED)).stdout)["items"]
+    assert [(t["channel"], t["escalatesAfterMs"]) for t in told] == [("ops", None), ("unused", 5_400_000), ("mail", None)]
+    ended = klaxon.run("subscription", "who", "-e", str(SAMPLES / "node.ready.json")).stdout
+    assert (ended.count("at once"), ended.count("if told before")) == (2, 1)
+    listed = klaxon.run("subscription", "list")
+    assert "unused,mail after 1 h 30 min" in listed.stdout
+    items = json.loads(klaxon.run("subscription", "list", "-o", "json").stdout)["items"]
+    assert [i["escalate"] for i in items] == [{"afterMs": 5_400_000, "channels": ["unused", "mail"]}, None]
+
+
 @pytest.mark.parametrize("args, said, code", [
     (["channel", "send", "opps"], 'there is no channel "opps", did you mean "ops"?', 1),
     (["channel", "send"], "CHANNEL is missing", 2),
