@@ -1,8 +1,8 @@
 #include "collector/detectors/scaling/hpa_view.h"
 
 #include "collector/detectors/scaling/scaling.h"
-#include "collector/quantity.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/quantity.h"
 #include "lib/base/time.h"
 
 #define NAME_BYTES_MAX 253

@@ -7,8 +7,8 @@
 #include "collector/detectors/scaling/memory_rules.h"
 #include "collector/detectors/scaling/pod_news.h"
 #include "collector/detectors/scaling/pod_rules.h"
-#include "collector/quantity.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/quantity.h"
 
 #define SECONDS_A_MINUTE 60
 #define WINDOW_BYTES_MAX 32

@@ -7,9 +7,9 @@
 #include "collector/detectors/scaling/memory_news.h"
 #include "collector/detectors/scaling/pod_rules.h"
 #include "collector/detectors/scaling/pod_view.h"
-#include "collector/quantity.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/quantity.h"
 
 #define STATE_BYTES_MAX (256 * 1024)
 #define OVER_POINTS 5        /* near is over so many points below */

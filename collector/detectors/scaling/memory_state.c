@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "collector/quantity.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/base/quantity.h"
 
 #define VERSION 1
 

@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "collector/quantity.h"
 #include "collector/sources/source.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/quantity.h"
 #include "lib/base/time.h"
 #include "tests/unit/support/fake_hpa.h"
 #include "tests/unit/support/fake_pod.h"

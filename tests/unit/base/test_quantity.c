@@ -3,8 +3,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "collector/quantity.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/quantity.h"
 
 static const struct {
     const char *text;

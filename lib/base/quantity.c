@@ -1,4 +1,4 @@
-#include "collector/quantity.h"
+#include "lib/base/quantity.h"
 
 #include <stdio.h>
 #include <string.h>
