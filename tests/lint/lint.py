@@ -16,9 +16,10 @@ FLOORS = {  # folder -> the folders it may include
     "lib/base": ["lib/base"],
     "lib/io": ["lib/io", "lib/base"],
     "schema": ["schema", "lib/base"],
+    "advice": ["advice", "schema", "lib/base"],
     "sinks/core": ["sinks/core", "lib/io", "schema", "lib/base"],
     "collector": ["collector", "lib/io", "schema", "lib/base"],
-    "cli": ["cli", "collector", "sinks", "lib/io", "schema", "lib/base"],
+    "cli": ["cli", "advice", "collector", "sinks", "lib/io", "schema", "lib/base"],
 }
 BELOW_A_SINK = ["sinks/core", "lib/io", "schema", "lib/base"]  # each sinks/<name> is a floor: it may include these, and no other sink
 WRAPPERS = {  # foreign header -> the files that may include it
