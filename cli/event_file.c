@@ -1,9 +1,8 @@
 #include "cli/event_file.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "cli/input.h"
 #include "lib/base/cleanup.h"
 
 #define ARENA_BYTES_MAX (64u << 20)
@@ -11,37 +10,6 @@
 #define FORMS                                                                                      \
     "it must be a line of `klaxon tail -o json`, a record {topic, key, headers, value}, or a "     \
     "CloudEvent in structured mode"
-
-static int read_all(FILE *in, struct klx_buf *out) {
-    char chunk[16384];
-    size_t n = 0;
-    while ((n = fread(chunk, 1, sizeof(chunk), in)) > 0) {
-        klx_buf_add_sv(out, klx_sv_n(chunk, n));
-    }
-    return ferror(in) ? -errno : klx_buf_check(out);
-}
-
-static bool is_stdin(const char *path) {
-    return strcmp(path, "-") == 0;
-}
-
-static const char *name_of(const char *path) {
-    return is_stdin(path) ? "stdin" : path;
-}
-
-static int read_text(const char *path, struct klx_buf *out, struct klx_error *e) {
-    FILE *in = is_stdin(path) ? stdin : fopen(path, "re");
-    if (in == NULL) {
-        return klx_fail(e, -errno, "cannot read %s: %s", path, strerror(errno));
-    }
-    int rc = read_all(in, out);
-    if (in != stdin) {
-        fclose(in);
-    }
-    return rc == 0 ? 0
-                   : klx_fail(e, rc, "cannot read %s: %s", name_of(path),
-                              rc == -EMSGSIZE ? "it is larger than 4 MiB" : strerror(-rc));
-}
 
 /* The first line when that is a document, else all of it. */
 static int parse(struct klx_arena *a, struct klx_sv text, const struct klx_json **ret,
@@ -155,13 +123,13 @@ int klx_event_file_read(const char *path, struct klx_event_file *ret, struct klx
     *ret = (struct klx_event_file){ 0 };
     klx_arena_init(&ret->arena, 65536, ARENA_BYTES_MAX);
     klx_buf_init(&text, KLX_EVENT_FILE_BYTES_MAX);
-    int rc = read_text(path, &text, e);
+    int rc = klx_input_read(path, &text, e);
     if (rc != 0) {
         return rc;
     }
     rc = parse(&ret->arena, klx_buf_sv(&text), &doc, &why);
     rc = rc == 0 ? take(ret, doc, &why) : rc;
-    return rc == 0 ? 0 : klx_fail(e, rc, "%s is no event: %s", name_of(path), why.text);
+    return rc == 0 ? 0 : klx_fail(e, rc, "%s is no event: %s", klx_input_name(path), why.text);
 }
 
 int klx_event_file_test(const char *channel, int64_t now_us, struct klx_event_file *ret,

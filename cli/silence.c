@@ -1,23 +1,26 @@
 /*
- * `klaxon silence add|query|expire`: what nobody wants to hear of for a while (sinks/core/noise/silence.h).
+ * `klaxon silence add|query|expire`: what nobody wants to hear of for a while (sinks/core/noise/silence.h); import and export are in
+ * silence_exchange.c.
  */
+#include "cli/silence.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command.h"
 #include "cli/log.h"
 #include "cli/table.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "lib/base/time.h"
-#include "sinks/core/noise/silence.h"
 
 #define ADD "klaxon silence add"
 #define QUERY "klaxon silence query"
 #define EXPIRE "klaxon silence expire"
 #define OUTPUT_BYTES_MAX (16u << 20)
+#define ARENA_BYTES_MAX (256u << 20) /* of 2,000 silences */
 
 struct options {
     const char *config, *output, *author, *comment, *start, *until, *duration;
@@ -70,24 +73,40 @@ static int make(const struct options *o, int operands, char **argv, struct klx_s
     return rc == 0 ? klx_silence_check(s, e) : rc;
 }
 
-static int write_silence(const char *command, const struct klx_cli_config *c,
-                         const struct klx_silence *s) {
-    struct klx_buf key KLX_CLEANUP(klx_buf_release);
-    struct klx_buf value KLX_CLEANUP(klx_buf_release);
+static int encode(const char *command, const struct klx_silence *s, struct klx_arena *a,
+                  struct klx_record *ret) {
+    struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&key, 256);
     klx_buf_init(&value, KLX_SILENCE_BYTES_MAX);
     klx_silence_key(s, &key);
     klx_silence_encode(s, &value);
-    if (klx_buf_check(&value) != 0) {
-        fprintf(stderr, "%s: the silence is larger than %d bytes\n", command,
+    *ret = (struct klx_record){ .partition = -1,
+                                .timestamp_ms = klx_cli_now_us() / KLX_US_PER_MS,
+                                .key = klx_arena_dup(a, klx_buf_sv(&key)),
+                                .value = klx_arena_dup(a, klx_buf_sv(&value)) };
+    if (klx_buf_check(&value) != 0 || ret->value.p == NULL) {
+        fprintf(stderr, "%s: silence %s is larger than %d bytes\n", command, s->id,
                 (int)KLX_SILENCE_BYTES_MAX);
         return KLX_EXIT_FAILED;
     }
-    const struct klx_record record = { .partition = -1,
-                                       .timestamp_ms = klx_cli_now_us() / KLX_US_PER_MS,
-                                       .key = klx_buf_sv(&key),
-                                       .value = klx_buf_sv(&value) };
-    return klx_cli_write(command, c, KLX_TOPIC_CONTROL, &record, 1);
+    return KLX_EXIT_OK;
+}
+
+int klx_cli_silences_write(const char *command, const struct klx_cli_config *c,
+                           const struct klx_silence *silences, size_t n) {
+    struct klx_arena arena;
+    struct klx_record *records = klx_alloc_n(struct klx_record, n + 1);
+    int code = KLX_EXIT_OK;
+    klx_arena_init(&arena, 65536, ARENA_BYTES_MAX);
+    for (size_t i = 0; i < n && code == KLX_EXIT_OK; i++) {
+        code = encode(command, &silences[i], &arena, &records[i]);
+    }
+    if (code == KLX_EXIT_OK) {
+        code = klx_cli_write(command, c, KLX_TOPIC_CONTROL, records, n);
+    }
+    klx_arena_release(&arena);
+    free(records);
+    return code;
 }
 
 static void print_added(const struct klx_silence *s, const struct options *o) {
@@ -148,7 +167,7 @@ static int add(int argc, char **argv) {
     }
     code = o.dry_run ? KLX_EXIT_OK : klx_cli_config_load(ADD, o.config, &c);
     if (code == KLX_EXIT_OK && !o.dry_run) {
-        code = write_silence(ADD, &c, &s);
+        code = klx_cli_silences_write(ADD, &c, &s, 1);
         klx_cli_config_release(&c);
     }
     if (code == KLX_EXIT_OK) {
@@ -165,6 +184,11 @@ static void take(void *arg, const struct klx_record *r) {
     if (rc == -EBADMSG) {
         fprintf(stderr, "%.*s: %s\n", KLX_SV_FMT(r->key), e.text);
     }
+}
+
+int klx_cli_silences_read(const char *command, const struct klx_cli_config *c,
+                          struct klx_silences *ret) {
+    return klx_cli_read(command, c, KLX_TOPIC_CONTROL, -1, take, ret);
 }
 
 static bool is_shown(const struct klx_silence *s, const struct options *o) {
@@ -259,7 +283,7 @@ static int query(int argc, char **argv) {
         return code;
     }
     struct klx_silences *all = klx_silences_new();
-    code = klx_cli_read(QUERY, &c, KLX_TOPIC_CONTROL, -1, take, all);
+    code = klx_cli_silences_read(QUERY, &c, all);
     if (code == KLX_EXIT_OK && o.quiet) {
         write_ids(all, &o, &out);
     } else if (code == KLX_EXIT_OK && klx_cli_is_json(o.output)) {
@@ -281,9 +305,17 @@ static const struct klx_silence *find(const struct klx_silences *all, const char
     return NULL;
 }
 
+static void say_expired(const struct klx_silence *s, const char *what, const struct options *o) {
+    if (o->quiet) {
+        printf("%s\n", s->id);
+    } else {
+        printf("silence/%s %s%s\n", s->id, what, o->dry_run ? " (dry run)" : "");
+    }
+}
+
 /* Written again with an end that is now: who silenced what stays readable. */
 static int expire_one(const struct klx_cli_config *c, const struct klx_silences *all,
-                      const char *id) {
+                      const struct options *o, const char *id) {
     const struct klx_silence *s = find(all, id);
     if (s == NULL) {
         fprintf(stderr, EXPIRE ": there is no silence %.80s: `klaxon silence query` shows them\n",
@@ -292,22 +324,44 @@ static int expire_one(const struct klx_cli_config *c, const struct klx_silences 
     }
     int64_t now = klx_cli_now_us();
     if (klx_silence_state(s, now) == KLX_SILENCE_EXPIRED) {
-        printf("silence/%s has ended already\n", s->id);
+        say_expired(s, "has ended already", o);
         return KLX_EXIT_OK;
     }
     struct klx_silence ended = *s;
     ended.ends_us = now;
     ended.starts_us = ended.starts_us < now ? ended.starts_us : now - 1;
     ended.updated_us = now;
-    int code = write_silence(EXPIRE, c, &ended);
+    int code = o->dry_run ? KLX_EXIT_OK : klx_cli_silences_write(EXPIRE, c, &ended, 1);
     if (code == KLX_EXIT_OK) {
-        printf("silence/%s expired\n", s->id);
+        say_expired(s, "expired", o);
     }
     return code;
 }
 
+static int expire_all(const struct klx_cli_config *c, const struct options *o, char **ids,
+                      size_t n) {
+    struct klx_silences *all = klx_silences_new();
+    int code = klx_cli_silences_read(EXPIRE, c, all), failed = KLX_EXIT_OK;
+    size_t done = 0;
+    for (size_t i = 0; code == KLX_EXIT_OK && i < n; i++) {
+        int one = expire_one(c, all, o, ids[i]);
+        failed = one != KLX_EXIT_OK ? one : failed;
+        done += one == KLX_EXIT_OK;
+    }
+    klx_silences_free(all);
+    if (done > 0 && done < n) {
+        fprintf(stderr, EXPIRE ": %zu of %zu are ended\n", done, n);
+        return KLX_EXIT_PARTLY;
+    }
+    return code != KLX_EXIT_OK ? code : failed;
+}
+
 static int expire(int argc, char **argv) {
     static const struct klx_option options[] = {
+        { "dry-run", 0, KLX_OPT_FLAG, offsetof(struct options, dry_run), NULL,
+          "say what would be done, and write nothing", NULL },
+        { "quiet", 'q', KLX_OPT_FLAG, offsetof(struct options, quiet), NULL, "print the ids only",
+          NULL },
         KLX_CLI_OPTION_CONFIG,
         { .name = NULL },
     };
@@ -315,7 +369,7 @@ static int expire(int argc, char **argv) {
         .name = EXPIRE,
         .operands = "ID…",
         .summary = "End silences now.",
-        .examples = "  klaxon silence query -q | xargs -r klaxon silence expire\n",
+        .examples = "  klaxon silence query -q | xargs -r klaxon silence expire --dry-run\n",
     };
     struct options o = { 0 };
     struct klx_cli_config c = { 0 };
@@ -330,14 +384,7 @@ static int expire(int argc, char **argv) {
     if (code != KLX_EXIT_OK) {
         return code;
     }
-    struct klx_silences *all = klx_silences_new();
-    code = klx_cli_read(EXPIRE, &c, KLX_TOPIC_CONTROL, -1, take, all);
-    for (int i = first, failed = 0; code == KLX_EXIT_OK && i < argc; i++) {
-        int one = expire_one(&c, all, argv[i]);
-        failed = one != KLX_EXIT_OK ? one : failed;
-        code = i + 1 == argc ? failed : code;
-    }
-    klx_silences_free(all);
+    code = expire_all(&c, &o, argv + first, (size_t)(argc - first));
     klx_cli_config_release(&c);
     return klx_cli_print(EXPIRE, KLX_SV(""), code);
 }
@@ -347,10 +394,12 @@ int klx_cli_silence(int argc, char **argv) {
         { "add", "Silence what matches, for a while", add },
         { "query", "Show the silences", query },
         { "expire", "End silences now", expire },
+        { "import", "Add those of a file in Alertmanager's JSON", klx_cli_silence_import },
+        { "export", "Print them in Alertmanager's JSON", klx_cli_silence_export },
     };
     static const struct klx_command_help help = {
         .name = "klaxon silence",
-        .operands = "add|query|expire",
+        .operands = "add|query|expire|import|export",
         .summary = "Silence what nobody wants to hear of for a while; the history keeps it.",
         .examples = "  klaxon silence query\n",
     };

@@ -56,6 +56,7 @@ enum {
     KLX_EXIT_WARNINGS = 3, /* only warnings, and --strict makes them count */
     KLX_EXIT_DENIED = 4,   /* credentials or rights */
     KLX_EXIT_UNAVAILABLE = 5,
+    KLX_EXIT_PARTLY = 6, /* some of what was asked for is done, and some is not */
     KLX_EXIT_INTERRUPTED = 130
 };
 
