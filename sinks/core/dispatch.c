@@ -563,9 +563,10 @@ static size_t count_channels(const struct klx_sinks_settings *settings,
 }
 
 static struct klx_sv find_handle(void *arg, const char *channel,
-                                 const struct klx_delivery *delivery) {
+                                 const struct klx_delivery *delivery, bool *ret_is_old) {
     const struct klx_dispatch *d = arg;
-    return d->noise != NULL ? klx_noise_handle(d->noise, channel, delivery) : klx_sv("");
+    return d->noise != NULL ? klx_noise_handle(d->noise, channel, delivery, ret_is_old)
+                            : klx_sv("");
 }
 
 static bool passes_over(void *arg, const char *channel, const struct klx_delivery *delivery) {

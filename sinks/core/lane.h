@@ -73,8 +73,8 @@ struct klx_lane_callbacks {
     /* Call klx_lane_wake in delay_ms; a later call replaces this one; -1: not at all. */
     void (*schedule)(void *arg, int64_t delay_ms);
     /* The handle of the incident's first message on this channel, for render and send; borrowed until the lane is next called. NULL, or
-       empty: there is none. */
-    struct klx_sv (*find_handle)(void *arg, const struct klx_delivery *d);
+       empty: there is none. *ret_is_old, false before the call: as in klx_send. */
+    struct klx_sv (*find_handle)(void *arg, const struct klx_delivery *d, bool *ret_is_old);
     /* MAY: before the first attempt. True: it is not to be sent after all; its owner has written why, and the lane ends it. */
     bool (*passes_over)(void *arg, const struct klx_delivery *d);
     void *arg;

@@ -45,13 +45,16 @@ void klx_lane_slots_release(struct klx_lane *l) {
     free(l->slots);
 }
 
-static struct klx_sv find_handle(const struct klx_lane *l, const struct klx_delivery *d) {
-    return l->cb.find_handle != NULL ? l->cb.find_handle(l->cb.arg, d) : klx_sv("");
+static struct klx_sv find_handle(const struct klx_lane *l, const struct klx_delivery *d,
+                                 bool *ret_is_old) {
+    *ret_is_old = false;
+    return l->cb.find_handle != NULL ? l->cb.find_handle(l->cb.arg, d, ret_is_old) : klx_sv("");
 }
 
 bool klx_lane_render(struct klx_lane *l, struct klx_delivery *d, struct klx_buf *out) {
     struct klx_event event = d->message->event;
     char id[KLX_HASH_TEXT_BYTES];
+    bool is_old = false; /* a matter of the place, not of the words */
     event.severity = d->severity;
     klx_delivery_id(d, klx_sv(l->o.name), id);
     const struct klx_notice notice = { .event = &event,
@@ -61,7 +64,7 @@ bool klx_lane_render(struct klx_lane *l, struct klx_delivery *d, struct klx_buf 
                                        .id = klx_sv(id),
                                        .reason = d->reason,
                                        .digest = d->digest,
-                                       .handle = find_handle(l, d),
+                                       .handle = find_handle(l, d, &is_old),
                                        .links = l->o.links };
     struct klx_error error = { .text = "" };
     klx_buf_reset(out);
@@ -238,12 +241,15 @@ void klx_lane_send(struct klx_lane *l, struct klx_lane_slot *s) {
     if (shares_credential(l)) {
         klx_circuit_try(l->circuit);
     }
+    bool is_old = false;
+    struct klx_sv handle = find_handle(l, s->deliveries[0], &is_old);
     const struct klx_send send = { .payloads = s->payloads,
                                    .payloads_n = s->n,
                                    .recipients = s->names,
                                    .recipients_n = s->sent_n,
                                    .id = klx_sv(s->id),
-                                   .handle = find_handle(l, s->deliveries[0]) };
+                                   .handle = handle,
+                                   .is_old = is_old };
     if (batch) {
         s->sent_n = s->n; /* as many verdicts */
         klx_counter_add(l->metrics.batches, 1);

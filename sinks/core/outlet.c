@@ -70,9 +70,9 @@ static void on_lane_change(void *arg) {
     t->o.on_change(t->o.arg);
 }
 
-static struct klx_sv find_handle(void *arg, const struct klx_delivery *d) {
+static struct klx_sv find_handle(void *arg, const struct klx_delivery *d, bool *ret_is_old) {
     const struct klx_outlet *t = arg;
-    return t->o.find_handle(t->o.arg, t->now.channel->name, d);
+    return t->o.find_handle(t->o.arg, t->now.channel->name, d, ret_is_old);
 }
 
 static bool passes_over(void *arg, const struct klx_delivery *d) {

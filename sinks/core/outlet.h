@@ -51,7 +51,8 @@ struct klx_outlet_options {
     void (*on_outcome)(void *arg, const struct klx_outcome *o);
     void (*on_change)(void *arg);
     /* As those of a lane, with the channel's name. */
-    struct klx_sv (*find_handle)(void *arg, const char *channel, const struct klx_delivery *d);
+    struct klx_sv (*find_handle)(void *arg, const char *channel, const struct klx_delivery *d,
+                                 bool *ret_is_old);
     bool (*passes_over)(void *arg, const char *channel, const struct klx_delivery *d);
     /* As that of a parker. */
     void (*on_parked)(void *arg, const char *channel, const struct klx_delivery *d);

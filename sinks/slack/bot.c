@@ -276,19 +276,19 @@ struct klx_slack_bot *klx_slack_bot_new(const struct klx_sink_env *env,
     return b;
 }
 
-void klx_slack_bot_start(struct klx_slack_bot *b, struct klx_sv payload, struct klx_sv handle,
-                         klx_sent_fn done, void *arg) {
+void klx_slack_bot_start(struct klx_slack_bot *b, const struct klx_send *send, klx_sent_fn done,
+                         void *arg) {
     begin(b, done, arg);
-    if (take_payload(b, payload) != 0) {
+    if (take_payload(b, send->payloads[0]) != 0) {
         klx_verdict_set(&b->verdict, KLX_VERDICT_REJECT_MESSAGE, "malformed",
                         KLX_SV("what was rendered cannot be read"));
         b->step = NEW;
         b->finished = true;
         klx_timer_start(b->timer, 0);
-    } else if (!take_handle(b, handle)) {
+    } else if (!take_handle(b, send->handle)) {
         go(b, NEW, false, 0);
     } else {
-        go(b, b->updates == KLX_SLACK_THREAD ? REPLY : EDIT, false, 0);
+        go(b, b->updates == KLX_SLACK_THREAD || send->is_old ? REPLY : EDIT, false, 0);
     }
 }
 

@@ -62,7 +62,7 @@ static int slack_render(void *channel, const struct klx_notice *notice, struct k
 static void slack_send(void *channel, const struct klx_send *send, klx_sent_fn done, void *arg) {
     struct channel *ch = channel;
     if (ch->bot != NULL) {
-        klx_slack_bot_start(ch->bot, send->payloads[0], send->handle, done, arg);
+        klx_slack_bot_start(ch->bot, send, done, arg);
     } else {
         klx_slack_post_start(ch->post, send->payloads[0], done, arg);
     }

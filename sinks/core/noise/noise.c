@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #define STATE_BYTES_MAX (512u << 10)
 #define KEY_BYTES_MAX 2048
+#define FORGOTTEN_AT_ONCE 50
 
 int64_t klx_noise_wall_us(const struct klx_noise *n) {
     return n->o.clock->wall_us(n->o.clock);
@@ -581,11 +583,13 @@ bool klx_noise_passes_over(struct klx_noise *n, const char *channel, const struc
 }
 
 struct klx_sv klx_noise_handle(const struct klx_noise *n, const char *channel,
-                               const struct klx_delivery *d) {
+                               const struct klx_delivery *d, bool *ret_is_old) {
+    const uint32_t number = d->message->event.incident_seq;
     const struct klx_incident *i =
         d->digest == NULL && d->message->event.incident.n > 0
             ? klx_incidents_find(n->incidents, klx_sv(channel), d->message->event.incident)
             : NULL;
+    *ret_is_old = i != NULL && number > 0 && number < i->told;
     return i != NULL ? klx_sv(i->handle) : klx_sv("");
 }
 
@@ -612,7 +616,35 @@ bool klx_noise_has_room(const struct klx_noise *n) {
     return true;
 }
 
+/* One replica of each kind of sink is enough: the one that has a first partition. */
+static bool tidies(const struct klx_noise *n) {
+    for (size_t i = 0; n->ready && i < n->given_n; i++) {
+        if (n->given[i].partition == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What has ended long ago goes from klaxon.control. One that is not written goes after the next start. */
+static void forget_silences(struct klx_noise *n) {
+    int64_t now_us = klx_noise_wall_us(n);
+    for (int i = 0; i < FORGOTTEN_AT_ONCE && tidies(n); i++) {
+        struct klx_buf key KLX_CLEANUP(klx_buf_release);
+        const struct klx_silence *s = klx_silences_find_old(n->silences, now_us);
+        klx_buf_init(&key, KEY_BYTES_MAX);
+        if (s == NULL) {
+            return;
+        }
+        klx_silence_key(s, &key);
+        n->o.write(n->o.arg, KLX_TOPIC_CONTROL, NULL, klx_buf_sv(&key), klx_sv(NULL));
+        int rc = klx_silences_put(n->silences, klx_buf_sv(&key), klx_sv(NULL), now_us, NULL);
+        assert(rc == 0);
+    }
+}
+
 void klx_noise_look(struct klx_noise *n) {
+    forget_silences(n);
     klx_gauge_set(n->metrics.silences,
                   (double)klx_silences_active(n->silences, klx_noise_wall_us(n)));
     klx_gauge_set(n->metrics.incidents, (double)klx_incidents_n(n->incidents));

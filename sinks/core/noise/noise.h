@@ -88,9 +88,10 @@ void klx_noise_outcome(struct klx_noise *n, const struct klx_outcome *o);
 void klx_noise_parked(struct klx_noise *n, const char *channel, const struct klx_delivery *d);
 /* Of a lane, before a delivery's first attempt: true, it is not to be sent; its receipt is written. */
 bool klx_noise_passes_over(struct klx_noise *n, const char *channel, const struct klx_delivery *d);
-/* Of a lane: the handle of the incident's first message; borrowed until the next call. */
+/* Of a lane: the handle of the incident's first message; borrowed until the next call. *ret_is_old: the channel was told of a higher number
+   of the incident, so this one, which somebody redrove or which is told again after a crash, must not take the message's place. */
 struct klx_sv klx_noise_handle(const struct klx_noise *n, const char *channel,
-                               const struct klx_delivery *d);
+                               const struct klx_delivery *d, bool *ret_is_old);
 void klx_noise_wake(struct klx_noise *n);
 /* Nothing is delivered any more. */
 void klx_noise_stop(struct klx_noise *n);

@@ -304,6 +304,15 @@ const struct klx_silence *klx_silences_at(const struct klx_silences *s, size_t i
     return &s->items[i];
 }
 
+const struct klx_silence *klx_silences_find_old(const struct klx_silences *s, int64_t now_us) {
+    for (size_t i = 0; i < s->n; i++) {
+        if (now_us - s->items[i].ends_us >= KLX_SILENCE_KEPT_US) {
+            return &s->items[i];
+        }
+    }
+    return NULL;
+}
+
 size_t klx_silences_active(const struct klx_silences *s, int64_t now_us) {
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++) {

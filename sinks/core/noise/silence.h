@@ -7,7 +7,8 @@
  *             "createdBy":"ada","comment":"planned upgrade","updatedAt":"2026-03-11T07:58:12Z"}
  *
  * The members are those of Alertmanager's API v2, so what other tools write can be taken as it is. Whoever ends a silence early writes it
- * again with endsAt = now (`expire`): so it stays readable what was silenced, and by whom.
+ * again with endsAt = now (`expire`): so it stays readable what was silenced, and by whom. KLX_SILENCE_KEPT_US after its end a sink writes
+ * the tombstone.
  *
  * For a command `silence add`: klx_silence_init, klx_matchers_parse for each operand, times and texts, klx_silence_check, then
  * klx_silence_key and klx_silence_encode make the record. For `query`: klx_silences_put for each record that klx_follow hands out,
@@ -24,6 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/sv.h"
+#include "lib/base/time.h"
 #include "sinks/core/noise/matchers.h"
 
 #define KLX_SILENCE_KEY_PREFIX "silence/"
@@ -31,6 +33,7 @@
 #define KLX_SILENCE_BYTES_MAX (64u << 10)
 #define KLX_SILENCES_MAX 2000 /* of one set; more are refused */
 #define KLX_SILENCE_TEXT_BYTES_MAX 4096
+#define KLX_SILENCE_KEPT_US (120 * 3600 * KLX_US_PER_S) /* after its end, as Alertmanager's are */
 
 struct klx_silence {
     char id[KLX_SILENCE_ID_BYTES]; /* letters, digits, '-', '_' and '.' */
@@ -73,5 +76,7 @@ const struct klx_silence *klx_silences_find(const struct klx_silences *s,
                                             const struct klx_matched *what, int64_t now_us);
 size_t klx_silences_n(const struct klx_silences *s);
 const struct klx_silence *klx_silences_at(const struct klx_silences *s, size_t i);
+/* One that ended KLX_SILENCE_KEPT_US ago or earlier; or NULL. Valid until the next put. */
+const struct klx_silence *klx_silences_find_old(const struct klx_silences *s, int64_t now_us);
 /* How many are in force. */
 size_t klx_silences_active(const struct klx_silences *s, int64_t now_us);

@@ -171,8 +171,11 @@ static void what_is_tried_keeps_its_handle_and_id(void **state) {
     rig_wait(0, 2000);
     assert_string_equal(rig_find(0, "a1")->id, id);
     rig.handle = "1700000000.0001"; /* the owner learns it with the outcome */
+    rig.is_old = true;
+    assert_false(rig_find(0, "a1")->is_old);
     rig_answer(0, "a1", KLX_VERDICT_DELIVERED);
     assert_string_equal(rig_find(0, "a2")->handle, "1700000000.0001");
+    assert_true(rig_find(0, "a2")->is_old);
     assert_string_not_equal(rig_find(0, "a2")->id, id);
 }
 

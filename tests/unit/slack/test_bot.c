@@ -79,20 +79,25 @@ static struct klx_sv render(struct world *r, enum klx_severity severity, enum kl
     return klx_arena_dup(&r->arena, klx_buf_sv(&out));
 }
 
-static void tell(struct world *r, struct klx_sv payload, const char *handle) {
+static void tell_as(struct world *r, struct klx_sv payload, const char *handle, bool is_old) {
     static const struct klx_sv nobody_in_particular = { "", 0 };
     const struct klx_send send = { .payloads = &payload,
                                    .payloads_n = 1,
                                    .recipients = &nobody_in_particular,
                                    .recipients_n = 1,
                                    .id = KLX_SV("id"),
-                                   .handle = klx_sv(handle) };
+                                   .handle = klx_sv(handle),
+                                   .is_old = is_old };
     int before = r->done;
     klx_sink_slack.send(r->rig.channel, &send, on_sent, r);
     assert_int_equal(r->done, before); /* never from inside */
     klx_loop_run(r->rig.env.loop);
     assert_int_equal(r->done, before + 1);
     assert_null(strstr(r->verdict.answer, TOKEN));
+}
+
+static void tell(struct world *r, struct klx_sv payload, const char *handle) {
+    tell_as(r, payload, handle, false);
 }
 
 /* The arguments of the i-th call, which must be of this method. */
@@ -217,6 +222,23 @@ static void what_cannot_be_edited_is_posted_anew(void **state) {
         assert_string_equal(r.verdict.handle, "C024BE91L/1700000007.000700/critical");
         assert_edit(call_of(&r, 0, "chat.update"));
         assert_post(call_of(&r, 1, "chat.postMessage"));
+        close_world(&r);
+    }
+}
+
+/* It was redriven, or is told again after a crash: the message stays as it is. */
+static void what_is_older_than_the_message_is_a_reply(void **state) {
+    (void)state;
+    static const char *const settings[] = { "", "updates: edit", "updates: thread" };
+    for (size_t i = 0; i < KLX_COUNT(settings); i++) {
+        struct world r = { .server.replies = { OK("1700000007.000700") } };
+        open_world(&r, settings[i]);
+        http_replies_start(&r.server);
+        tell_as(&r, render(&r, KLX_SEVERITY_WARNING, KLX_PHASE_OPEN, KLX_NOTICE_NEWS), HANDLE,
+                true);
+        assert_int_equal(r.verdict.class, KLX_VERDICT_DELIVERED);
+        assert_reply(call_of(&r, 0, "chat.postMessage"), false);
+        assert_string_equal(r.verdict.handle, HANDLE);
         close_world(&r);
     }
 }
@@ -448,6 +470,7 @@ int main(void) {
         cmocka_unit_test(news_is_edited_and_replied),
         cmocka_unit_test(what_cannot_be_edited_is_posted_anew),
         cmocka_unit_test(what_cannot_be_replied_to_is_posted_anew),
+        cmocka_unit_test(what_is_older_than_the_message_is_a_reply),
         cmocka_unit_test(a_strange_handle_is_none),
         cmocka_unit_test(a_refused_message_is_said_in_plain_text),
         cmocka_unit_test(what_is_wrong_with_a_block_is_kept),

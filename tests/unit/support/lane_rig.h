@@ -32,6 +32,7 @@ struct rig_send {
     void *arg;
     char text[256]; /* its payloads, a '+' between two */
     char id[64], handle[32];
+    bool is_old;
     size_t n; /* verdicts that are due */
 };
 
@@ -56,6 +57,7 @@ static struct {
     int64_t next_offset;
     int log_fds[2];
     const char *handle; /* of find_handle; NULL: "" */
+    bool is_old;
     struct klx_sv names[2];
     size_t names_n;
     struct klx_sink_ops ops;
@@ -88,6 +90,7 @@ static inline void rig_send(void *channel, const struct klx_send *send, klx_sent
     }
     snprintf(s->id, sizeof(s->id), "%.*s", KLX_SV_FMT(send->id));
     snprintf(s->handle, sizeof(s->handle), "%.*s", KLX_SV_FMT(send->handle));
+    s->is_old = send->is_old;
     s->done = done;
     s->arg = arg;
     s->n = send->payloads_n > 1 ? send->payloads_n : send->recipients_n;
@@ -130,9 +133,11 @@ static inline void rig_schedule(void *arg, int64_t delay_ms) {
     l->wake_us = delay_ms < 0 ? -1 : rig.clock.now_mono_us + delay_ms * 1000;
 }
 
-static inline struct klx_sv rig_find_handle(void *arg, const struct klx_delivery *d) {
+static inline struct klx_sv rig_find_handle(void *arg, const struct klx_delivery *d,
+                                            bool *ret_is_old) {
     (void)arg;
     (void)d;
+    *ret_is_old = rig.is_old;
     return klx_sv(rig.handle != NULL ? rig.handle : "");
 }
 
