@@ -33,8 +33,16 @@ static bool may_hold_more(const struct klx_gate *g, const int64_t *ends, size_t 
     return end < 0 || end - 1 > g->drained.offset;
 }
 
+bool klx_place_is_in(struct klx_place at, const int64_t *ends, size_t n) {
+    bool known = at.partition >= 0 && (size_t)at.partition < n && ends[at.partition] >= 0;
+    return at.partition >= 0 && (!known || at.offset < ends[at.partition]);
+}
+
 void klx_gate_known(struct klx_gate *g, const int64_t *ends, size_t n) {
     assert(g->state == KLX_GATE_UNKNOWN);
+    if (!klx_place_is_in(g->drained, ends, n)) {
+        g->drained = nowhere;
+    }
     g->unsure = may_hold_more(g, ends, n);
     g->state = is_covered(g) || n == 0 ? KLX_GATE_DIRECT : KLX_GATE_PARKED;
 }

@@ -35,6 +35,9 @@ struct klx_place {
 
 /* a is at or behind b's record in the same partition. */
 bool klx_place_covers(struct klx_place a, struct klx_place b);
+/* False: there is no such record where the partitions end at `ends` (-1: not known): it is none, or of a klaxon.retry that was there before
+   this one, and was deleted. */
+bool klx_place_is_in(struct klx_place at, const int64_t *ends, size_t n);
 
 enum klx_gate_state {
     KLX_GATE_UNKNOWN,
@@ -64,7 +67,7 @@ void klx_gate_init(struct klx_gate *g);
 /* Partitions were given to this replica: what others have parked is not known. What was parked here is not forgotten. */
 void klx_gate_given(struct klx_gate *g);
 /* klaxon.control was read to its end since, and the partitions of klaxon.retry end at `ends` (of the next record; -1: not known). n = 0:
-   there is no such topic, so nothing is parked. Only in UNKNOWN. */
+   there is no such topic, so nothing is parked. What was drained behind the ends says nothing. Only in UNKNOWN. */
 void klx_gate_known(struct klx_gate *g, const int64_t *ends, size_t n);
 /* The circuit on klaxon.control, whoever wrote it. */
 void klx_gate_circuit(struct klx_gate *g, bool closed, struct klx_place drained);

@@ -132,16 +132,12 @@ void klx_parking_given(struct klx_parking *p) {
     }
 }
 
-/* False: it is of a klaxon.retry that was there before this one, and was deleted. */
-static bool is_in(struct klx_place at, const int64_t *ends, size_t n) {
-    bool known = at.partition >= 0 && (size_t)at.partition < n && ends[at.partition] >= 0;
-    return at.partition >= 0 && (!known || at.offset < ends[at.partition]);
-}
-
 void klx_parking_known(struct klx_parking *p, const int64_t *ends, size_t n) {
     for (struct circuit *c = p->circuits; c != NULL; c = c->next) {
-        if (c->known && is_in(c->drained, ends, n)) {
+        if (c->known && klx_place_is_in(c->drained, ends, n)) {
             klx_backlog_resume(p->backlog, klx_sv(c->channel), c->drained);
+        } else {
+            c->drained = (struct klx_place){ -1, -1 };
         }
         if (c->parker != NULL) {
             klx_parker_known(c->parker, ends, n);

@@ -45,6 +45,34 @@ static void an_end_that_is_covered_is_direct(void **state) {
     assert_int_equal(klx_gate_way(&g), KLX_WAY_LANE);
 }
 
+/* klaxon.retry was deleted and made anew: its offsets begin at 0 again. */
+static void what_was_drained_of_another_topic_covers_nothing(void **state) {
+    (void)state;
+    klx_gate_circuit(&g, true, at(800));
+    know(50);
+    assert_int_equal(klx_gate_way(&g), KLX_WAY_RETRY);
+    klx_gate_parking(&g);
+    klx_gate_parked(&g, at(50));
+    assert_int_equal(klx_gate_way(&g), KLX_WAY_RETRY); /* 800 is no place of this topic */
+    klx_gate_circuit(&g, true, at(50));
+    assert_int_equal(klx_gate_way(&g), KLX_WAY_LANE);
+}
+
+static void what_was_parked_on_another_topic_is_gone(void **state) {
+    (void)state;
+    know(900);
+    open_and_park(900);
+    klx_gate_given(&g);
+    know(0);
+    klx_gate_parking(&g);
+    klx_gate_parked(&g, at(0));
+    klx_gate_circuit(&g, true, at(0));
+    assert_int_equal(klx_gate_way(&g), KLX_WAY_LANE);
+    klx_gate_given(&g);
+    know(1);
+    assert_int_equal(klx_gate_way(&g), KLX_WAY_LANE);
+}
+
 /* The record at 49 may be another channel's, so the next delivery finds out: it is parked, and its own place counts from then on. */
 static void an_end_that_is_not_covered_parks_one(void **state) {
     (void)state;
@@ -169,6 +197,8 @@ int main(void) {
         cmocka_unit_test_setup(a_channel_that_never_parked_is_direct, setup),
         cmocka_unit_test_setup(an_end_that_is_covered_is_direct, setup),
         cmocka_unit_test_setup(an_end_that_is_not_covered_parks_one, setup),
+        cmocka_unit_test_setup(what_was_drained_of_another_topic_covers_nothing, setup),
+        cmocka_unit_test_setup(what_was_parked_on_another_topic_is_gone, setup),
         cmocka_unit_test_setup(an_open_circuit_and_an_unknown_end_park, setup),
         cmocka_unit_test_setup(without_the_topic_nothing_is_parked, setup),
         cmocka_unit_test_setup(only_what_covers_the_last_one_closes, setup),
