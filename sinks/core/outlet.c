@@ -161,6 +161,9 @@ static void on_parker_change(void *arg) {
     if (again) {
         klx_lane_retry_now(t->lane); /* the owner of the retry partition has got through */
     }
+    if (t->removed && !t->closed) {
+        klx_timer_start(t->turn, 0); /* the parker is on the stack below us */
+    }
     t->o.on_change(t->o.arg);
 }
 
@@ -239,8 +242,8 @@ static void on_turn(void *arg) {
         return;
     }
     if (t->removed) {
-        if (t->parker != NULL) {
-            klx_parker_retire(t->parker);
+        if (t->parker != NULL && !klx_parker_retire(t->parker)) {
+            return; /* on_parker_change comes back to it */
         }
         klx_lane_give_up_all(t->lane, "channel_removed");
         t->on_gone(t->gone_arg, t);

@@ -41,6 +41,7 @@ struct klx_parker {
     int64_t hold_until_us; /* of CLOSING; INT64_MAX: nothing is held for it */
     int64_t rest_until_us; /* nothing is opened before */
     bool has_topic, closed;
+    bool retired; /* nothing is written any more, and what is refused goes back */
 
     bool waits_first; /* for klx_parker_put_first */
     enum { MARK_NONE, MARK_SENT, MARK_DONE, MARK_FAILED } mark;
@@ -219,6 +220,14 @@ static void take_out_answered(struct klx_parker *p) {
     }
 }
 
+static void give_back_entry(struct klx_parker *p, struct entry *e) {
+    struct klx_delivery *d = e->delivery;
+    e->delivery = NULL;
+    e->acknowledged = true;
+    klx_gate_parked(&p->gate, (struct klx_place){ -1, -1 });
+    p->o.give_back(p->o.arg, d);
+}
+
 /* False: everything is given back. */
 static bool refuse(struct klx_parker *p, struct entry *e, int status, const char *why) {
     if (status == -EMSGSIZE) {
@@ -231,6 +240,10 @@ static bool refuse(struct klx_parker *p, struct entry *e, int status, const char
         } else {
             p->o.lost(p->o.arg, d, why);
         }
+        return true;
+    }
+    if (p->retired) {
+        give_back_entry(p, e);
         return true;
     }
     snprintf(p->trouble, sizeof(p->trouble), "%s", why);
@@ -295,7 +308,7 @@ static void write_entries(struct klx_parker *p) {
 }
 
 static void write_all(struct klx_parker *p) {
-    if (p->closed || p->again_us != INT64_MAX) {
+    if (p->closed || p->retired || p->again_us != INT64_MAX) {
         return;
     }
     write_entries(p);
@@ -532,18 +545,22 @@ void klx_parker_set_recipients(struct klx_parker *p, const struct klx_sv *names,
     p->o.recipients_n = n;
 }
 
-void klx_parker_retire(struct klx_parker *p) {
+bool klx_parker_retire(struct klx_parker *p) {
+    p->retired = true;
     for (struct entry *e = p->writing; e != NULL; e = e->next) {
         if (!e->in_flight && !e->acknowledged) {
-            p->o.give_back(p->o.arg, e->delivery);
-            e->delivery = NULL;
-            e->acknowledged = true;
+            give_back_entry(p, e);
         }
     }
     for (struct klx_delivery *d = unhold(p); d != NULL; d = unhold(p)) {
         p->o.give_back(p->o.arg, d);
     }
+    if (p->in_flight > 0) {
+        take_out_answered(p);
+        return false;
+    }
     klx_parker_close(p);
+    return true;
 }
 
 void klx_parker_close(struct klx_parker *p) {

@@ -56,8 +56,9 @@ struct klx_parker_options {
 struct klx_parker *klx_parker_new(const struct klx_parker_options *o);
 /* Borrowed, as at the start: the channel is configured differently. */
 void klx_parker_set_recipients(struct klx_parker *p, const struct klx_sv *names, size_t n);
-/* There is no such channel any more: what is not on its way is given back, then it is closed. */
-void klx_parker_retire(struct klx_parker *p);
+/* There is no such channel any more: what is not on its way is given back, and what is refused will be. False: something is on its way; ask
+   again when it has changed. True: it is closed. */
+bool klx_parker_retire(struct klx_parker *p);
 /* The channel is about to be closed: what is not on its way is abandoned, and nothing but answers comes any more. */
 void klx_parker_close(struct klx_parker *p);
 /* Nothing may answer any more: the producer is gone. */

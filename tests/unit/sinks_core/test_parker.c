@@ -378,14 +378,38 @@ static void the_end_abandons_what_is_not_on_its_way(void **state) {
     assert_int_equal(w.done, 2);
 }
 
+/* Kafka has the circuit, and has not answered for the delivery. */
+static void put_on_its_way(const char *id) {
+    assert_true(open_circuit());
+    klx_parker_put_first(w.parker, delivery(id));
+    answer(0);
+    assert_int_equal(w.sent_n, 1);
+}
+
 static void a_channel_that_is_removed_gives_back(void **state) {
     (void)state;
     know();
-    park("1");
+    put_on_its_way("1");
     klx_parker_given(w.parker);
     assert_false(is_direct("2"));
-    klx_parker_retire(w.parker);
+    assert_false(klx_parker_retire(w.parker));
     assert_string_equal(w.back, "2");
+    answer(-EIO); /* what was on its way is refused: it would wait for good */
+    assert_string_equal(w.back, "2 1");
+    assert_true(klx_parker_retire(w.parker));
+    assert_int_equal(w.done, 2);
+}
+
+static void what_a_removed_channel_has_parked_is_done(void **state) {
+    (void)state;
+    know();
+    put_on_its_way("1");
+    assert_false(is_direct("2"));
+    assert_false(klx_parker_retire(w.parker));
+    answer_all();
+    assert_true(klx_parker_retire(w.parker));
+    assert_string_equal(w.back, "");
+    assert_int_equal(w.done, 2);
 }
 
 int main(void) {
@@ -406,6 +430,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(only_recipients_that_are_left_are_parked, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_abandons_what_is_not_on_its_way, setup, teardown),
         cmocka_unit_test_setup_teardown(a_channel_that_is_removed_gives_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_removed_channel_has_parked_is_done, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
