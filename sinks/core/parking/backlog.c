@@ -5,6 +5,8 @@
 
 #include "lib/base/mem.h"
 
+#define CHANNELS_MAX 500 /* of a partition; those that have nothing there any more make room */
+
 struct partition;
 
 struct klx_backlog_channel {
@@ -30,6 +32,7 @@ struct partition {
     size_t of_tail; /* records that this run read at the tail */
     int64_t seek_to;
     struct klx_backlog_channel *channels;
+    size_t channels_n;
 };
 
 struct klx_backlog {
@@ -93,6 +96,26 @@ void klx_backlog_free(struct klx_backlog *b) {
     free(b);
 }
 
+/* Without it, too, nothing before the tail concerns the channel. */
+static bool is_needless(const struct klx_backlog_channel *c) {
+    return !c->behind && c->first == NULL && c->next <= c->partition->tail;
+}
+
+/* Channels come and go; who has not been asked for the longest is the last in the list. */
+static void make_room(struct partition *p) {
+    struct klx_backlog_channel **last = NULL;
+    for (struct klx_backlog_channel **at = &p->channels; *at != NULL;
+         at = &(*at)->next_of_partition) {
+        last = is_needless(*at) ? at : last;
+    }
+    if (p->channels_n >= CHANNELS_MAX && last != NULL) {
+        struct klx_backlog_channel *c = *last;
+        *last = c->next_of_partition;
+        p->channels_n--;
+        free_channel(c);
+    }
+}
+
 /* The one that was asked for last is the first in the list: records of a channel come in rows. */
 static struct klx_backlog_channel *find_channel(struct partition *p, struct klx_sv name) {
     struct klx_backlog_channel **at = &p->channels;
@@ -103,6 +126,8 @@ static struct klx_backlog_channel *find_channel(struct partition *p, struct klx_
     if (c != NULL) {
         *at = c->next_of_partition;
     } else {
+        make_room(p);
+        p->channels_n++;
         c = klx_alloc(struct klx_backlog_channel);
         c->partition = p;
         c->name = klx_sv_dup(name);

@@ -1,6 +1,7 @@
 /* What is read of klaxon.retry, for whom, and where next. */
 #include "tests/unit/support/support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,6 +279,32 @@ static void reading_back_is_bounded(void **state) {
     assert_true(w.reads - before < 4 * 300);
 }
 
+static void count_channel(void *arg, const struct klx_backlog_progress *p) {
+    (void)p;
+    ++*(size_t *)arg;
+}
+
+/* Names that come and go, for as long as the partition is ours. */
+static void channels_that_are_gone_make_room(void **state) {
+    (void)state;
+    struct klx_backlog_item *waits = klx_backlog_read(w.backlog, 0, 0, KLX_SV("waits"));
+    assert_non_null(waits);
+    for (int64_t i = 1; i < 5000; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "ops-%lld", (long long)i);
+        struct klx_backlog_item *item = klx_backlog_read(w.backlog, 0, i, klx_sv(name));
+        assert_non_null(item);
+        klx_backlog_done(w.backlog, item);
+    }
+    size_t n = 0;
+    klx_backlog_each(w.backlog, count_channel, &n);
+    assert_in_range(n, 2, 500);
+    assert_int_equal(klx_backlog_settled(w.backlog, 0), 0); /* who waits is not forgotten */
+    assert_null(klx_backlog_read(w.backlog, 0, 1, KLX_SV("ops-1"))); /* nor what was done */
+    klx_backlog_done(w.backlog, waits);
+    assert_int_equal(klx_backlog_settled(w.backlog, 0), 5000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_channel_is_drained_in_order, setup, teardown),
@@ -287,6 +314,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_revoked_partition_moves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_lost_and_order_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(reading_back_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(channels_that_are_gone_make_room, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
