@@ -265,7 +265,7 @@ static bool decode_digest(struct klx_arena *a, struct klx_sv text, const struct 
         all++;
     }
     *ret = d;
-    return true;
+    return d->since_us != KLX_TIME_NONE && d->until_us != KLX_TIME_NONE;
 }
 
 static bool decode_recipients(struct klx_arena *a, struct klx_sv text, struct klx_parked *p) {

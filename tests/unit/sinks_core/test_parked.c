@@ -195,6 +195,8 @@ static void what_is_none_is_refused(void **state) {
     refuse(&r, "klaxon-severity");
     r.headers_n = 6;
     refuse(&r, "klaxon-digest");
+    h[5].value = KLX_SV("{\"events\":2,\"since\":\"2026-03-11T08:00:00Z\",\"until\":\"later\"}");
+    refuse(&r, "klaxon-digest"); /* its length is reckoned with */
     h[5] = (struct klx_record_header){ KLX_SV("klaxon-reason"), KLX_SV("digest") };
     refuse(&r, "klaxon-digest");
     h[5] = (struct klx_record_header){ KLX_SV("klaxon-recipients"), KLX_SV("{}") };
