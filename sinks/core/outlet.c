@@ -11,6 +11,10 @@
 
 #define CREDENTIAL_BYTES_MAX 4096
 #define FULL_MS 1000 /* so long a full queue may hold up the other channels */
+/* The process stood still for so long (a frozen container, a stopped process) that its partitions may be others'. A heartbeat tells, and
+   until then nothing is sent that they may have told. */
+#define STOOD_STILL_MS 3000 /* half of the least session.timeout.ms that brokers allow */
+#define HEARTBEAT_MS 2000
 
 /* What it is by, and what it will be by. */
 struct edition {
@@ -31,6 +35,8 @@ struct klx_outlet {
     const struct klx_sv *recipients; /* of the lane's channel */
     size_t recipients_n;
     int64_t full_since_us; /* INT64_MAX: it is not full */
+    int64_t turned_us;     /* when the loop was seen to turn */
+    int64_t unsure_until_us;
     enum klx_way way;
     bool closed; /* being freed */
     void (*on_gone)(void *arg, struct klx_outlet *t);
@@ -92,8 +98,24 @@ static void schedule_lane(void *arg, int64_t delay_ms) {
     schedule(((struct klx_outlet *)arg)->timer, delay_ms);
 }
 
+/* How long it may not be known whose the partitions are; 0: it is. */
+static int64_t unsure_us(struct klx_outlet *t) {
+    int64_t now_us = mono_us(t);
+    if (now_us - t->turned_us >= STOOD_STILL_MS * KLX_US_PER_MS) {
+        t->unsure_until_us = now_us + HEARTBEAT_MS * KLX_US_PER_MS;
+    }
+    t->turned_us = now_us;
+    return t->unsure_until_us > now_us ? t->unsure_until_us - now_us : 0;
+}
+
 static void on_lane_timer(void *arg) {
-    klx_lane_wake(((struct klx_outlet *)arg)->lane);
+    struct klx_outlet *t = arg;
+    int64_t wait_us = unsure_us(t);
+    if (wait_us > 0) {
+        klx_timer_start(t->timer, (wait_us + KLX_US_PER_MS - 1) / KLX_US_PER_MS);
+    } else {
+        klx_lane_wake(t->lane);
+    }
 }
 
 static void schedule_parker(void *arg, int64_t delay_ms) {
@@ -292,6 +314,7 @@ int klx_outlet_new(const struct klx_outlet_options *o, struct klx_outlet **ret,
     t->timer = klx_timer_new(o->env.loop, on_lane_timer, t);
     t->turn = klx_timer_new(o->env.loop, on_turn, t);
     t->full_since_us = INT64_MAX;
+    t->turned_us = mono_us(t);
     t->lane = new_lane(t, &t->now);
     open_parker(t);
     *ret = t;
@@ -332,6 +355,18 @@ bool klx_outlet_commit(struct klx_outlet *t) {
     t->prepared = (struct edition){ 0 };
     begin_turn(t);
     return true;
+}
+
+void klx_outlet_limit(struct klx_outlet *t, const struct klx_outlet_options *o) {
+    t->o.queue_max = o->queue_max;
+    t->o.give_up_after_ms = o->give_up_after_ms;
+    t->o.park_after_ms = o->park_after_ms;
+    t->o.alone = o->alone;
+    klx_lane_limit(t->lane, o->queue_max, o->give_up_after_ms);
+    if (t->parker != NULL) {
+        klx_parker_limit(t->parker, o->queue_max);
+    }
+    look_soon(t);
 }
 
 void klx_outlet_remove(struct klx_outlet *t, void (*on_gone)(void *arg, struct klx_outlet *t),
@@ -449,6 +484,7 @@ static void put_first(struct klx_outlet *t) {
 
 void klx_outlet_look(struct klx_outlet *t) {
     struct klx_verdict why;
+    (void)unsure_us(t);
     klx_lane_look(t->lane);
     if (t->parker == NULL) {
         return;

@@ -10,7 +10,8 @@
  *
  * What waits in the lane is parked when the channel is broken, has failed for park_after, or, with other channels beside it, has had a full
  * queue for a second, so that nobody waits for it: sends under way end, what is left goes to klaxon.retry in its order, and what comes
- * later follows (sinks/core/parking/gate.h). Without klaxon.retry it stays where it is, and a full queue stops reading.
+ * later follows (sinks/core/parking/gate.h). After the process stood still for seconds nothing is sent until a heartbeat would have told that
+ * the partitions are others' now. Without klaxon.retry it stays where it is, and a full queue stops reading.
  */
 #pragma once
 
@@ -69,6 +70,8 @@ int klx_outlet_prepare(struct klx_outlet *t, const struct klx_outlet_options *o,
                        struct klx_error *e) KLX_MUST_CHECK;
 bool klx_outlet_commit(struct klx_outlet *t); /* false: nothing was prepared */
 void klx_outlet_cancel(struct klx_outlet *t); /* nothing when nothing is prepared */
+/* queue_max, give_up_after_ms, park_after_ms and alone of `o` hold from now on. */
+void klx_outlet_limit(struct klx_outlet *t, const struct klx_outlet_options *o);
 /* There is no such channel any more: sends under way end, what waits is given up ("channel_removed"), then on_gone, from which it may be
    freed. Nothing may be pushed any more. */
 void klx_outlet_remove(struct klx_outlet *t, void (*on_gone)(void *arg, struct klx_outlet *t),

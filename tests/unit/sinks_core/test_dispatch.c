@@ -10,6 +10,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
+#include "lib/base/time.h"
 #include "lib/io/metrics.h"
 #include "sinks/core/dispatch.h"
 
@@ -21,10 +22,12 @@ static struct {
     struct klx_topic_names topics;
     struct klx_dispatch *dispatch;
     struct klx_timer *turn;
-    int64_t stored; /* the last offset of partition 0 of nodes; -1: none */
+    struct klx_clock_driven clock; /* of the case that drives it */
+    int64_t stored;                /* the last offset of partition 0 of nodes; -1: none */
     bool paused;
     bool open_fails;
     const char *credential;
+    int queue; /* of the next reload; 0: as it was */
     /* The two channels' sends. */
     klx_sent_fn done[2];
     void *done_arg[2];
@@ -134,9 +137,9 @@ static int produce(void *arg, const struct klx_record *r, klx_produced_fn done, 
     return 0;
 }
 
-static int open_dispatch(struct klx_error *e) {
+static int open_dispatch_by(struct klx_clock *clock, struct klx_error *e) {
     const struct klx_dispatch_options o = {
-        .env = { .loop = w.loop, .clock = klx_clock_real() },
+        .env = { .loop = w.loop, .clock = clock },
         .ops = &ops,
         .topics = &w.topics,
         .settings = &settings,
@@ -145,6 +148,10 @@ static int open_dispatch(struct klx_error *e) {
         .produce = produce,
     };
     return klx_dispatch_new(&o, &w.dispatch, e);
+}
+
+static int open_dispatch(struct klx_error *e) {
+    return open_dispatch_by(klx_clock_real(), e);
 }
 
 static void end_turn(void *arg) {
@@ -329,6 +336,7 @@ static int reload(const struct klx_config_node *at_a, bool names_b, struct klx_e
     memcpy(next_channels, channels, sizeof(channels));
     memcpy(next_subscriptions, subscriptions, sizeof(subscriptions));
     next = settings;
+    next.process.queue = w.queue > 0 ? w.queue : QUEUE;
     next_channels[0].at = at_a;
     next_subscriptions[1].channels_n = names_b ? 2 : 1;
     next.channels = next_channels;
@@ -396,6 +404,44 @@ static void a_reload_that_cannot_be_opened_changes_nothing(void **state) {
     acknowledge_all();
     assert_int_equal(w.stored, 2);
     klx_config_free(other);
+}
+
+static void a_reload_changes_the_limits(void **state) {
+    (void)state;
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    assert_false(w.paused);
+    w.queue = 2;
+    assert_int_equal(reload(NULL, true, NULL), 0);
+    assert_true(w.paused);
+    w.queue = 100;
+    assert_int_equal(reload(NULL, true, NULL), 0);
+    assert_false(w.paused);
+    for (int i = 3; i < 3 * QUEUE; i++) {
+        read_record(i, "warning", "{}");
+    }
+    assert_false(w.paused);
+}
+
+/* SIGSTOP, and then SIGCONT: what waits is others' to tell, if the group has given the partition away meanwhile. */
+static void after_a_standstill_nothing_is_sent_at_once(void **state) {
+    (void)state;
+    klx_dispatch_free(w.dispatch);
+    klx_clock_driven_init(&w.clock, 1773216000000000, 1);
+    assert_int_equal(open_dispatch_by(&w.clock.clock, NULL), 0);
+    read_record(1, "warning", "{}");
+    read_record(2, "warning", "{}");
+    read_record(3, "warning", "{}");
+    klx_clock_driven_advance(&w.clock, 2 * KLX_US_PER_S);
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_string_equal(w.sent[0], "e2"); /* that happens */
+    klx_clock_driven_advance(&w.clock, 3 * KLX_US_PER_S);
+    answer(0, KLX_VERDICT_DELIVERED);
+    assert_null(w.done[0]);
+    klx_dispatch_revoke(w.dispatch, "klaxon.nodes", 0);
+    klx_clock_driven_advance(&w.clock, 2 * KLX_US_PER_S);
+    read_record(1, "warning", "{}"); /* it is ours after all, from where it was committed */
+    assert_string_equal(w.sent[0], "e1");
 }
 
 static void it_ends_in_order(void **state) {
@@ -534,6 +580,8 @@ int main(void) {
         DISPATCH_TEST(a_reload_removes_a_channel_alone),
         DISPATCH_TEST(a_reload_changes_a_channel_when_its_send_has_ended),
         DISPATCH_TEST(a_reload_that_cannot_be_opened_changes_nothing),
+        DISPATCH_TEST(a_reload_changes_the_limits),
+        DISPATCH_TEST(after_a_standstill_nothing_is_sent_at_once),
         DISPATCH_TEST(it_ends_in_order),
         DISPATCH_TEST(a_hung_send_does_not_hold_the_end),
         DISPATCH_TEST(a_drained_dispatch_has_stored_what_was_told),
