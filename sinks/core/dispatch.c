@@ -611,11 +611,11 @@ static struct klx_outlets_change change_to(struct klx_dispatch *d,
                      .ops = d->o.ops,
                      .edition = edition,
                      .links = settings->links,
-                     .queue_max = d->queue_max,
-                     .give_up_after_ms = d->give_up_after_ms,
+                     .queue_max = (size_t)settings->process.queue,
+                     .give_up_after_ms = settings->process.give_up_after_ms,
                      .circuits = d->circuits,
                      .alone = count_channels(settings, route) == 1,
-                     .park_after_ms = d->park_after_ms,
+                     .park_after_ms = settings->process.park_after_ms,
                      .parking = d->parking,
                      .topics = d->o.topics,
                      .place = klx_dispatch_place,
@@ -649,9 +649,6 @@ int klx_dispatch_new(const struct klx_dispatch_options *o, struct klx_dispatch *
     d->idle_timer = klx_timer_new(o->env.loop, on_idle_timer, d);
     const struct klx_ledger_options ledger = { o->env.clock, produce, schedule_ledger, d };
     d->ledger = klx_ledger_new(&ledger);
-    d->queue_max = (size_t)o->settings->process.queue;
-    d->give_up_after_ms = o->settings->process.give_up_after_ms;
-    d->park_after_ms = o->settings->process.park_after_ms;
     if (o->edition != NULL) {
         klx_edition_ref(o->edition);
     }
@@ -711,6 +708,12 @@ int klx_dispatch_reload(struct klx_dispatch *d, const struct klx_sinks_settings 
     const struct klx_noise_use use = { settings, edition, route };
     klx_noise_reload(d->noise, &use);
     exchange_outlets(d, &now);
+    for (size_t i = 0; i < d->outlets.n; i++) {
+        if (d->outlets.items[i] != NULL) {
+            klx_outlet_limit(d->outlets.items[i], &change.options);
+        }
+    }
+    klx_tracker_limit(d->tracker, change.options.queue_max);
     klx_route_free(d->route);
     klx_edition_unref(d->o.edition);
     d->route = route;

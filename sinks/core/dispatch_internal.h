@@ -30,8 +30,6 @@ struct klx_dispatch {
     struct klx_parking *parking; /* NULL: nothing is parked */
     struct klx_returns *returns;
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer, *returns_timer;
-    size_t queue_max;
-    int64_t give_up_after_ms, park_after_ms;
     bool asked; /* what is parked is not known: records wait */
     bool paused, closed;
     bool draining;      /* on_idle waits for the ledger and for parking too */

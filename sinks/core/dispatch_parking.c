@@ -105,14 +105,18 @@ static void on_returns_timer(void *arg) {
     }
 }
 
+static size_t hold_max(const struct klx_dispatch *d) {
+    size_t queue = (size_t)d->o.settings->process.queue;
+    return queue / 4 > 0 ? queue / 4 : 1;
+}
+
 void klx_dispatch_open_parking(struct klx_dispatch *d) {
-    size_t queue = d->queue_max;
     const struct klx_parking_options o = {
         .clock = d->o.env.clock,
         .sink = d->o.ops->name,
         .retry_topic = d->o.topics->name[KLX_TOPIC_RETRY],
         .control_topic = d->o.topics->name[KLX_TOPIC_CONTROL],
-        .hold_max = queue / 4 > 0 ? queue / 4 : 1,
+        .hold_max = hold_max(d),
         .place = klx_dispatch_place,
         .seek = seek_retry,
         .store = store_retry,
@@ -123,7 +127,7 @@ void klx_dispatch_open_parking(struct klx_dispatch *d) {
     const struct klx_returns_options returns = {
         .clock = d->o.env.clock,
         .settings = d->o.settings,
-        .give_up_after_ms = d->give_up_after_ms,
+        .give_up_after_ms = d->o.settings->process.give_up_after_ms,
         .recipients = recipients_of,
         .push = push_parked,
         .give_up = give_up_parked,
@@ -163,6 +167,7 @@ void klx_dispatch_assigned(struct klx_dispatch *d, const char *topic, int32_t pa
 void klx_dispatch_reloaded(struct klx_dispatch *d) {
     if (d->parking != NULL) {
         klx_returns_use(d->returns, d->o.settings);
+        klx_parking_limit(d->parking, hold_max(d));
         ask(d);
     }
 }

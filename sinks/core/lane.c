@@ -132,6 +132,12 @@ void klx_lane_plan(struct klx_lane *l) {
     wake_at(l, l->stopped || l->held ? INT64_MAX : next_us(l));
 }
 
+void klx_lane_limit(struct klx_lane *l, size_t queue_max, int64_t give_up_after_ms) {
+    l->o.queue_max = queue_max;
+    l->o.give_up_after_ms = give_up_after_ms;
+    klx_lane_plan(l);
+}
+
 void klx_lane_push(struct klx_lane *l, struct klx_delivery *d) {
     klx_delivery_fit(d, l->names, l->names_n); /* it may have waited over a reload */
     d->queued_us = klx_lane_mono_us(l);

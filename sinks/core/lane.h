@@ -95,6 +95,8 @@ struct klx_lane_options {
 
 struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
                               const struct klx_lane_callbacks *cb);
+/* Other limits from now on. */
+void klx_lane_limit(struct klx_lane *l, size_t queue_max, int64_t give_up_after_ms);
 /* Cancels sends under way; deliveries that are left are abandoned. */
 void klx_lane_free(struct klx_lane *l);
 /* Takes the delivery. Goes past queue_max when it must: look at klx_lane_full before reading on. */

@@ -111,14 +111,12 @@ static bool same_text(const char *a, const char *b) {
 static void say_what_stays(const struct klx_reload *r, const struct klx_edition *e) {
     const struct klx_edition *f = r->first;
     bool same = klx_config_equal(f->settings.kafka, e->settings.kafka) &&
-                same_text(f->sinks.process.listen, e->sinks.process.listen) &&
-                f->sinks.process.queue == e->sinks.process.queue &&
-                f->sinks.process.give_up_after_ms == e->sinks.process.give_up_after_ms;
+                same_text(f->sinks.process.listen, e->sinks.process.listen);
     for (size_t i = 0; i < KLX_TOPICS_N; i++) {
         same = same && same_text(f->settings.topics.name[i], e->settings.topics.name[i]);
     }
     if (!same) {
-        klx_log_warn("`kafka`, `topics` or `sinks` changed: this takes effect when the process is "
+        klx_log_warn("`kafka`, `topics` or `listen` changed: this takes effect when the process is "
                      "started again");
     }
 }

@@ -36,6 +36,10 @@ struct klx_tracker *klx_tracker_new(size_t ahead_max) {
     return t;
 }
 
+void klx_tracker_limit(struct klx_tracker *t, size_t ahead_max) {
+    t->ahead_max = ahead_max;
+}
+
 static void free_partition(struct klx_tracked_partition *p) {
     free(p->topic);
     free(p);

@@ -35,6 +35,8 @@ typedef void (*klx_tracker_store_fn)(void *arg, const char *topic, int32_t parti
                                      int64_t next_offset);
 
 struct klx_tracker *klx_tracker_new(size_t ahead_max);
+/* Another ahead_max from now on. */
+void klx_tracker_limit(struct klx_tracker *t, size_t ahead_max);
 /* Every record must have been settled or forgotten. */
 void klx_tracker_free(struct klx_tracker *t);
 /* A record was read. Within a partition in rising order. */

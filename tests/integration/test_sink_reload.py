@@ -203,7 +203,7 @@ def test_what_takes_a_restart_is_said_and_a_hangup_reads_again(world: World) -> 
     world.sink.wait_ready()
     world.sink.signal(signal.SIGHUP)
     world.wait_logged("the configuration is the one that is in use")
-    world.sink.configure({"ops": world.channel("ops")}, [{"team": "first", "topics": ["nodes"], "channels": ["ops"]}], queue=7)
+    world.sink.configure({"ops": world.channel("ops")}, [{"team": "first", "topics": ["nodes"], "channels": ["ops"]}], listen="127.0.0.1:0")
     world.wait_logged("this takes effect when the process is started again")
     world.sink.config.write_text(world.sink.config.read_text().replace('"ops"]', '"ops"], "match": {"severity": "info"}'))
     world.wait_logged("the configuration was read again", 2)

@@ -42,8 +42,12 @@ struct klx_backlog {
 
 struct klx_backlog *klx_backlog_new(size_t hold_max) {
     struct klx_backlog *b = klx_alloc(struct klx_backlog);
-    b->hold_max = hold_max > 0 ? hold_max : 1;
+    klx_backlog_limit(b, hold_max);
     return b;
+}
+
+void klx_backlog_limit(struct klx_backlog *b, size_t hold_max) {
+    b->hold_max = hold_max > 0 ? hold_max : 1;
 }
 
 static struct partition *find_partition(const struct klx_backlog *b, int32_t number) {

@@ -37,6 +37,8 @@ struct klx_backlog_item {
 };
 
 struct klx_backlog *klx_backlog_new(size_t hold_max);
+/* Another hold_max from now on; what is in hand stays there. */
+void klx_backlog_limit(struct klx_backlog *b, size_t hold_max);
 /* Every item must be done. */
 void klx_backlog_free(struct klx_backlog *b);
 

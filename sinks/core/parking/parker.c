@@ -540,6 +540,10 @@ void klx_parker_drop_revoked(struct klx_parker *p) {
     changed(p);
 }
 
+void klx_parker_limit(struct klx_parker *p, size_t hold_max) {
+    p->o.hold_max = hold_max;
+}
+
 void klx_parker_set_recipients(struct klx_parker *p, const struct klx_sv *names, size_t n) {
     p->o.recipients = names;
     p->o.recipients_n = n;

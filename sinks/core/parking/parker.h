@@ -54,6 +54,8 @@ struct klx_parker_options {
 };
 
 struct klx_parker *klx_parker_new(const struct klx_parker_options *o);
+/* Another hold_max from now on. */
+void klx_parker_limit(struct klx_parker *p, size_t hold_max);
 /* Borrowed, as at the start: the channel is configured differently. */
 void klx_parker_set_recipients(struct klx_parker *p, const struct klx_sv *names, size_t n);
 /* There is no such channel any more: what is not on its way is given back, and what is refused will be. False: something is on its way; ask

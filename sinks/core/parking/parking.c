@@ -116,6 +116,10 @@ void klx_parking_add(struct klx_parking *p, const char *channel, struct klx_park
     c->parker = parker;
 }
 
+void klx_parking_limit(struct klx_parking *p, size_t hold_max) {
+    klx_backlog_limit(p->backlog, hold_max);
+}
+
 void klx_parking_assigned(struct klx_parking *p, int32_t partition) {
     klx_backlog_assign(p->backlog, partition);
 }

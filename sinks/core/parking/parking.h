@@ -51,6 +51,8 @@ void klx_parking_free(struct klx_parking *p);
 /* Takes the parker of a channel that is open here; it hears of its circuit. Another one of the same channel must be closed. */
 void klx_parking_add(struct klx_parking *p, const char *channel, struct klx_parker *parker);
 
+/* Another hold_max from now on; what is in memory stays there. */
+void klx_parking_limit(struct klx_parking *p, size_t hold_max);
 void klx_parking_assigned(struct klx_parking *p, int32_t partition);
 void klx_parking_revoked(struct klx_parking *p, int32_t partition);
 /* All partitions of the process are others' now, or new ones were given: the gates know nothing. */

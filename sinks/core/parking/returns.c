@@ -247,6 +247,7 @@ void klx_returns_add(struct klx_returns *r, struct klx_message *m, const struct 
 void klx_returns_use(struct klx_returns *r, const struct klx_sinks_settings *settings) {
     const struct klx_sv *names = NULL;
     r->o.settings = settings;
+    r->o.give_up_after_ms = settings->process.give_up_after_ms;
     for (struct line *l = r->lines; l != NULL; l = l->next) {
         bool gone = r->o.recipients(r->o.arg, klx_sv(l->channel), &names) == 0;
         for (struct waiting *w = l->first; w != NULL && l->orphan && !gone; w = w->next) {
