@@ -92,6 +92,11 @@ struct klx_oauth_settings {
 int klx_oauth_settings_complete(struct klx_oauth_settings *s, const char *scope, bool anywhere,
                                 struct klx_error *e) KLX_MUST_CHECK;
 void klx_oauth_settings_release(struct klx_oauth_settings *s);
+/* A copy that can be completed while *s stays as it was written. It borrows the secrets of *s, which outlives it. */
+struct klx_oauth_settings klx_oauth_settings_copy(const struct klx_oauth_settings *s);
+/* `of` is what it was copied from. */
+void klx_oauth_settings_release_copy(struct klx_oauth_settings *s,
+                                     const struct klx_oauth_settings *of);
 
 struct klx_oauth;
 

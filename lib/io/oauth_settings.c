@@ -21,6 +21,34 @@ void klx_oauth_settings_release(struct klx_oauth_settings *s) {
     *s = (struct klx_oauth_settings){ 0 };
 }
 
+static char *dup(const char *text) {
+    return text != NULL ? klx_strdup(text) : NULL;
+}
+
+struct klx_oauth_settings klx_oauth_settings_copy(const struct klx_oauth_settings *s) {
+    struct klx_oauth_settings copy = *s;
+    copy.authority = dup(s->authority);
+    copy.tenant = dup(s->tenant);
+    copy.token_url = dup(s->token_url);
+    copy.client_id = dup(s->client_id);
+    copy.scope = dup(s->scope);
+    return copy;
+}
+
+static void give_back(struct klx_secret **mine, const struct klx_secret *owned) {
+    if (*mine == owned) {
+        *mine = NULL;
+    }
+}
+
+void klx_oauth_settings_release_copy(struct klx_oauth_settings *s,
+                                     const struct klx_oauth_settings *of) {
+    give_back(&s->client_secret, of->client_secret);
+    give_back(&s->federated_token, of->federated_token);
+    give_back(&s->token_ca, of->token_ca);
+    klx_oauth_settings_release(s);
+}
+
 static const char *variable(const char *name, bool anywhere) {
     const char *value = anywhere ? NULL : getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;

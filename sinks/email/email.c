@@ -46,7 +46,7 @@ static int email_check_here(const void *config, const struct klx_config_node *at
     if (klx_email_identity(config, false, &identity, &why) != 0) {
         return klx_config_fail(klx_config_get(at, "auth"), e, "%s", why.text);
     }
-    klx_email_identity_release(config, &identity);
+    klx_oauth_settings_release_copy(&identity, &s.config->oauth);
     return 0;
 }
 

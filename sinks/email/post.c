@@ -237,7 +237,7 @@ void klx_email_post_free(struct klx_email_post *p) {
     if (p->oauth != NULL) {
         klx_oauth_forget(&p->waiter);
         klx_oauth_free(p->oauth);
-        klx_email_identity_release(p->s->config, &p->identity);
+        klx_oauth_settings_release_copy(&p->identity, &p->s->config->oauth);
     }
     if (p->state != IDLE) {
         forget_mail(p);

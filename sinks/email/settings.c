@@ -9,6 +9,7 @@
 
 #define STARTTLS_PORT 587
 #define IMPLICIT_PORT 465
+#define EXCHANGE_SCOPE "https://outlook.office365.com/.default"
 
 const struct klx_config_field klx_email_fields[] = {
     { .key = "to",
@@ -278,7 +279,7 @@ static int read_token(const struct reader *r) {
     if (klx_email_identity(r->c, true, &identity, &why) != 0) {
         return refuse(r, "auth", why.text);
     }
-    klx_email_identity_release(r->c, &identity);
+    klx_oauth_settings_release_copy(&identity, &r->c->oauth);
     return 0;
 }
 
@@ -356,4 +357,16 @@ int klx_email_settings_ca(const struct klx_email_settings *s, struct klx_sv *ret
         *ret_pem = pem;
     }
     return rc;
+}
+
+int klx_email_identity(const struct klx_email_config *c, bool anywhere,
+                       struct klx_oauth_settings *ret, struct klx_error *e) {
+    struct klx_oauth_settings s = klx_oauth_settings_copy(&c->oauth);
+    int rc = klx_oauth_settings_complete(&s, EXCHANGE_SCOPE, anywhere, e);
+    if (rc != 0) {
+        klx_oauth_settings_release_copy(&s, &c->oauth);
+        return rc;
+    }
+    *ret = s;
+    return 0;
 }

@@ -64,8 +64,6 @@ int klx_email_settings_read(const struct klx_email_config *c, const struct klx_c
 int klx_email_settings_ca(const struct klx_email_settings *s, struct klx_sv *ret_pem,
                           struct klx_error *e) KLX_MUST_CHECK;
 
-/* Who klaxon is for tokens (auth: xoauth2): a copy that borrows the secrets of the configuration, for klx_email_identity_release. `anywhere` as
-   in klx_oauth_settings_complete. */
+/* Who klaxon is for tokens (auth: xoauth2): for klx_oauth_settings_release_copy. `anywhere` as in klx_oauth_settings_complete. */
 int klx_email_identity(const struct klx_email_config *c, bool anywhere,
                        struct klx_oauth_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
-void klx_email_identity_release(const struct klx_email_config *c, struct klx_oauth_settings *s);

@@ -36,7 +36,7 @@ static int loganalytics_check_here(const void *config, const struct klx_config_n
     if (klx_loganalytics_oauth(c, false, &s, &why) != 0) {
         return klx_config_fail(at, e, "%s", why.text);
     }
-    klx_loganalytics_oauth_release(c, &s);
+    klx_oauth_settings_release_copy(&s, &c->oauth);
     return 0;
 }
 
@@ -79,7 +79,7 @@ static void loganalytics_credential(const void *config, struct klx_buf *out) {
     if (s.client_secret != NULL) {
         klx_buf_printf(out, " %s", klx_secret_where(s.client_secret));
     }
-    klx_loganalytics_oauth_release(c, &s);
+    klx_oauth_settings_release_copy(&s, &c->oauth);
 }
 
 static void loganalytics_close(void *channel) {

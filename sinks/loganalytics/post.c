@@ -275,7 +275,7 @@ void klx_loganalytics_post_free(struct klx_loganalytics_post *p) {
     klx_oauth_free(p->oauth);
     klx_timer_free(p->timer);
     klx_batch_free(p->batch);
-    klx_loganalytics_oauth_release(p->config, &p->identity);
+    klx_oauth_settings_release_copy(&p->identity, &p->config->oauth);
     free(p->url);
     free(p);
 }

@@ -182,15 +182,11 @@ int klx_loganalytics_config_check(const struct klx_loganalytics_config *c,
     }
     int rc = klx_loganalytics_oauth(c, true, &oauth, &why);
     if (rc == 0) {
-        klx_loganalytics_oauth_release(c, &oauth);
+        klx_oauth_settings_release_copy(&oauth, &c->oauth);
         return 0;
     }
     return at != NULL ? klx_config_fail(at, e, "%s", why.text)
                       : klx_fail(e, -EINVAL, "%s", why.text);
-}
-
-static char *dup(const char *text) {
-    return text != NULL ? klx_strdup(text) : NULL;
 }
 
 /* A cloud that is written down decides; one that was guessed leaves it to $AZURE_AUTHORITY_HOST. */
@@ -202,42 +198,18 @@ static const char *authority_of(const struct klx_loganalytics_config *c, bool an
 
 int klx_loganalytics_oauth(const struct klx_loganalytics_config *c, bool anywhere,
                            struct klx_oauth_settings *ret, struct klx_error *e) {
-    const struct klx_oauth_settings *o = &c->oauth;
-    struct klx_oauth_settings s = {
-        .authority = dup(o->authority),
-        .tenant = dup(o->tenant),
-        .token_url = dup(o->token_url),
-        .client_id = dup(o->client_id),
-        .scope = dup(o->scope),
-        .client_secret = o->client_secret,
-        .federated_token = o->federated_token,
-        .token_ca = o->token_ca,
-        .managed_identity = o->managed_identity,
-    };
+    struct klx_oauth_settings s = klx_oauth_settings_copy(&c->oauth);
     if (s.authority == NULL && s.token_url == NULL && !s.managed_identity) {
-        s.authority = dup(authority_of(c, anywhere));
+        const char *authority = authority_of(c, anywhere);
+        s.authority = authority != NULL ? klx_strdup(authority) : NULL;
     }
     int rc = klx_oauth_settings_complete(&s, cloud_of(c)->scope, anywhere, e);
     if (rc != 0) {
-        klx_loganalytics_oauth_release(c, &s);
+        klx_oauth_settings_release_copy(&s, &c->oauth);
         return rc;
     }
     *ret = s;
     return 0;
-}
-
-static void give_back(struct klx_secret **mine, const struct klx_secret *owned) {
-    if (*mine == owned) {
-        *mine = NULL;
-    }
-}
-
-void klx_loganalytics_oauth_release(const struct klx_loganalytics_config *c,
-                                    struct klx_oauth_settings *s) {
-    give_back(&s->client_secret, c->oauth.client_secret);
-    give_back(&s->federated_token, c->oauth.federated_token);
-    give_back(&s->token_ca, c->oauth.token_ca);
-    klx_oauth_settings_release(s);
 }
 
 char *klx_loganalytics_url(const struct klx_loganalytics_config *c) {

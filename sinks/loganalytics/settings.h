@@ -34,10 +34,8 @@ extern const struct klx_config_field klx_loganalytics_fields[];
 int klx_loganalytics_config_check(const struct klx_loganalytics_config *c,
                                   const struct klx_config_node *at,
                                   struct klx_error *e) KLX_MUST_CHECK;
-/* Who klaxon is, with what cloud and environment add. `anywhere` as in klx_oauth_settings_complete. Borrows the secrets of *c. */
+/* Who klaxon is, with what cloud and environment add. `anywhere` as in klx_oauth_settings_complete. For klx_oauth_settings_release_copy. */
 int klx_loganalytics_oauth(const struct klx_loganalytics_config *c, bool anywhere,
                            struct klx_oauth_settings *ret, struct klx_error *e) KLX_MUST_CHECK;
-void klx_loganalytics_oauth_release(const struct klx_loganalytics_config *c,
-                                    struct klx_oauth_settings *s);
 /* "https://HOST/dataCollectionRules/DCR/streams/STREAM?api-version=VERSION"; the caller frees. */
 char *klx_loganalytics_url(const struct klx_loganalytics_config *c);

@@ -122,7 +122,7 @@ static void check_identity(const char *yaml, bool anywhere, const char *token_ur
     }
     assert_string_equal(s.token_url, token_url);
     assert_string_equal(s.scope, scope);
-    klx_loganalytics_oauth_release(&b.c, &s);
+    klx_oauth_settings_release_copy(&s, &b.c.oauth);
     unbind(&b);
 }
 
