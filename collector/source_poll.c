@@ -304,10 +304,7 @@ static int ask_url(struct klx_source_poll *p, struct klx_http_request *r, struct
     r->tls = &tls;
     rc = klx_http_start(klx_kube_client_http(p->env.client), r, &p->call, e);
     free(accept);
-    if (authorization != NULL) {
-        explicit_bzero(authorization, strlen(authorization));
-        free(authorization);
-    }
+    klx_wipe(authorization);
     return rc;
 }
 

@@ -4,19 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/mem.h"
+
 int klx_kube_pem_get(struct klx_kube_pem *p, struct klx_sv *ret, struct klx_error *e) {
     if (p->file != NULL) {
         return klx_secret_get(p->file, ret, e);
     }
     *ret = p->data;
     return 0;
-}
-
-static void wipe(char *text) {
-    if (text != NULL) {
-        explicit_bzero(text, strlen(text));
-        free(text);
-    }
 }
 
 static void release_pem(struct klx_kube_pem *p) {
@@ -30,7 +25,7 @@ static void release_pem(struct klx_kube_pem *p) {
 
 static void wipe_list(char **list) {
     for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-        wipe(list[i]);
+        klx_wipe(list[i]);
     }
     free(list);
 }
@@ -53,7 +48,7 @@ void klx_kube_access_free(struct klx_kube_access *a) {
     release_pem(&a->cert);
     release_pem(&a->key);
     klx_secret_free(a->token);
-    wipe(a->static_token);
+    klx_wipe(a->static_token);
     free_exec(a->exec);
     free(a->server);
     free(a->proxy);

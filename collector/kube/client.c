@@ -89,10 +89,7 @@ static int start(struct klx_kube_client *c, const struct klx_identity *i,
     int rc = klx_http_start(c->http, r, ret, e);
     r->headers = NULL;
     r->tls = NULL;
-    if (authorization != NULL) {
-        explicit_bzero(authorization, strlen(authorization));
-        free(authorization);
-    }
+    klx_wipe(authorization);
     return rc;
 }
 

@@ -19,13 +19,10 @@
 #define HIDDEN KLX_SV("[hidden]")
 
 void klx_exec_credential_release(struct klx_exec_credential *c) {
-    if (c->token != NULL) {
-        explicit_bzero(c->token, strlen(c->token));
-    }
+    klx_wipe(c->token);
     if (c->key_pem.n > 0) {
         explicit_bzero((char *)(uintptr_t)c->key_pem.p, c->key_pem.n);
     }
-    free(c->token);
     free((char *)(uintptr_t)c->cert_pem.p);
     free((char *)(uintptr_t)c->key_pem.p);
     *c = (struct klx_exec_credential){ .expires_us = KLX_TIME_NONE };

@@ -16,6 +16,13 @@ void klx_buf_release(struct klx_buf *b) {
     *b = (struct klx_buf){ .max = b->max };
 }
 
+void klx_buf_wipe(struct klx_buf *b) {
+    if (b->data != NULL) {
+        explicit_bzero(b->data, b->cap);
+    }
+    klx_buf_release(b);
+}
+
 void klx_buf_reset(struct klx_buf *b) {
     b->len = 0;
     b->failed = false;

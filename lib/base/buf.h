@@ -23,6 +23,7 @@ struct klx_buf {
 
 void klx_buf_init(struct klx_buf *b, size_t max);
 void klx_buf_release(struct klx_buf *b); /* also for KLX_CLEANUP */
+void klx_buf_wipe(struct klx_buf *b);    /* the same, and zeroes what is freed: it held a secret */
 /* Room for n more bytes at once; fails as an addition of n bytes would. */
 void klx_buf_reserve(struct klx_buf *b, size_t n);
 /* Empty again, memory kept. */

@@ -51,6 +51,13 @@ char *klx_asprintf(const char *fmt, ...) {
     return checked(n >= 0 ? text : NULL);
 }
 
+void klx_wipe(char *secret) {
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+    }
+}
+
 void klx_free_p(void *pointer_to_pointer) {
     free(*(void **)pointer_to_pointer);
 }

@@ -21,4 +21,5 @@ char *klx_strdup(const char *s) __attribute__((returns_nonnull, malloc));
 char *klx_sv_dup(struct klx_sv s) __attribute__((returns_nonnull, malloc));
 char *klx_asprintf(const char *fmt, ...)
     __attribute__((returns_nonnull, malloc, format(printf, 1, 2)));
+void klx_wipe(char *secret);               /* zeroes it before it is freed; NULL is accepted */
 void klx_free_p(void *pointer_to_pointer); /* for KLX_CLEANUP: frees *(void **)p */

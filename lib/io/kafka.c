@@ -54,8 +54,7 @@ void klx_kafka_config_free(struct klx_kafka_config *c) {
     }
     for (size_t i = 0; i < c->n; i++) {
         free(c->items[i].name);
-        explicit_bzero(c->items[i].value, strlen(c->items[i].value));
-        free(c->items[i].value);
+        klx_wipe(c->items[i].value);
     }
     klx_kafka_login_release(c->login);
     free(c);

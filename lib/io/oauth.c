@@ -59,11 +59,8 @@ struct klx_oauth *klx_oauth_new(struct klx_loop *l, struct klx_http *http, struc
 }
 
 static void forget_token(struct klx_oauth *o) {
-    if (o->token != NULL) {
-        explicit_bzero(o->token, strlen(o->token));
-        free(o->token);
-        o->token = NULL;
-    }
+    klx_wipe(o->token);
+    o->token = NULL;
 }
 
 void klx_oauth_free(struct klx_oauth *o) {
@@ -203,10 +200,7 @@ static int ask_for_token(struct klx_oauth *o) {
                                       .body = klx_buf_sv(&form) };
         rc = start(o, s->token_url, &r);
     }
-    if (form.data != NULL) {
-        explicit_bzero(form.data, form.len);
-    }
-    klx_buf_release(&form);
+    klx_buf_wipe(&form);
     return rc;
 }
 

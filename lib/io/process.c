@@ -34,11 +34,8 @@ struct klx_process {
 };
 
 static void release_output(struct output *o) {
-    if (o->bytes.data != NULL) {
-        explicit_bzero(o->bytes.data, o->bytes.cap);
-    }
     explicit_bzero(o->chunk, sizeof(o->chunk));
-    klx_buf_release(&o->bytes);
+    klx_buf_wipe(&o->bytes);
 }
 
 static void on_closed(uv_handle_t *h) {

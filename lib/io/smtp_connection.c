@@ -12,13 +12,6 @@
 #define GREETING_BYTES_MAX (1u << 20) /* of all replies until the connection is made */
 #define ECHO_BYTES 8u /* so much of a credential in a reply, and the reply is not shown */
 
-static void wipe(char *secret) {
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-        free(secret);
-    }
-}
-
 static bool contains_start(struct klx_sv reply, struct klx_sv secret) {
     size_t n = secret.n < ECHO_BYTES ? secret.n : ECHO_BYTES;
     return n > 0 && klx_sv_find_sv(reply, klx_sv_n(secret.p, n)) < reply.n;
@@ -26,7 +19,7 @@ static bool contains_start(struct klx_sv reply, struct klx_sv secret) {
 
 /* Some servers repeat a command that they do not understand, and AUTH's lines are the credentials. */
 bool klx_smtp_connection_is_echo(const struct klx_smtp_connection *c, struct klx_sv reply) {
-    struct klx_buf plain KLX_CLEANUP(klx_buf_release), text KLX_CLEANUP(klx_buf_release);
+    struct klx_buf plain KLX_CLEANUP(klx_buf_wipe), text KLX_CLEANUP(klx_buf_wipe);
     klx_buf_init(&plain, 1 << 20);
     klx_buf_init(&text, 2 << 20);
     if (c->user == NULL) {
@@ -36,12 +29,9 @@ bool klx_smtp_connection_is_echo(const struct klx_smtp_connection *c, struct klx
     klx_base64_add(&text, klx_buf_sv(&plain));
     size_t plain_bytes = text.len;
     klx_base64_add(&text, klx_sv(c->password));
-    bool found = contains_start(reply, klx_sv(c->password)) ||
-                 contains_start(reply, klx_sv_n(text.data, plain_bytes)) ||
-                 contains_start(reply, klx_sv_n(text.data + plain_bytes, text.len - plain_bytes));
-    explicit_bzero(plain.data, plain.len);
-    explicit_bzero(text.data, text.len);
-    return found;
+    return contains_start(reply, klx_sv(c->password)) ||
+           contains_start(reply, klx_sv_n(text.data, plain_bytes)) ||
+           contains_start(reply, klx_sv_n(text.data + plain_bytes, text.len - plain_bytes));
 }
 
 static bool offers(struct klx_sv line, const char *word) {
@@ -234,7 +224,7 @@ void klx_smtp_connection_free(struct klx_smtp_connection *c) {
     klx_multi_remove(c->multi, c->easy);
     curl_easy_cleanup(c->easy);
     curl_slist_free_all(c->connect_to);
-    wipe(c->password);
+    klx_wipe(c->password);
     free(c->user);
     free(c);
 }

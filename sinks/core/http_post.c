@@ -26,17 +26,11 @@ struct klx_http_post {
     void *arg;
 };
 
-static void wipe(char **secret) {
-    if (*secret != NULL) {
-        explicit_bzero(*secret, strlen(*secret));
-        free(*secret);
-        *secret = NULL;
-    }
-}
-
 static void wipe_secrets(struct klx_http_post *p) {
-    wipe(&p->url);
-    wipe(&p->token);
+    klx_wipe(p->url);
+    klx_wipe(p->token);
+    p->url = NULL;
+    p->token = NULL;
 }
 
 /* Appends what may be shown of an answer. */
@@ -148,7 +142,7 @@ static int start_call(struct klx_http_post *p, struct klx_sv body) {
         .arg = p,
     };
     int rc = klx_http_start(p->env.http, &request, &p->call, &p->why);
-    wipe(&authorization);
+    klx_wipe(authorization);
     return rc;
 }
 

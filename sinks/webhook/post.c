@@ -36,13 +36,6 @@ struct message {
     void *arg;
 };
 
-static void wipe(struct klx_buf *b) {
-    if (b->data != NULL) {
-        explicit_bzero(b->data, b->cap);
-    }
-    klx_buf_release(b);
-}
-
 static void free_message(struct message *m) {
     struct message **at = &m->post->first;
     while (*at != m) {
@@ -53,12 +46,9 @@ static void free_message(struct message *m) {
         klx_http_cancel(m->call);
     }
     klx_timer_free(m->timer);
-    if (m->url != NULL) {
-        explicit_bzero(m->url, strlen(m->url));
-        free(m->url);
-    }
-    wipe(&m->headers);
-    wipe(&m->body);
+    klx_wipe(m->url);
+    klx_buf_wipe(&m->headers);
+    klx_buf_wipe(&m->body);
     free(m);
 }
 
@@ -167,7 +157,7 @@ static int add_login(struct message *m, struct klx_error *e) {
         klx_buf_printf(&login, "%s:%.*s", c->user, KLX_SV_FMT(value));
         klx_buf_add_str(&m->headers, "Authorization: Basic ");
         klx_base64_add(&m->headers, klx_buf_sv(&login));
-        wipe(&login);
+        klx_buf_wipe(&login);
     }
     end_line(&m->headers);
     return 0;

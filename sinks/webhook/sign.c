@@ -20,13 +20,6 @@ static int read_key(struct klx_buf *out, struct klx_sv text) {
     return klx_buf_check(out);
 }
 
-static void forget_key(struct klx_buf *key) {
-    if (key->data != NULL) {
-        explicit_bzero(key->data, key->cap);
-    }
-    klx_buf_release(key);
-}
-
 int klx_webhook_sign_check(struct klx_sv keys, const char *where, struct klx_error *e) {
     size_t n = 0;
     while (keys.n > 0) {
@@ -34,7 +27,7 @@ int klx_webhook_sign_check(struct klx_sv keys, const char *where, struct klx_err
         struct klx_buf key;
         klx_buf_init(&key, KEY_BYTES_MAX);
         bool good = line.n == 0 || (line.n <= KEY_BYTES_MAX && read_key(&key, line) == 0);
-        forget_key(&key);
+        klx_buf_wipe(&key);
         n += line.n > 0;
         if (!good) {
             return klx_fail(e, -EINVAL,
@@ -65,6 +58,6 @@ void klx_webhook_sign(struct klx_buf *out, struct klx_sv keys, struct klx_sv id,
             klx_buf_add_str(out, out->len > start ? " v1," : "v1,");
             klx_base64_add(out, klx_sv_n((const char *)digest, sizeof(digest)));
         }
-        forget_key(&key);
+        klx_buf_wipe(&key);
     }
 }
