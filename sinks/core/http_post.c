@@ -93,22 +93,26 @@ static bool is_token(struct klx_sv s) {
     return s.n > 0;
 }
 
-static int read_token(struct klx_secret *secret, struct klx_sv *ret, struct klx_error *e) {
+static int read_token(struct klx_secret *secret, klx_http_post_problem_fn problem_of,
+                      struct klx_sv *ret, struct klx_error *e) {
     int rc = klx_secret_get(secret, ret, e);
     if (rc != 0) {
         return rc;
     }
     *ret = klx_sv_trim(*ret);
-    return is_token(*ret)
+    const char *problem = !is_token(*ret) ? "is empty, or holds a space, a line end or another "
+                                            "character that no token has"
+                          : problem_of != NULL ? problem_of(*ret)
+                                               : NULL;
+    return problem == NULL
                ? 0
-               : klx_fail(e, -EINVAL,
-                          "the token in %s is empty, or holds a space or a control character",
-                          klx_secret_where(secret));
+               : klx_fail(e, -EINVAL, "the token in %s %s", klx_secret_where(secret), problem);
 }
 
-int klx_http_post_check_token(struct klx_secret *token, struct klx_error *e) {
+int klx_http_post_check_token(struct klx_secret *token, klx_http_post_problem_fn problem_of,
+                              struct klx_error *e) {
     struct klx_sv text = { 0 };
-    return read_token(token, &text, e);
+    return read_token(token, problem_of, &text, e);
 }
 
 static int take_token(struct klx_http_post *p) {
@@ -116,7 +120,7 @@ static int take_token(struct klx_http_post *p) {
     if (p->o.bearer_token == NULL) {
         return 0;
     }
-    int rc = read_token(p->o.bearer_token, &token, &p->why);
+    int rc = read_token(p->o.bearer_token, p->o.token_problem, &token, &p->why);
     p->token = rc == 0 ? klx_sv_dup(token) : NULL;
     return rc;
 }

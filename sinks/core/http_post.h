@@ -18,11 +18,16 @@
 
 struct klx_http_post;
 
+/* What is wrong with a token, or NULL. The words end a sentence that begins "the token in file /run/secrets/x". */
+typedef const char *(*klx_http_post_problem_fn)(struct klx_sv token);
+
 struct klx_http_post_options {
-    const struct klx_sink_env *env;  /* copied */
-    struct klx_secret *url;          /* borrowed */
-    const char *address;             /* a URL that is no secret, in place of `url`. Borrowed */
-    struct klx_secret *bearer_token; /* MAY: sent as Authorization: Bearer. Borrowed */
+    const struct klx_sink_env *env; /* copied */
+    struct klx_secret *url;         /* borrowed */
+    /* A URL that is no secret, in place of `url`. Borrowed, and read at each start. */
+    const char *address;
+    struct klx_secret *bearer_token;        /* MAY: sent as Authorization: Bearer. Borrowed */
+    klx_http_post_problem_fn token_problem; /* MAY: what else it must be than printable ASCII */
     /* With `url`: whether this URL may be used; the text of its error holds nothing of it, `where` names the secret. */
     int (*check)(struct klx_sv url, const char *where, struct klx_error *e);
     const char *const
@@ -44,6 +49,7 @@ struct klx_http_post *klx_http_post_new(const struct klx_http_post_options *o);
 void klx_http_post_start(struct klx_http_post *p, struct klx_sv body, klx_http_post_fn done,
                          void *arg);
 /* For a sink's check: whether a token can be read and sent. 0, or the error that a send would end with; the words name its place. */
-int klx_http_post_check_token(struct klx_secret *token, struct klx_error *e) KLX_MUST_CHECK;
+int klx_http_post_check_token(struct klx_secret *token, klx_http_post_problem_fn problem_of,
+                              struct klx_error *e) KLX_MUST_CHECK;
 /* Cancels what is under way, without calling back. */
 void klx_http_post_free(struct klx_http_post *p);

@@ -58,7 +58,7 @@ static int fail_at(const struct klx_config_node *at, const char *key, struct klx
 static int check_token(const struct klx_ntfy_config *c, const struct klx_config_node *at,
                        struct klx_error *e) {
     struct klx_error why = { 0 };
-    if (c->token == NULL || klx_http_post_check_token(c->token, &why) == 0) {
+    if (c->token == NULL || klx_http_post_check_token(c->token, NULL, &why) == 0) {
         return 0;
     }
     return fail_at(at, "token", e, why.text);

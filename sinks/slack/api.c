@@ -7,33 +7,20 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
-#include "sinks/core/secret_url.h"
+#include "sinks/core/http_post.h"
 #include "sinks/slack/errors.h"
 
-#define DEADLINE_MS 30000
+#define METHOD_BYTES_MAX 32
 #define ANSWER_BYTES_MAX (512u << 10) /* it repeats the message, with what Slack has added to it */
 
-enum state { IDLE, UNDER_WAY, NOT_SENT };
-
 struct klx_slack_api {
-    struct klx_sink_env env;
     const struct klx_slack_config *c;
-    enum state state;
-    struct klx_http_call *call; /* UNDER_WAY */
-    struct klx_timer *timer;    /* NOT_SENT */
-    struct klx_error why;       /* NOT_SENT */
-    char *token;                /* UNDER_WAY */
+    struct klx_http_post *post;
+    char *url; /* of the method that is called; the post looks there */
+    size_t url_bytes;
     klx_slack_answer_fn done;
     void *arg;
 };
-
-static void wipe(char **secret) {
-    if (*secret != NULL) {
-        explicit_bzero(*secret, strlen(*secret));
-        free(*secret);
-        *secret = NULL;
-    }
-}
 
 /* What is wrong with which block stands behind the message that Slack repeats: it goes first when not all has room. */
 static void add_errors(struct klx_buf *out, const struct klx_json *body) {
@@ -87,95 +74,61 @@ static void read_body(struct klx_slack_answer *a, struct klx_sv text) {
     klx_arena_release(&arena);
 }
 
-static void judge(const struct klx_http_result *r, struct klx_sv body, struct klx_slack_answer *a) {
-    klx_slack_judge(r, body, &a->verdict);
+static void judge(const struct klx_http_result *r, struct klx_slack_answer *a) {
+    klx_slack_judge(r, r->body, &a->verdict);
     if (r->failure == KLX_HTTP_TOO_LARGE && r->status / 100 == 2) {
-        klx_verdict_set(&a->verdict, KLX_VERDICT_AMBIGUOUS, "answer_too_large", body);
+        klx_verdict_set(&a->verdict, KLX_VERDICT_AMBIGUOUS, "answer_too_large", r->body);
     } else if (r->failure == KLX_HTTP_OK) {
-        read_body(a, body);
+        read_body(a, r->body);
     }
 }
 
 /* done may make the next call, or free a. */
-static void on_answer(void *arg, const struct klx_http_result *r) {
-    struct klx_slack_api *a = arg;
-    struct klx_buf shown KLX_CLEANUP(klx_buf_release);
-    struct klx_slack_answer answer = { 0 };
-    const struct klx_sv secret = klx_sv(a->token);
-    klx_buf_init(&shown, (size_t)4 * ANSWER_BYTES_MAX);
-    klx_hide_secrets(&shown, r->body, &secret, 1);
-    judge(r, klx_buf_sv(&shown), &answer);
-    a->call = NULL;
-    wipe(&a->token);
-    a->state = IDLE;
-    a->done(a->arg, &answer);
-}
-
-static void on_timer(void *arg) {
+static void on_end(void *arg, const struct klx_http_post_end *end) {
     struct klx_slack_api *a = arg;
     struct klx_slack_answer answer = { 0 };
-    klx_verdict_set(&answer.verdict, KLX_VERDICT_CREDENTIAL_BROKEN, "token", klx_sv(a->why.text));
-    a->state = IDLE;
+    if (end->result == NULL) {
+        klx_verdict_set(&answer.verdict, KLX_VERDICT_CREDENTIAL_BROKEN, "token",
+                        klx_sv(end->not_sent));
+    } else {
+        judge(end->result, &answer);
+    }
     a->done(a->arg, &answer);
-}
-
-static int start(struct klx_slack_api *a, const char *method, struct klx_sv body) {
-    bool slash = klx_sv_ends(klx_sv(a->c->base_url), KLX_SV("/"));
-    char *url = klx_asprintf("%s%s%s", a->c->base_url, slash ? "" : "/", method);
-    char *authorization = klx_asprintf("Authorization: Bearer %s", a->token);
-    const char *const headers[] = { "Content-Type: application/json; charset=utf-8",
-                                    "User-Agent: klaxon", authorization, NULL };
-    const struct klx_http_request request = {
-        .method = "POST",
-        .url = url,
-        .headers = headers,
-        .body = body,
-        .deadline_ms = DEADLINE_MS,
-        .body_bytes_max = ANSWER_BYTES_MAX,
-        .on_done = on_answer,
-        .arg = a,
-    };
-    int rc = klx_http_start(a->env.http, &request, &a->call, &a->why);
-    wipe(&authorization);
-    free(url);
-    return rc;
 }
 
 struct klx_slack_api *klx_slack_api_new(const struct klx_sink_env *env,
                                         const struct klx_slack_config *c) {
+    static const char *const headers[] = { "Content-Type: application/json; charset=utf-8",
+                                           "User-Agent: klaxon", NULL };
     struct klx_slack_api *a = klx_alloc(struct klx_slack_api);
-    a->env = *env;
     a->c = c;
-    a->timer = klx_timer_new(env->loop, on_timer, a);
+    a->url_bytes = strlen(c->base_url) + 1 + METHOD_BYTES_MAX + 1;
+    a->url = klx_new_bytes(a->url_bytes);
+    a->post =
+        klx_http_post_new(&(struct klx_http_post_options){ .env = env,
+                                                           .address = a->url,
+                                                           .bearer_token = c->token,
+                                                           .token_problem = klx_slack_token_problem,
+                                                           .headers = headers,
+                                                           .answer_bytes_max = ANSWER_BYTES_MAX });
     return a;
 }
 
 void klx_slack_api_call(struct klx_slack_api *a, const char *method, struct klx_sv body,
                         klx_slack_answer_fn done, void *arg) {
-    struct klx_sv token = { 0 };
-    assert(a->state == IDLE);
+    bool slash = klx_sv_ends(klx_sv(a->c->base_url), KLX_SV("/"));
+    assert(strlen(method) <= METHOD_BYTES_MAX);
     a->done = done;
     a->arg = arg;
-    if (klx_slack_settings_token(a->c, &token, &a->why) == 0) {
-        a->token = klx_sv_dup(token);
-        if (start(a, method, body) == 0) {
-            a->state = UNDER_WAY;
-            return;
-        }
-    }
-    wipe(&a->token);
-    a->state = NOT_SENT;
-    klx_timer_start(a->timer, 0);
+    snprintf(a->url, a->url_bytes, "%s%s%s", a->c->base_url, slash ? "" : "/", method);
+    klx_http_post_start(a->post, body, on_end, a);
 }
 
 void klx_slack_api_free(struct klx_slack_api *a) {
     if (a == NULL) {
         return;
     }
-    if (a->state == UNDER_WAY) {
-        klx_http_cancel(a->call);
-    }
-    klx_timer_free(a->timer);
-    wipe(&a->token);
+    klx_http_post_free(a->post);
+    free(a->url);
     free(a);
 }

@@ -1,14 +1,6 @@
 /*
- * One call of Slack's Web API at a time (docs.slack.dev/reference/methods), with nothing of the token in what comes back.
- *
- *            call                       answer, failure
- *    IDLE ─────────▶ UNDER WAY ──────────────────────────────▶ IDLE, done
- *       ╲
- *        ╲ no token, or none that may be used               next turn of the loop
- *         └────────────────────────────▶ NOT SENT ───────────────────────────────▶ IDLE, done
- *
- * The token is read anew for each call, so a rotated one counts from the next call on. done is called exactly once for each call, never from
- * inside it, and may make the next one or free the api.
+ * One call of Slack's Web API at a time (docs.slack.dev/reference/methods), as sinks/core/http_post.h sends: the token is read anew for each, and
+ * nothing of it is in what comes back. done is called exactly once for each call, never from inside it, and may make the next one or free the api.
  */
 #pragma once
 

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "sinks/core/http_post.h"
 #include "sinks/core/secret_url.h"
 #include "sinks/slack/handle.h"
 #include "sinks/slack/webhook.h"
 
-#define CHANNEL_NAME_BYTES_MAX                                                                     \
-    240 /* 80 characters, and most of them may be letters of any script */
+/* 80 characters, and most of them may be letters of any script. */
+#define CHANNEL_NAME_BYTES_MAX 240
 
 static const char *const update_names[] = { "both", "edit", "thread", NULL };
 
@@ -90,7 +91,6 @@ static bool is_known(struct klx_sv word, const char *const *words) {
 
 static int check_bot(const struct klx_slack_config *c, const struct klx_config_node *at,
                      struct klx_error *e) {
-    struct klx_sv token = { 0 };
     struct klx_error why = { 0 };
     const char *problem = channel_problem(klx_sv(c->channel));
     if (problem != NULL) {
@@ -104,7 +104,9 @@ static int check_bot(const struct klx_slack_config *c, const struct klx_config_n
     if (!is_known(klx_sv(c->updates), update_names)) {
         return refuse(at, "updates", "expected edit, thread or both", e);
     }
-    return klx_slack_settings_token(c, &token, &why) == 0 ? 0 : refuse(at, "token", why.text, e);
+    return klx_http_post_check_token(c->token, klx_slack_token_problem, &why) == 0
+               ? 0
+               : refuse(at, "token", why.text, e);
 }
 
 static int check_webhook(const struct klx_slack_config *c, const struct klx_config_node *at,
@@ -155,12 +157,7 @@ enum klx_slack_updates klx_slack_settings_updates(const struct klx_slack_config 
                                                : KLX_SLACK_BOTH;
 }
 
-static const char *token_problem(struct klx_sv token) {
-    for (size_t i = 0; i < token.n; i++) {
-        if (token.p[i] <= ' ' || token.p[i] >= 0x7f) {
-            return "holds a space, a line end or another character that no token has";
-        }
-    }
+const char *klx_slack_token_problem(struct klx_sv token) {
     if (klx_sv_starts(token, KLX_SV("http"))) {
         return "is a URL: write webhook_url in place of token";
     }
@@ -170,20 +167,4 @@ static const char *token_problem(struct klx_sv token) {
     return klx_sv_starts(token, KLX_SV("xox"))
                ? NULL
                : "is not a token of Slack: a bot's begins with xoxb-";
-}
-
-int klx_slack_settings_token(const struct klx_slack_config *c, struct klx_sv *ret,
-                             struct klx_error *e) {
-    struct klx_sv token = { 0 };
-    int rc = klx_secret_get(c->token, &token, e);
-    if (rc != 0) {
-        return rc;
-    }
-    token = klx_sv_trim(token);
-    const char *problem = token_problem(token);
-    if (problem != NULL) {
-        return klx_fail(e, -EINVAL, "the token in %s %s", klx_secret_where(c->token), problem);
-    }
-    *ret = token;
-    return 0;
 }

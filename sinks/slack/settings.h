@@ -41,6 +41,5 @@ int klx_slack_settings_check(const struct klx_slack_config *c, const struct klx_
                              struct klx_error *e) KLX_MUST_CHECK;
 /* What the table's text means; it was checked. */
 enum klx_slack_updates klx_slack_settings_updates(const struct klx_slack_config *c);
-/* The token as it is now, without white space. -EINVAL: it is no token that may be used; the words name its place, not itself. */
-int klx_slack_settings_token(const struct klx_slack_config *c, struct klx_sv *ret,
-                             struct klx_error *e) KLX_MUST_CHECK;
+/* For klx_http_post: what is wrong with a token, beside its characters; or NULL. */
+const char *klx_slack_token_problem(struct klx_sv token);
