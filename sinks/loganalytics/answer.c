@@ -5,9 +5,9 @@
 #include "lib/base/arena.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
+#include "sinks/core/secret_url.h"
 
 #define ERROR_BYTES_MAX 65536
-#define HIDDEN "(the answer repeats the token and is not shown)"
 
 /* Codes that were seen or are documented: azure-sdk-for-net and -python, sdk/monitor/…ingestion/TROUBLESHOOTING.md;
    learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview. */
@@ -94,7 +94,7 @@ static void by_code(const struct error *found, struct klx_loganalytics_answer *r
 }
 
 static void judge_status(const struct klx_http_result *r, const struct error *found,
-                         struct klx_sv shown, struct klx_loganalytics_answer *ret) {
+                         struct klx_loganalytics_answer *ret) {
     enum klx_verdict_class class = KLX_VERDICT_RETRY_BACKOFF;
     char reason[32];
     snprintf(reason, sizeof(reason), r->status / 100 == 2 ? "not_204" : "http_%d", r->status);
@@ -102,25 +102,29 @@ static void judge_status(const struct klx_http_result *r, const struct error *fo
     if (r->status >= 400) {
         by_code(found, ret, &class);
     }
-    klx_verdict_set(&ret->verdict, class, found->code[0] != '\0' ? found->code : reason, shown);
+    klx_verdict_set(&ret->verdict, class, found->code[0] != '\0' ? found->code : reason, r->body);
+}
+
+static void judge(const struct klx_http_result *r, struct klx_loganalytics_answer *ret) {
+    struct error found = read_error(r->body);
+    bool refused = r->status >= 400 && r->status < 500 && r->status != 408 && r->status != 429;
+    *ret = (struct klx_loganalytics_answer){ .meaning = KLX_LOGANALYTICS_OTHER };
+    if (r->failure == KLX_HTTP_OK && r->status == 204) {
+        ret->meaning = KLX_LOGANALYTICS_TAKEN;
+        klx_verdict_set(&ret->verdict, KLX_VERDICT_DELIVERED, "http_204", r->body);
+    } else if (refused || !klx_verdict_from_http(r, &ret->verdict)) {
+        judge_status(r, &found, ret); /* also when the body of a refusal broke off */
+    } else if (r->failure == KLX_HTTP_OK && found.code[0] != '\0') {
+        snprintf(ret->verdict.reason, sizeof(ret->verdict.reason), "%s", found.code);
+    }
 }
 
 void klx_loganalytics_judge(const struct klx_http_result *r, struct klx_sv token,
                             struct klx_loganalytics_answer *ret) {
-    bool repeats = token.n > 0 && klx_sv_find_sv(r->body, token) < r->body.n;
-    struct klx_sv shown = repeats ? KLX_SV(HIDDEN) : r->body;
+    struct klx_buf shown KLX_CLEANUP(klx_buf_release);
     struct klx_http_result told = *r;
-    struct error found = read_error(r->body);
-    told.body = shown;
-    *ret = (struct klx_loganalytics_answer){ .meaning = KLX_LOGANALYTICS_OTHER };
-    if (r->failure == KLX_HTTP_OK && r->status == 204) {
-        ret->meaning = KLX_LOGANALYTICS_TAKEN;
-        klx_verdict_set(&ret->verdict, KLX_VERDICT_DELIVERED, "http_204", shown);
-    } else if (r->status >= 400 && r->status < 500 && r->status != 408 && r->status != 429) {
-        judge_status(r, &found, shown, ret); /* also when its body broke off */
-    } else if (!klx_verdict_from_http(&told, &ret->verdict)) {
-        judge_status(r, &found, shown, ret);
-    } else if (r->failure == KLX_HTTP_OK && found.code[0] != '\0') {
-        snprintf(ret->verdict.reason, sizeof(ret->verdict.reason), "%s", found.code);
-    }
+    klx_buf_init(&shown, r->body.n + 16); /* "…" is shorter than what it stands for */
+    klx_hide_secrets(&shown, r->body, &token, 1);
+    told.body = klx_buf_sv(&shown);
+    judge(&told, ret);
 }

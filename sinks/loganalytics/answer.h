@@ -27,6 +27,6 @@ struct klx_loganalytics_answer {
     struct klx_verdict verdict;
 };
 
-/* `token` is what was sent: an answer that repeats it is not shown. */
+/* `token` is what was sent: where an answer repeats it, "…" is shown. */
 void klx_loganalytics_judge(const struct klx_http_result *r, struct klx_sv token,
                             struct klx_loganalytics_answer *ret);

@@ -17,7 +17,6 @@
 
 #define DEADLINE_MS 60000
 #define ANSWER_BYTES_MAX 262144
-#define TOKEN_BYTES_MAX 65536
 #define BODY_BYTES_MAX (2u << 20) /* a single row that is too long is refused there, not here */
 
 enum state { IDLE, NEXT, TOKEN, POSTING };
@@ -36,6 +35,7 @@ struct klx_loganalytics_post {
     char id[KLX_HASH_TEXT_BYTES];
     bool renewed; /* the token, for this batch */
     uint64_t generation;
+    char *token;       /* POSTING: as it was sent, for as long as an answer may repeat it */
     size_t body_bytes; /* of the request under way */
     klx_sent_fn done;
     void *arg;
@@ -47,6 +47,11 @@ static void step(struct klx_loganalytics_post *p);
 
 static void on_timer(void *arg) {
     step(arg);
+}
+
+static void forget_token(struct klx_loganalytics_post *p) {
+    klx_wipe(p->token);
+    p->token = NULL;
 }
 
 static void make_metrics(struct klx_loganalytics_post *p, const char *name) {
@@ -124,9 +129,8 @@ static void judge_token(struct klx_loganalytics_post *p,
 
 static void judge(struct klx_loganalytics_post *p, const struct klx_http_result *r) {
     struct klx_loganalytics_answer answer;
-    struct klx_oauth_token token = { .value = { "", 0 } };
-    (void)!klx_oauth_get(p->oauth, &token, NULL);
-    klx_loganalytics_judge(r, token.value, &answer);
+    klx_loganalytics_judge(r, klx_sv(p->token), &answer);
+    forget_token(p);
     switch (answer.meaning) {
     case KLX_LOGANALYTICS_TAKEN:
         klx_counter_add(p->bytes, p->body_bytes);
@@ -189,25 +193,19 @@ static int start_call(struct klx_loganalytics_post *p, struct klx_sv body,
     return rc == 0 ? klx_http_start(p->env.http, &request, &p->call, e) : rc;
 }
 
-static int post_range(struct klx_loganalytics_post *p, const struct klx_oauth_token *token,
-                      struct klx_error *e) {
+static int post_range(struct klx_loganalytics_post *p, struct klx_error *e) {
     struct klx_buf json KLX_CLEANUP(klx_buf_release), packed KLX_CLEANUP(klx_buf_release);
-    struct klx_buf authorization;
     klx_buf_init(&json, BODY_BYTES_MAX);
     klx_buf_init(&packed, BODY_BYTES_MAX);
-    klx_buf_init(&authorization, TOKEN_BYTES_MAX);
     klx_batch_body(p->batch, &json);
     klx_gzip_add(&packed, klx_buf_sv(&json));
-    klx_buf_add_str(&authorization, "Authorization: Bearer ");
-    klx_buf_add_sv(&authorization, token->value);
-    int rc = json.failed || packed.failed || authorization.failed
-                 ? klx_fail(e, -EMSGSIZE, "the rows or the token are too large to be sent")
-                 : start_call(p, klx_buf_sv(&packed), klx_buf_str(&authorization), e);
     p->body_bytes = json.len;
-    if (authorization.data != NULL) {
-        explicit_bzero(authorization.data, authorization.len);
+    if (json.failed || packed.failed) {
+        return klx_fail(e, -EMSGSIZE, "the rows are too large to be sent");
     }
-    klx_buf_release(&authorization);
+    char *authorization = klx_asprintf("Authorization: Bearer %s", p->token);
+    int rc = start_call(p, klx_buf_sv(&packed), authorization, e);
+    klx_wipe(authorization);
     return rc;
 }
 
@@ -220,10 +218,12 @@ static bool post(struct klx_loganalytics_post *p) {
         return false;
     }
     p->generation = token.generation;
-    if (post_range(p, &token, &e) != 0) {
+    p->token = klx_sv_dup(token.value);
+    if (post_range(p, &e) != 0) {
         struct klx_verdict v;
         klx_verdict_set(&v, KLX_VERDICT_DESTINATION_BROKEN, "request", klx_sv(e.text));
         end_with(p, &v);
+        forget_token(p);
         return false;
     }
     klx_counter_add(p->requests, 1);
@@ -275,6 +275,7 @@ void klx_loganalytics_post_free(struct klx_loganalytics_post *p) {
     klx_oauth_free(p->oauth);
     klx_timer_free(p->timer);
     klx_batch_free(p->batch);
+    forget_token(p);
     klx_oauth_settings_release_copy(&p->identity, &p->config->oauth);
     free(p->url);
     free(p);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/time.h"
 #include "tests/unit/support/gunzip.h"
 #include "tests/unit/support/http_replies.h"
 
@@ -324,6 +325,34 @@ static void close_before_the_first_turn(void **state) {
     assert_int_equal(w.done, 0);
 }
 
+static void let_the_token_expire(void *arg) {
+    klx_clock_driven_advance(arg, 3600 * KLX_US_PER_S);
+}
+
+/* What was sent is what is looked for, whatever the token is by now. */
+static void a_token_that_expired_under_way_is_not_shown(void **state) {
+    (void)state;
+    static struct world w;
+    struct klx_clock_driven clock;
+    memset(&w, 0, sizeof(w));
+    w = (struct world){
+        .server.replies = { TOKEN, TAKEN, HTTP_REPLY("403 Forbidden", "you said: Bearer eyJfirst") }
+    };
+    klx_clock_driven_init(&clock, INT64_C(1773216000000000), 1);
+    w.rig.clock = &clock.clock;
+    open_world(&w);
+    run(&w);
+    assert_int_equal(w.verdicts[0].class, KLX_VERDICT_DELIVERED);
+    struct klx_timer *timer = klx_timer_new(w.rig.env.loop, let_the_token_expire, &clock);
+    send_rows(&w);
+    klx_timer_start(timer, 0); /* behind the start of the request */
+    klx_loop_run(w.rig.env.loop);
+    assert_int_equal(w.verdicts[0].class, KLX_VERDICT_DESTINATION_BROKEN);
+    assert_non_null(strstr(w.verdicts[0].answer, "you said: Bearer …"));
+    klx_timer_free(timer);
+    close_world(&w);
+}
+
 static void limits_are_declared(void **state) {
     (void)state;
     const struct klx_sink_ops *ops = &klx_sink_loganalytics;
@@ -346,6 +375,7 @@ int main(void) {
         cmocka_unit_test(a_certificate_file_that_is_gone_is_said),
         cmocka_unit_test(close_cancels_without_a_call),
         cmocka_unit_test(close_before_the_first_turn),
+        cmocka_unit_test(a_token_that_expired_under_way_is_not_shown),
         cmocka_unit_test(limits_are_declared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 
 struct rig {
     const struct klx_sink_ops *ops;
+    struct klx_clock *clock; /* NULL: the system's */
     struct klx_sink_env env;
     struct klx_config *yaml;
     void *config;
@@ -40,7 +41,8 @@ static inline void rig_unbind(struct rig *r) {
 static inline void rig_open(struct rig *r, const struct klx_sink_ops *ops, const char *yaml) {
     struct klx_loop *loop = klx_loop_new();
     struct klx_error e = { 0 };
-    r->env = (struct klx_sink_env){ loop, klx_http_new(loop), klx_clock_real() };
+    r->env = (struct klx_sink_env){ loop, klx_http_new(loop),
+                                    r->clock != NULL ? r->clock : klx_clock_real() };
     rig_bind(r, ops, yaml);
     if (ops->open(&r->env, "ops-test", r->config, &r->channel, &e) != 0) {
         fail_msg("%s", e.text);
