@@ -2,7 +2,8 @@
  * The other side of a sink that is measured: an HTTP server on loopback that takes everything at once, and remembers when each request was
  * there whole.
  *
- *     bench-answer [STATUS]          → "PORT\n" on stdout, then it serves until its stdin ends; STATUS: 200 unless given
+ *     bench-answer [STATUS [PORT]]   → "PORT\n" on stdout, then it serves until its stdin ends; STATUS: 200 unless given; "hang": it takes
+ *                                      every request and never answers; PORT: any
  *
  *     POST /anything                 remembered under the header ce-id or webhook-id, or else without an id
  *     GET /count                     how many were taken
@@ -42,6 +43,7 @@ struct connection {
 static struct taken *taken;
 static size_t taken_n, taken_room;
 static const char *status = "200 OK";
+static bool hangs;
 static int poller;
 
 static void die(const char *what) {
@@ -137,7 +139,9 @@ static void serve(const struct connection *c, const char *head, size_t body_byte
         tell_taken(c->fd);
     } else {
         remember(head, body_bytes);
-        answer(c->fd, NULL, 0);
+        if (!hangs) {
+            answer(c->fd, NULL, 0);
+        }
     }
 }
 
@@ -194,11 +198,14 @@ static void watch(int fd, void *what) {
     }
 }
 
-static int listen_somewhere(void) {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+static int listen_on(uint16_t port) {
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons(port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t n = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, 1024) != 0 ||
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, 1024) != 0 ||
         getsockname(fd, (struct sockaddr *)&at, &n) != 0) {
         die("listen");
     }
@@ -210,8 +217,9 @@ static int listen_somewhere(void) {
 int main(int argc, char **argv) {
     static int listener_mark, stdin_mark;
     status = argc > 1 ? argv[1] : status;
+    hangs = strcmp(status, "hang") == 0;
     poller = epoll_create1(EPOLL_CLOEXEC);
-    int listener = listen_somewhere();
+    int listener = listen_on(argc > 2 ? (uint16_t)strtoul(argv[2], NULL, 10) : 0);
     watch(listener, &listener_mark);
     watch(STDIN_FILENO, &stdin_mark);
     for (;;) {

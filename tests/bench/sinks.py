@@ -6,11 +6,13 @@ throughput    events that wait in Kafka, delivered by one klaxon-sink-webhook to
 latency       events written at a rate; from the call that hands one to the producer until its request is there whole.
 loganalytics  rows in batches to an endpoint that takes everything: MB of JSON a second.
 matching      what finding the subscriptions of an event costs, at 10 to 10,000 of them (matching.c).
+outage        three channels at a steady rate, of which one is down for a while: what the two others notice of it, while it lasts and while
+              what was parked is delivered afterwards; memory; that all of it arrives, in order. Takes twice --outage and more, so it is run
+              only when it is named.
 
 The other side is answer.c, which takes everything at once and remembers when.
 """
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,46 +20,18 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-
+from bench.support.delivery import Answer, World, event, webhooks
 from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell
-from bench.support.world import PARTITIONS, binary
+from bench.support.outage import FAULTS, outage
+from bench.support.world import binary
 from cluster import Kafka
-from cluster.process import Child, wait_until
+from cluster.process import wait_until
 from stage import Entra
 from stage.loganalytics import RESOURCE
 
-PARTS = ("throughput", "latency", "loganalytics", "matching")
+PARTS = ("throughput", "latency", "loganalytics", "matching", "outage")
 CHANNELS = (1, 10, 100)
-TOPICS = ("nodes", "state", "control", "deliveries", "retry", "dlq")
-
-
-class Answer:
-    """The server, for as long as the context lasts."""
-
-    def __init__(self, status: str = "200 OK"):
-        self._process = subprocess.Popen([binary("bench-answer"), status], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.pid = self._process.pid
-        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
-
-    def __enter__(self) -> "Answer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.stdin.close()
-        self._process.wait(10)
-
-    def count(self) -> int:
-        with urlopen(f"{self.url}/count") as response:
-            return int(response.read())
-
-    def taken(self) -> list[tuple[str, str, float, int]]:
-        """Channel, id, seconds of the monotonic clock, bytes."""
-        with urlopen(f"{self.url}/taken") as response:
-            rows = [line.split() for line in response.read().decode().splitlines()]
-        return [(path, id_, int(ns) / 1e9, int(size)) for path, id_, ns, size in rows]
 
 
 @dataclass(frozen=True)
@@ -66,72 +40,6 @@ class Run:
     per_cpu: float
     peak_mb: float
     usage: Usage
-
-
-def event(number: int) -> tuple[str, bytes, list[tuple[str, str]]]:
-    """Key, value, headers, as the collector writes an Event of 1 KB about a node."""
-    node = f"aks-{number % 200}"
-    headers = {"ce_specversion": "1.0", "ce_id": str(number), "ce_source": "/clusters/prod-weu/nodes", "ce_type": "io.klaxon.node.ready",
-               "ce_subject": f"Node/{node}", "ce_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ce_cluster": "prod-weu",
-               "ce_severity": "warning", "content-type": "application/json"}
-    data = {"summary": f"Node {node} is ready again after 4 min", "object": {"kind": "Node", "name": node, "uid": "5b7c6b0e-0d8f-4c9b"},
-            "reason": "KubeletReady", "labels": {"agentpool": "system", "note": "x" * 600}}
-    return f"prod-weu/{node}", json.dumps(data).encode(), list(headers.items())
-
-
-class World:
-    """Topics of one run, and a sink on them."""
-
-    def __init__(self, kafka: Kafka, directory: Path, prefix: str):
-        self.kafka, self.prefix, self.directory = kafka, prefix, directory / prefix
-        self.directory.mkdir(parents=True)
-        for name in TOPICS:
-            compacted = {"cleanup.policy": "compact"} if name in ("state", "control") else {}
-            kafka.create_topic(f"{prefix}.{name}", 1 if name == "control" else PARTITIONS, compacted)
-        self.producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0, "partitioner": "murmur2_random", "log_level": 0})
-
-    def put(self, numbers: range) -> None:
-        for number in numbers:
-            key, value, headers = event(number)
-            while True:
-                try:
-                    self.producer.produce(f"{self.prefix}.nodes", value, key, headers=headers)
-                    break
-                except BufferError:
-                    self.producer.poll(0.1)
-        assert self.producer.flush(60) == 0
-
-    def sink(self, kind: str, channels: dict[str, dict], reset: str = "earliest", **process: object) -> Child:
-        config = self.directory / "klaxon.yaml"
-        config.write_text(json.dumps({
-            "kafka": {"bootstrap.servers": self.kafka.bootstrap, "auto.offset.reset": reset},
-            "topics": {"prefix": f"{self.prefix}."},
-            "sinks": {kind: process},
-            "channels": {name: {kind: settings} for name, settings in channels.items()},
-            "subscriptions": [{"team": "t", "topics": ["nodes"], "channels": list(channels), "history": True}],
-            "log": {"level": "warn"},
-        }))
-        return Child(f"klaxon-sink-{kind}", [binary(f"klaxon-sink-{kind}"), "--config", config], self.directory / "log")
-
-    def settled(self, kind: str) -> int:
-        """Records whose offsets the sink's group has committed."""
-        client = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": f"klaxon-sink-{kind}-{self.prefix}", "log_level": 0})
-        try:
-            places = client.committed([TopicPartition(f"{self.prefix}.nodes", p) for p in range(PARTITIONS)], timeout=10)
-            return sum(max(place.offset, 0) for place in places)
-        except KafkaException:  # the group has no coordinator yet
-            return 0
-        finally:
-            client.close()
-
-    def close(self) -> None:
-        admin = self.kafka.admin()
-        for future in admin.delete_topics([f"{self.prefix}.{name}" for name in TOPICS]).values():
-            future.result(timeout=20)
-
-
-def webhooks(answer: Answer, count: int) -> dict[str, dict]:
-    return {f"c{i}": {"url": f"{answer.url}/c{i}", "concurrency": 16 if count == 1 else 4} for i in range(count)}
 
 
 def deliver(kafka: Kafka, directory: Path, name: str, channels: int, deliveries: int) -> Run:
@@ -242,15 +150,18 @@ def load(kafka: Kafka, directory: Path, name: str, rows: int) -> Run:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench sinks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all but outage)")
     parser.add_argument("--deliveries", type=int, default=100_000, help="of a throughput run (100000)")
     parser.add_argument("--rows", type=int, default=100_000, help="for loganalytics (100000)")
     parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
     parser.add_argument("--rate", type=int, default=500, help="events a second for latency (500)")
     parser.add_argument("--seconds", type=int, default=20, help="of a latency run (20)")
+    parser.add_argument("--outage", type=int, default=600, help="seconds that a channel is down (600)")
+    parser.add_argument("--steady", type=int, default=100, help="events a second meanwhile (100)")
+    parser.add_argument("--faults", nargs="+", choices=sorted(FAULTS), default=["503"], help="of the channel that is down, a run each (503)")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait before each run until the machine is quiet (0)")
     args = parser.parse_args()
-    parts = args.parts or list(PARTS)
+    parts = args.parts or [part for part in PARTS if part != "outage"]
     if unknown := set(parts) - set(PARTS):
         parser.error(f"there is no part \"{unknown.pop()}\"; there are: {', '.join(PARTS)}")
     effort = Effort(args.runs, args.patience)
@@ -266,6 +177,8 @@ def main() -> int:
             told = effort.measure(lambda n: load(kafka, directory, f"rows-{n + 1}", args.rows))
             tell("rows/s", [r.rate for r in told])
             tell("peak resident memory", [r.peak_mb for r in told], ".1f", "MB")
+        if "outage" in parts:
+            outage(kafka, directory, args.faults, args.outage, args.steady)
         if "matching" in parts:
             print("matching: subscriptions and ns an event", flush=True)
             subprocess.run([binary("bench-matching")], check=True)
