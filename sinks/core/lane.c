@@ -39,6 +39,7 @@ struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
     l->queue = klx_queue_new();
     l->wake_at_us = INT64_MAX;
     l->sent_us = INT64_MIN / 2;
+    l->taken_us = INT64_MIN / 2;
     l->lost_logged_us = INT64_MIN / 2;
     l->probed_wall_us = KLX_TIME_NONE;
     l->probe_at_start = o->ops->probe != NULL;
@@ -306,7 +307,7 @@ void klx_lane_drop_revoked(struct klx_lane *l) {
 struct klx_delivery *klx_lane_take(struct klx_lane *l) {
     klx_lane_ungather(l);
     struct klx_delivery *d = klx_queue_oldest(l->queue);
-    while (d != NULL && d->under_way) {
+    while (d != NULL && klx_queue_is_behind(d)) {
         d = d->next;
     }
     if (d != NULL) {
@@ -314,6 +315,11 @@ struct klx_delivery *klx_lane_take(struct klx_lane *l) {
     }
     klx_lane_plan(l);
     return d;
+}
+
+const struct klx_delivery *klx_lane_first_like(const struct klx_lane *l,
+                                               const struct klx_delivery *d) {
+    return klx_queue_first_like(l->queue, d);
 }
 
 void klx_lane_hold(struct klx_lane *l, bool held) {
@@ -373,6 +379,12 @@ bool klx_lane_full(const struct klx_lane *l) {
 
 bool klx_lane_has_room(const struct klx_lane *l) {
     return klx_queue_n(l->queue) <= l->o.queue_max / 4 * 3;
+}
+
+int64_t klx_lane_stands_ms(const struct klx_lane *l) {
+    const struct klx_delivery *oldest = klx_queue_oldest(l->queue);
+    int64_t since_us = oldest != NULL ? later(l->taken_us, oldest->queued_us) : INT64_MAX;
+    return oldest != NULL ? (klx_lane_mono_us(l) - since_us) / KLX_US_PER_MS : 0;
 }
 
 bool klx_lane_is_broken(const struct klx_lane *l) {

@@ -106,9 +106,12 @@ void klx_lane_wake(struct klx_lane *l);
 void klx_lane_retry_now(struct klx_lane *l);
 /* Abandons the deliveries of revoked partitions, but for those that are being sent: they end, and are not tried again. */
 void klx_lane_drop_revoked(struct klx_lane *l);
-/* Takes the oldest delivery that is not being sent out of the lane, for whoever will deliver it otherwise; NULL: there is none. Of a key of
-   which something is being sent, what is behind that is taken too: wait for klx_lane_is_sending where order counts. */
+/* Takes the oldest delivery out of the lane of whose key nothing is being sent, for whoever will deliver it otherwise; NULL: there is none.
+   So its order is kept; what is left is behind a send that is under way. */
 struct klx_delivery *klx_lane_take(struct klx_lane *l);
+/* The first of the key of d that is in the lane, or NULL. */
+const struct klx_delivery *klx_lane_first_like(const struct klx_lane *l,
+                                               const struct klx_delivery *d);
 /* Takes over what waits in `from`, a lane of the same channel with other settings in which nothing is under way, in its order. Recipients of
    the same name keep what became of them. */
 void klx_lane_take_over(struct klx_lane *l, struct klx_lane *from);
@@ -124,6 +127,8 @@ bool klx_lane_is_sending(const struct klx_lane *l);
 bool klx_lane_full(const struct klx_lane *l);     /* queue_max deliveries or more */
 bool klx_lane_has_room(const struct klx_lane *l); /* at most three quarters of that */
 bool klx_lane_is_broken(const struct klx_lane *l);
+/* For how long something waits and nothing was taken by the channel. */
+int64_t klx_lane_stands_ms(const struct klx_lane *l);
 size_t klx_lane_depth(const struct klx_lane *l);
 /* The last verdict while the channel fails or is broken, and for how long it has been so; NULL: it is well. */
 const struct klx_verdict *klx_lane_trouble(const struct klx_lane *l, int64_t *ret_ms);

@@ -46,6 +46,7 @@ struct klx_lane {
     struct klx_lane_slot *gathering;
     struct klx_buf scratch; /* one payload of a batch */
     int64_t sent_us;        /* when the last send began; of a single slot: or ended */
+    int64_t taken_us;       /* when a recipient last had a final verdict */
 
     bool probing, probe_at_start;
     bool half_open;         /* one message tells: the probe went well, or may be wrong */

@@ -140,6 +140,7 @@ static void note_verdict(struct klx_lane *l, struct klx_delivery *d, size_t reci
     r->ambiguous += v->class == KLX_VERDICT_AMBIGUOUS;
     klx_counter_add(l->metrics.verdicts[v->class], 1);
     if (klx_verdict_is_final(v->class)) {
+        l->taken_us = klx_lane_mono_us(l);
         klx_lane_tell(l, d, recipient, false);
     }
 }

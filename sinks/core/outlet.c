@@ -10,7 +10,7 @@
 #include "sinks/core/parking/parking.h"
 
 #define CREDENTIAL_BYTES_MAX 4096
-#define FULL_MS 1000 /* so long a full queue may hold up the other channels */
+#define FULL_MS 1000 /* so long a queue may be full, or be filling and stand, while others wait */
 /* The process stood still for so long (a frozen container, a stopped process) that its partitions may be others'. A heartbeat tells, and
    until then nothing is sent that they may have told. */
 #define STOOD_STILL_MS 3000 /* half of the least session.timeout.ms that brokers allow */
@@ -28,6 +28,7 @@ struct klx_outlet {
     struct klx_outlet_options o;
     struct edition now, next, prepared; /* without `opened`: there is none */
     bool removed, stopped, held;
+    bool rest; /* something in the lane is to be parked when the sends before it have ended */
     struct klx_lane *lane;
     struct klx_timer *timer, *turn;
     struct klx_parker *parker; /* of `parking`; NULL: nothing is parked */
@@ -52,9 +53,16 @@ static void on_outcome(void *arg, const struct klx_outcome *outcome) {
     t->o.on_outcome(t->o.arg, outcome);
 }
 
+/* What comes is more than it takes: it takes nothing. */
+static bool stands(const struct klx_outlet *t) {
+    return !klx_lane_has_room(t->lane) && klx_lane_stands_ms(t->lane) >= FULL_MS;
+}
+
 static bool needs_look(const struct klx_outlet *t) {
-    return t->parker != NULL && (klx_parker_waits(t->parker) || klx_lane_is_broken(t->lane) ||
-                                 (klx_lane_full(t->lane) && t->full_since_us == INT64_MAX));
+    return t->parker != NULL &&
+           ((t->rest && !klx_lane_is_sending(t->lane)) || klx_lane_is_broken(t->lane) ||
+            (klx_lane_full(t->lane) && t->full_since_us == INT64_MAX) ||
+            (klx_parker_way(t->parker) == KLX_WAY_LANE && stands(t)));
 }
 
 /* In a turn of its own: the lane, or the gate, may be on the stack below us. */
@@ -239,7 +247,7 @@ static struct klx_lane *new_lane(struct klx_outlet *t, struct edition *of) {
 }
 
 static void hold_lane(struct klx_outlet *t) {
-    klx_lane_hold(t->lane, t->held || (t->parker != NULL && klx_parker_waits(t->parker)));
+    klx_lane_hold(t->lane, t->held || t->rest);
 }
 
 /* Nothing of the old lane is under way any more. */
@@ -402,8 +410,14 @@ void klx_outlet_free(struct klx_outlet *t) {
     }
 }
 
+/* Behind what is to be parked when its send has ended: it must not be parked before that. */
+static bool is_behind_rest(const struct klx_outlet *t, const struct klx_delivery *d) {
+    const struct klx_delivery *first = t->rest ? klx_lane_first_like(t->lane, d) : NULL;
+    return first != NULL && first->message->parked == NULL;
+}
+
 void klx_outlet_push(struct klx_outlet *t, struct klx_delivery *d) {
-    if (t->parker == NULL || !klx_parker_take(t->parker, d)) {
+    if (t->parker == NULL || is_behind_rest(t, d) || !klx_parker_take(t->parker, d)) {
         klx_lane_push(t->lane, d);
         look_soon(t);
     }
@@ -434,7 +448,7 @@ void klx_outlet_hold(struct klx_outlet *t, bool held) {
     hold_lane(t);
 }
 
-/* In the lane's order, by `next`, what was read from the event topics; what is parked already goes back. */
+/* In the lane's order, by `next`, what was read from the event topics and is behind no send; what is parked already goes back. */
 static struct klx_delivery *take_direct(struct klx_outlet *t) {
     struct klx_delivery *direct = NULL, **direct_tail = &direct;
     struct klx_delivery *parked = NULL, **parked_tail = &parked;
@@ -459,7 +473,8 @@ static bool is_too_slow(const struct klx_outlet *t, struct klx_verdict *why) {
         *why = *last;
         return klx_lane_depth(t->lane) > 0;
     }
-    if (!t->o.alone && mono_us(t) - t->full_since_us >= FULL_MS * KLX_US_PER_MS) {
+    bool full = mono_us(t) - t->full_since_us >= FULL_MS * KLX_US_PER_MS;
+    if (!t->o.alone && (full || stands(t))) {
         klx_verdict_set(why, KLX_VERDICT_RETRY_BACKOFF, "queue_full",
                         klx_sv("more comes than the channel takes"));
         return true;
@@ -467,19 +482,26 @@ static bool is_too_slow(const struct klx_outlet *t, struct klx_verdict *why) {
     return false;
 }
 
+/* What is behind a send stays where it is until that has ended: if it fails it must go first. */
 static void park(struct klx_outlet *t, const struct klx_verdict *why) {
-    klx_lane_hold(t->lane, true);
-    if (!klx_parker_open(t->parker, why, klx_lane_asked_until_us(t->lane))) {
+    if (klx_parker_open(t->parker, why, klx_lane_asked_until_us(t->lane))) {
+        t->rest = klx_lane_is_sending(t->lane);
         hold_lane(t);
+        klx_parker_put_first(t->parker, take_direct(t));
     }
 }
 
-static void put_first(struct klx_outlet *t) {
-    if (klx_parker_waits(t->parker) && !klx_lane_is_sending(t->lane)) {
-        struct klx_delivery *direct = take_direct(t);
-        klx_parker_put_first(t->parker, direct);
-        hold_lane(t);
+static void park_rest(struct klx_outlet *t) {
+    if (!t->rest || klx_lane_is_sending(t->lane)) {
+        return;
     }
+    struct klx_delivery *direct = take_direct(t);
+    t->rest = false;
+    for (struct klx_delivery *next = NULL; direct != NULL; direct = next) {
+        next = direct->next;
+        klx_outlet_push(t, direct);
+    }
+    hold_lane(t);
 }
 
 void klx_outlet_look(struct klx_outlet *t) {
@@ -497,7 +519,7 @@ void klx_outlet_look(struct klx_outlet *t) {
     if (klx_parker_way(t->parker) == KLX_WAY_LANE && is_too_slow(t, &why)) {
         park(t, &why);
     }
-    put_first(t);
+    park_rest(t);
 }
 
 void klx_outlet_park_rest(struct klx_outlet *t) {
@@ -511,11 +533,11 @@ void klx_outlet_park_rest(struct klx_outlet *t) {
         klx_verdict_set(&why, KLX_VERDICT_ACCEPTED, "partitions_given_back", klx_sv(""));
         park(t, last != NULL ? last : &why);
     }
-    put_first(t);
+    park_rest(t);
 }
 
 bool klx_outlet_is_parking(const struct klx_outlet *t) {
-    return t->parker != NULL && (klx_parker_waits(t->parker) || klx_parker_is_writing(t->parker));
+    return t->parker != NULL && (t->rest || klx_parker_is_writing(t->parker));
 }
 
 void klx_outlet_stop(struct klx_outlet *t) {

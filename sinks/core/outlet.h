@@ -9,9 +9,11 @@
  * abandoned (a revoked partition, the end of the process). Nothing is called back from inside klx_outlet_push.
  *
  * What waits in the lane is parked when the channel is broken, has failed for park_after, or, with other channels beside it, has had a full
- * queue for a second, so that nobody waits for it: sends under way end, what is left goes to klaxon.retry in its order, and what comes
- * later follows (sinks/core/parking/gate.h). After the process stood still for seconds nothing is sent until a heartbeat would have told that
- * the partitions are others' now. Without klaxon.retry it stays where it is, and a full queue stops reading.
+ * queue for a second, or one that is three quarters full and of which nothing was taken for a second, so that nobody waits for it: it goes
+ * to klaxon.retry in its order, and what comes later follows (sinks/core/parking/gate.h). Only what has the key of a send that is under way
+ * waits in the lane until that has ended, which may take as long as the channel's timeout, and is parked then. After the process stood still
+ * for seconds nothing is sent until a heartbeat would have told that the partitions are others' now. Without klaxon.retry all stays where it
+ * is, and a full queue stops reading.
  */
 #pragma once
 

@@ -124,13 +124,18 @@ void klx_queue_free(struct klx_queue *q) {
     free(q);
 }
 
-static struct klx_queue_chain *chain_of(struct klx_queue *q, struct klx_sv key) {
+static struct klx_queue_chain *find_chain(const struct klx_queue *q, struct klx_sv key) {
     struct klx_queue_chain *c = NULL;
     const char *p = key.n > 0 ? key.p : "";
     HASH_FIND(hh, q->chains, p, key.n, c);
+    return c;
+}
+
+static struct klx_queue_chain *chain_of(struct klx_queue *q, struct klx_sv key) {
+    struct klx_queue_chain *c = find_chain(q, key);
     if (c == NULL) {
         c = klx_new_bytes(sizeof(*c) + key.n + 1);
-        memcpy(c->key, p, key.n);
+        memcpy(c->key, key.n > 0 ? key.p : "", key.n);
         c->not_before_us = INT64_MIN;
         HASH_ADD_KEYPTR(hh, q->chains, c->key, key.n, c);
     }
@@ -235,6 +240,16 @@ void klx_queue_remove(struct klx_queue *q, struct klx_delivery *d) {
         HASH_DEL(q->chains, c);
         free(c);
     }
+}
+
+bool klx_queue_is_behind(const struct klx_delivery *d) {
+    return d->chain->under_way > 0;
+}
+
+const struct klx_delivery *klx_queue_first_like(const struct klx_queue *q,
+                                                const struct klx_delivery *d) {
+    const struct klx_queue_chain *c = find_chain(q, klx_delivery_key(d));
+    return c != NULL ? c->first : NULL;
 }
 
 void klx_queue_wake_all(struct klx_queue *q) {

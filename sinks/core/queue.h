@@ -39,6 +39,11 @@ void klx_queue_put_back(struct klx_queue *q, struct klx_delivery *d, int64_t not
                         bool back);
 /* Whether it is under way or not; it is the caller's then. */
 void klx_queue_remove(struct klx_queue *q, struct klx_delivery *d);
+/* Something of its key is under way: itself, or what is before it. */
+bool klx_queue_is_behind(const struct klx_delivery *d);
+/* The first of the key of d that has not left, d itself or another; NULL: there is none. */
+const struct klx_delivery *klx_queue_first_like(const struct klx_queue *q,
+                                                const struct klx_delivery *d);
 /* No key rests any longer. */
 void klx_queue_wake_all(struct klx_queue *q);
 /* By arrival, those under way too; goes on by klx_delivery.next. */

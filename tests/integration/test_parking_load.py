@@ -32,10 +32,37 @@ def tell(world: Parked, first: int) -> None:
         world.wait_told("good", number + 1)
 
 
-def test_thousands_are_parked_in_flat_memory_and_nobody_waits(world: Parked, binaries: Path) -> None:
-    world.configure("gone", "good", queue=400)
+def configure(world: Parked, queue: int) -> None:
+    """What is for the good channel is on another topic."""
+    world.configure("gone", "good", queue=queue)
     text = world.sink.config.read_text()
     world.sink.config.write_text(text.replace('"team-good", "topics": ["nodes"]', '"team-good", "topics": ["kubernetes"]'))
+
+
+def put_nodes(world: Parked, count: int) -> None:
+    for number in range(count):
+        world.events._producer.produce(world.prefix + "nodes", event_data(f"e{number}"), f"k{number % 50}",
+                                       headers=list(event_headers(f"e{number}").items()))
+        world.events._producer.poll(0)
+    assert world.events._producer.flush(30) == 0
+
+
+def test_a_send_without_an_answer_holds_up_nobody(world: Parked) -> None:
+    """The queue is parked before it is full, while the send still hangs; what is behind that, of its key, comes after it."""
+    configure(world, queue=400)
+    world.slack.fault(hook="gone", cut="hang", at="answer", times=0)
+    world.sink.start()
+    world.sink.wait_ready()
+    put_nodes(world, 350)
+    tell(world, 0)
+    world.wait_parked("gone", 350 - 350 // 50, 15)
+    assert world.sink.metric("klaxon_sink_in_flight", channel="gone") == 1
+    assert {r.header("klaxon-attempts") for r in world.retry()} == {None}  # the one that hangs is not there
+    tell(world, 2)
+
+
+def test_thousands_are_parked_in_flat_memory_and_nobody_waits(world: Parked, binaries: Path) -> None:
+    configure(world, queue=400)
     world.slack.fault(hook="gone", error="no_service", times=0)
     world.sink.start()
     world.sink.wait_ready()
@@ -43,11 +70,7 @@ def test_thousands_are_parked_in_flat_memory_and_nobody_waits(world: Parked, bin
     world.wait_parked("gone", 1)
     tell(world, 0)
     memory = rss_kib(world.sink.process.pid)
-    for number in range(EVENTS):
-        world.events._producer.produce(world.prefix + "nodes", event_data(f"e{number}"), f"k{number % 50}",
-                                       headers=list(event_headers(f"e{number}").items()))
-        world.events._producer.poll(0)
-    assert world.events._producer.flush(30) == 0
+    put_nodes(world, EVENTS)
     tell(world, 2)
     world.wait_parked("gone", EVENTS + 1, 60)
     world.sink.wait("settled", lambda: world.sink.metric("klaxon_sink_unsettled_records") == 0)

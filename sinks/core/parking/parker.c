@@ -602,10 +602,6 @@ enum klx_way klx_parker_way(const struct klx_parker *p) {
     return klx_gate_way(&p->gate);
 }
 
-bool klx_parker_waits(const struct klx_parker *p) {
-    return p->waits_first;
-}
-
 size_t klx_parker_depth(const struct klx_parker *p) {
     return p->held_n + p->writing_n;
 }

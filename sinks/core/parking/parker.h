@@ -69,7 +69,7 @@ void klx_parker_free(struct klx_parker *p);
 /* A delivery that is to go out. False: send it. True: it was taken. */
 bool klx_parker_take(struct klx_parker *p, struct klx_delivery *d);
 /* The channel keeps failing, or is too slow: from now on its deliveries are parked. False: not now (there is no topic, or it is parked
-   already). `why` is the last verdict, a final one when nothing failed. True: nothing is sent any more until klx_parker_put_first. */
+   already). `why` is the last verdict, a final one when nothing failed. True: klx_parker_put_first is next. */
 bool klx_parker_open(struct klx_parker *p, const struct klx_verdict *why, int64_t not_before_us);
 /* What was to be sent from here, in order, by `next`: it goes before what is held. Once after each klx_parker_open. */
 void klx_parker_put_first(struct klx_parker *p, struct klx_delivery *first);
@@ -83,8 +83,6 @@ void klx_parker_circuit(struct klx_parker *p, const struct klx_circuit_mark *m);
 void klx_parker_drop_revoked(struct klx_parker *p);
 
 enum klx_way klx_parker_way(const struct klx_parker *p);
-/* klx_parker_put_first is waited for. */
-bool klx_parker_waits(const struct klx_parker *p);
 size_t klx_parker_depth(const struct klx_parker *p); /* held or being written */
 bool klx_parker_is_writing(
     const struct klx_parker *p); /* something, the circuit too, is not acknowledged */
