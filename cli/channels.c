@@ -9,6 +9,8 @@
 #include "lib/base/mem.h"
 #include "lib/base/options.h"
 #include "sinks/core/route.h"
+#include "sinks/core/subject.h"
+#include "sinks/core/wording.h"
 
 static const struct klx_sink_ops *const kinds[] = {
 #define KLX_SINK(name) &klx_sink_##name,
@@ -87,33 +89,65 @@ int klx_cli_channel_open(const struct klx_cli_channels *all, const struct klx_ch
     return s->ops->open(&ret->env, s->name, s->config, &ret->channel, e);
 }
 
-/* Whose the event is, and how bad, as the first subscription that sends it to the channel says. */
-static struct klx_sv find_team(const struct klx_cli_channel *c, const struct klx_event_file *f,
-                               enum klx_severity *severity) {
-    const struct klx_target *targets = NULL;
-    struct klx_route *route = klx_route_new(&c->all->sinks, c->ops);
-    size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
-    struct klx_sv team = KLX_SV("test");
+static const struct klx_target *find_target(const struct klx_cli_channel *c,
+                                            const struct klx_target *targets, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (&c->all->sinks.channels[targets[i].channel] == c->settings) {
-            team = targets[i].subscription->team;
-            *severity = targets[i].severity;
+            return &targets[i];
         }
     }
-    klx_route_free(route);
-    return team;
+    return NULL;
+}
+
+/* The subscription that sends it to the channel, and how bad it is told: as the sink would, or the first of the team. NULL: none does. */
+static const struct klx_subscription_settings *find_subscription(const struct klx_cli_channel *c,
+                                                                 const struct klx_event_file *f,
+                                                                 const char *team,
+                                                                 enum klx_severity *severity) {
+    const struct klx_sinks_settings *all = &c->all->sinks;
+    const struct klx_target *targets = NULL;
+    struct klx_subject subject;
+    if (team == NULL) {
+        struct klx_route *route = klx_route_new(all, c->ops);
+        size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
+        const struct klx_target *t = find_target(c, targets, n);
+        const struct klx_subscription_settings *s = t != NULL ? t->subscription : NULL;
+        *severity = t != NULL ? t->severity : *severity;
+        klx_route_free(route);
+        return s;
+    }
+    klx_subject_init(&subject, &f->event, f->data);
+    for (size_t i = 0; i < all->subscriptions_n; i++) {
+        const struct klx_subscription_settings *s = &all->subscriptions[i];
+        if (klx_sv_eq(s->team, klx_sv(team)) && s->topics[f->topic] &&
+            klx_subscription_names(s, (size_t)(c->settings - all->channels)) &&
+            klx_subject_match(&subject, s) != KLX_MATCH_NONE) {
+            *severity = klx_subject_told(&subject, s);
+            return s;
+        }
+    }
+    fprintf(stderr, "no subscription of the team %.80s sends this event to %s\n", team, c->name);
+    return NULL;
 }
 
 int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
                            const char *team, struct klx_buf *out, struct klx_error *e) {
     struct klx_event event = f->event;
-    struct klx_sv found = find_team(c, f, &event.severity);
+    const struct klx_subscription_settings *s = find_subscription(c, f, team, &event.severity);
+    struct klx_wording_use words = { .of_subscription = s != NULL ? s->wording : NULL,
+                                     .of_channel = c->settings->wording };
     const struct klx_notice notice = { .event = &event,
                                        .data = f->data,
-                                       .team = team != NULL ? klx_sv(team) : found,
+                                       .team = team != NULL ? klx_sv(team)
+                                               : s != NULL  ? s->team
+                                                            : KLX_SV("test"),
                                        .channel = klx_sv(c->name),
-                                       .links = c->all->sinks.links };
+                                       .links = c->all->sinks.links,
+                                       .wording = &words };
     int rc = c->ops->render(c->channel, &notice, out, e);
+    if (words.failed > 0) {
+        fprintf(stderr, "%s; told in klaxon's own words\n", words.why.text);
+    }
     return rc == 0 && klx_buf_check(out) != 0
                ? klx_fail(e, -EMSGSIZE, "the message is larger than %zu bytes",
                           c->ops->payload_bytes_max)

@@ -42,8 +42,9 @@ struct klx_cli_channel {
 /* *ret needs klx_cli_channel_close also when it fails. */
 int klx_cli_channel_open(const struct klx_cli_channels *all, const struct klx_channel_settings *s,
                          struct klx_cli_channel *ret, struct klx_error *e) KLX_MUST_CHECK;
-/* Appends what the lane would send: with the configuration's links, and the severity and the team (unless one is given) of the first subscription
-   that sends the event to the channel; as the event is, for the team "test", when none does. `out` has the channel's maximum. */
+/* Appends what the lane would send: with the configuration's links, the channel's words, and the severity, the team and the words of the first
+   subscription (of `team`, when one is given) that sends the event to the channel; as the event is, for the team "test", when none does. `out`
+   has the channel's maximum. Says on stderr which templates cannot be filled in. */
 int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
                            const char *team, struct klx_buf *out,
                            struct klx_error *e) KLX_MUST_CHECK;

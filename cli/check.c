@@ -18,6 +18,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/options.h"
 #include "lib/io/httpd.h"
+#include "sinks/core/wording.h"
 
 #define COMMAND "klaxon check"
 #define OUTPUT_BYTES_MAX (16u << 20)
@@ -227,6 +228,43 @@ static void warn_of_clusters(struct check *c, const struct klx_sinks_settings *s
     }
 }
 
+static void doubt(void *arg, const char *text) {
+    struct check *c = arg;
+    klx_findings_add(&c->findings, true, text);
+}
+
+static bool tells_people(const struct klx_sinks_settings *s,
+                         const struct klx_subscription_settings *subscription) {
+    for (size_t i = 0; i < s->channels_n; i++) {
+        if (klx_subscription_names(subscription, i) && !klx_channel_sends_data(&s->channels[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each template of a message is filled in with an event of every kind. */
+static void check_wordings(struct check *c, const struct klx_sinks_settings *s) {
+    struct klx_wording_trial *trial = klx_wording_trial_new();
+    for (size_t i = 0; i < s->channels_n; i++) {
+        if (s->channels[i].wording != NULL) {
+            klx_wording_try(trial, s->channels[i].wording, report, doubt, c);
+        }
+    }
+    for (size_t i = 0; i < s->subscriptions_n; i++) {
+        const struct klx_subscription_settings *sub = &s->subscriptions[i];
+        if (sub->wording == NULL) {
+            continue;
+        }
+        klx_wording_try(trial, sub->wording, report, doubt, c);
+        if (!tells_people(s, sub)) {
+            warn(c, klx_config_get(c->settings.subscriptions[i], "message"),
+                 "its channels are sent data and no message for people: these words are nowhere");
+        }
+    }
+    klx_wording_trial_free(trial);
+}
+
 static void check_sinks(struct check *c, const struct klx_collector_settings *collector) {
     const struct klx_config_node *n =
         c->settings.sinks != NULL ? klx_config_first(c->settings.sinks) : NULL;
@@ -244,6 +282,7 @@ static void check_sinks(struct check *c, const struct klx_collector_settings *co
         warn_of_unused(c, &sinks);
         warn_of_clusters(c, &sinks, collector);
         warn_of_doubts(c, &sinks);
+        check_wordings(c, &sinks);
         klx_sinks_settings_release(&sinks);
     }
 }

@@ -20,7 +20,7 @@ static const struct klx_option table[] = {
     { "event", 'e', KLX_OPT_STR, offsetof(struct options, event), "FILE",
       "the event, as `klaxon tail -o json` prints it; - is stdin (default: a test message)", NULL },
     { "team", 't', KLX_OPT_STR, offsetof(struct options, team), "TEAM",
-      "the team that is told (default: that of the first subscription that matches)", NULL },
+      "as the first subscription of the team tells it (default: the first that matches)", NULL },
     { .name = NULL },
 };
 

@@ -9,6 +9,7 @@
 #include "sinks/core/noise/hours.h"
 #include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/settings.h"
+#include "sinks/core/wording.h"
 #include "sinks/webhook/rules.h"
 
 #define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|[smhdwy]))+$\"}"
@@ -268,6 +269,37 @@ static void write_quiet(struct klx_jw *w) {
     klx_jw_end_object(w);
 }
 
+static void in_message(struct klx_jw *w, const char *key) {
+    if (klx_sv_eq(klx_sv(key), KLX_SV("event"))) {
+        write_ref(w, "texts");
+    } else {
+        list_of(w, "fact");
+    }
+}
+
+static void write_message(struct klx_jw *w) {
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    write_ref(w, "message");
+    list_of(w, "message");
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+}
+
+static void define_messages(struct klx_jw *w) {
+    klx_jw_key(w, "fact");
+    klx_jw_begin_object(w);
+    klx_jw_key(w, "anyOf");
+    klx_jw_begin_array(w);
+    klx_jw_raw(w, KLX_SV("{\"const\":\"defaults\"}"));
+    write_map(w, klx_wording_fact_fields, NULL);
+    klx_jw_end_array(w);
+    klx_jw_end_object(w);
+    klx_jw_key(w, "message");
+    write_map(w, klx_wording_fields, in_message);
+}
+
 static void in_escalate(struct klx_jw *w, const char *key) {
     (void)key; /* the channels */
     write_ref(w, "texts");
@@ -282,6 +314,8 @@ static void in_subscription(struct klx_jw *w, const char *key) {
         klx_jw_raw(w, KLX_SV("{\"type\":\"string\",\"minLength\":1}"));
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("quiet"))) {
         write_quiet(w);
+    } else if (klx_sv_eq(klx_sv(key), KLX_SV("message"))) {
+        write_message(w);
     } else if (klx_sv_eq(klx_sv(key), KLX_SV("escalate"))) {
         write_map(w, klx_escalate_fields, in_escalate);
     } else {
@@ -344,6 +378,8 @@ static void write_kinds(struct klx_jw *w, bool channel) {
     if (channel) {
         klx_jw_key(w, "throttle");
         write_map(w, klx_throttle_fields, NULL);
+        klx_jw_key(w, "message");
+        write_message(w);
     }
     klx_jw_end_object(w);
     klx_jw_end_object(w);
@@ -518,17 +554,18 @@ void klx_schema_write(struct klx_buf *out, enum klx_schema_file file) {
     static const struct {
         const char *title;
         void (*write)(struct klx_jw *w);
-        void (*define[3])(struct klx_jw *w);
+        void (*define[4])(struct klx_jw *w);
     } files[] = {
         [KLX_SCHEMA_MAIN] = { "klaxon.yaml",
                               write_main_file,
-                              { define_clusters, define_channels, define_subscriptions } },
+                              { define_clusters, define_channels, define_subscriptions,
+                                define_messages } },
         [KLX_SCHEMA_CHANNELS] = { "a file of channels.d/",
                                   write_channels_file,
-                                  { define_channels } },
+                                  { define_channels, define_messages } },
         [KLX_SCHEMA_SUBSCRIPTIONS] = { "a file of subscriptions.d/",
                                        write_subscriptions_file,
-                                       { define_subscriptions } },
+                                       { define_subscriptions, define_messages } },
     };
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;

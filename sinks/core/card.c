@@ -9,8 +9,8 @@
 #include "lib/base/url.h"
 #include "lib/base/utf8.h"
 #include "sinks/core/card_digest.h"
+#include "sinks/core/wording.h"
 
-#define SUBJECT_BYTES_MAX 200
 #define ACTIONS_SHOWN_MAX 6
 #define METRICS_SHOWN_MAX 3
 #define POOLS_SHOWN_MAX 4
@@ -622,10 +622,7 @@ static int make_digest(struct klx_arena *a, const struct klx_notice *notice, str
     return finish(&m, notice, ret);
 }
 
-int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
-    if (notice->digest != NULL) {
-        return make_digest(a, notice, ret);
-    }
+static int make_event(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
     const struct klx_event *e = notice->event;
     bool known = e->kind < KLX_KINDS_N;
     struct klx_card c = { .severity = e->severity, .resolved = e->phase == KLX_PHASE_RESOLVED };
@@ -636,8 +633,9 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
     c.subject = line(
         &m,
         klx_arena_printf(a, "%.*s %.*s%.*s", KLX_SV_FMT(kind), KLX_SV_FMT(name), KLX_SV_FMT(where)),
-        SUBJECT_BYTES_MAX);
-    c.title = known ? klx_sv(klx_kind_specs[e->kind].title) : line(&m, e->type, SUBJECT_BYTES_MAX);
+        KLX_CARD_LINE_BYTES_MAX);
+    c.title =
+        known ? klx_sv(klx_kind_specs[e->kind].title) : line(&m, e->type, KLX_CARD_LINE_BYTES_MAX);
     c.state = make_state(&m, notice->reason);
     struct klx_sv summary = klx_json_str(notice->data, "summary");
     c.summary = line(&m, summary.n > 0 ? summary : c.title, KLX_CARD_SUMMARY_BYTES_MAX);
@@ -648,4 +646,12 @@ int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct k
     c.code = make_code(&m);
     make_links(&m, notice->links);
     return finish(&m, notice, ret);
+}
+
+int klx_card_make(struct klx_arena *a, const struct klx_notice *notice, struct klx_card *ret) {
+    int rc = (notice->digest != NULL ? make_digest : make_event)(a, notice, ret);
+    if (rc == 0 && notice->wording != NULL) {
+        klx_wording_apply(a, notice, ret);
+    }
+    return rc;
 }

@@ -1,6 +1,8 @@
 /*
  * What every channel tells of an event, before it is laid out: the same words on Slack, in a mail, on a card of Teams.
  *
+ * Some of it an operator may have put in other words (sinks/core/wording.h): what is ours below is so without them.
+ *
  * All texts are plain and untrusted: they hold whatever a pod's owner wrote, and each renderer escapes them for the place where they will
  * stand. Only `code` and links are safe as they are: `code` is left empty when a name in it is not a plain Kubernetes name, a link is left out when it is not
  * one that a person may follow (klx_url_is_link). Control characters, bidi controls and invalid UTF-8 are gone already; every text is cut
@@ -15,13 +17,15 @@
 #include "sinks/core/links.h"
 #include "sinks/core/sink.h"
 
+#define KLX_CARD_LINE_BYTES_MAX 200 /* subject, title */
 #define KLX_CARD_SUMMARY_BYTES_MAX 1000
+#define KLX_CARD_FACT_NAME_BYTES_MAX 60
 #define KLX_CARD_FACT_BYTES_MAX 300
 #define KLX_CARD_FACTS_MAX 12
 #define KLX_CARD_LINKS_MAX 6
 
 struct klx_card_fact {
-    struct klx_sv name;  /* ours: "Cluster" */
+    struct klx_sv name;  /* "Cluster" */
     struct klx_sv value; /* the event's */
 };
 
@@ -49,6 +53,6 @@ struct klx_card {
 
 /* "Warning", "Critical", "Resolved", "" for information: what colour says to the eye. */
 const char *klx_card_word(const struct klx_card *card);
-/* Everything lives in the arena. -ENOMEM: it is full. */
+/* In the words of the notice's wording, if it has one. Everything lives in the arena. -ENOMEM: it is full. */
 int klx_card_make(struct klx_arena *a, const struct klx_notice *notice,
                   struct klx_card *ret) KLX_MUST_CHECK;

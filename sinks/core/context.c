@@ -250,21 +250,17 @@ static void write_event(struct writer *c) {
     klx_jw_end_object(w);
 }
 
-int klx_context_make(struct klx_arena *a, const struct klx_notice *notice,
-                     const struct klx_zone *zone, const struct klx_json **ret) {
+int klx_context_of_card(struct klx_arena *a, const struct klx_notice *notice,
+                        const struct klx_card *card, const struct klx_zone *zone,
+                        const struct klx_json **ret) {
     static const struct klx_json_limits limits = { CONTEXT_BYTES_MAX, 64 };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
-    struct klx_card card;
     struct writer c = { .notice = notice, .event = notice->event, .zone = zone };
     klx_buf_init(&out, CONTEXT_BYTES_MAX);
-    int rc = klx_card_make(a, notice, &card);
-    if (rc != 0) {
-        return rc;
-    }
     klx_jw_init(&c.w, &out);
     klx_jw_begin_object(&c.w);
-    write_card(&c.w, &card);
-    write_links(&c.w, &card);
+    write_card(&c.w, card);
+    write_links(&c.w, card);
     write_names(&c);
     write_object(&c);
     write_labels(&c);
@@ -274,7 +270,14 @@ int klx_context_make(struct klx_arena *a, const struct klx_notice *notice,
     klx_jw_key(&c.w, "data");
     add_clean(&c.w, notice->data);
     klx_jw_end_object(&c.w);
-    rc = klx_buf_check(&out);
+    int rc = klx_buf_check(&out);
     rc = rc == 0 ? klx_json_parse(a, klx_buf_sv(&out), &limits, ret, NULL) : rc;
     return rc == 0 ? 0 : -ENOMEM;
+}
+
+int klx_context_make(struct klx_arena *a, const struct klx_notice *notice,
+                     const struct klx_zone *zone, const struct klx_json **ret) {
+    struct klx_card card;
+    int rc = klx_card_make(a, notice, &card);
+    return rc == 0 ? klx_context_of_card(a, notice, &card, zone, ret) : rc;
 }

@@ -28,3 +28,7 @@
 /* zone NULL: UTC. Everything lives in the arena. -ENOMEM: it is full. */
 int klx_context_make(struct klx_arena *a, const struct klx_notice *notice,
                      const struct klx_zone *zone, const struct klx_json **ret) KLX_MUST_CHECK;
+/* The same with a card that is made already. */
+int klx_context_of_card(struct klx_arena *a, const struct klx_notice *notice,
+                        const struct klx_card *card, const struct klx_zone *zone,
+                        const struct klx_json **ret) KLX_MUST_CHECK;

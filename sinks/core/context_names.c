@@ -172,7 +172,7 @@ static int fail_first(const struct scopes *s, struct klx_sv head, struct klx_err
     for (size_t i = s->n; i > 0; i--) {
         add_candidates(s->beside, s->in[i - 1], candidates, &n);
     }
-    if (n < CANDIDATES_MAX) {
+    if (n < CANDIDATES_MAX && s->beside->name[0] != '\0') {
         candidates[n++] = s->beside->name;
     }
     return klx_fail(e, -EINVAL, "no event has it%s", klx_config_hint(head, candidates, n).text);
@@ -232,5 +232,6 @@ static int check_use(void *arg, const struct klx_template_use *use, struct klx_e
 
 int klx_context_check_names(const struct klx_template *t, const struct klx_context_beside *beside,
                             struct klx_error *e) {
-    return klx_template_check(t, check_use, (void *)beside, e);
+    static const struct klx_context_beside nothing = { .name = "" };
+    return klx_template_check(t, check_use, (void *)(beside != NULL ? beside : &nothing), e);
 }

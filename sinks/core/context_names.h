@@ -14,6 +14,6 @@ struct klx_context_beside {
     size_t n;
 };
 
-/* -EINVAL: some name of the template leads to nothing, whatever happens; with its place. */
+/* beside NULL: nothing. -EINVAL: some name of the template leads to nothing, whatever happens; with its place. */
 int klx_context_check_names(const struct klx_template *t, const struct klx_context_beside *beside,
                             struct klx_error *e) KLX_MUST_CHECK;

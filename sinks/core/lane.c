@@ -41,6 +41,7 @@ struct klx_lane *klx_lane_new(const struct klx_lane_options *o,
     l->sent_us = INT64_MIN / 2;
     l->taken_us = INT64_MIN / 2;
     l->lost_logged_us = INT64_MIN / 2;
+    l->words_logged_us = INT64_MIN / 2;
     l->probed_wall_us = KLX_TIME_NONE;
     l->probe_at_start = o->ops->probe != NULL;
     klx_health_init(&l->health, o->name, o->ops->name, o->clock);

@@ -85,7 +85,8 @@ struct klx_lane_options {
     void *channel; /* of ops->open; the lane closes it */
     const char *name;
     struct klx_clock *clock;
-    const struct klx_links *links; /* for notices; NULL: none */
+    const struct klx_links *links;     /* for notices; NULL: none */
+    const struct klx_wording *wording; /* the channel's; NULL: none */
     size_t queue_max;
     int64_t give_up_after_ms;
     /* NULL: the credential is the channel's own. `credential` names it, and is borrowed for klx_lane_new. */

@@ -56,10 +56,11 @@ struct klx_lane {
 
     int64_t lost_logged_us; /* dead letters are logged one in five seconds */
     int64_t lost_silent;
+    int64_t words_logged_us; /* templates that fail are logged once a minute */
 
     struct {
         struct klx_counter *verdicts[KLX_VERDICTS_N];
-        struct klx_counter *retries, *dead_letters, *batches;
+        struct klx_counter *retries, *dead_letters, *batches, *words_failed;
         struct klx_gauge *queue, *in_flight, *broken, *lag, *probe;
         struct klx_histogram *seconds;
     } metrics;

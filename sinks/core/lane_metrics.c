@@ -23,6 +23,11 @@ void klx_lane_make_metrics(struct klx_lane *l) {
                                      "Attempts that were not the first of their message.", labels);
     l->metrics.dead_letters =
         klx_counter("klaxon_sink_dead_letters_total", "Refused for good or given up.", labels);
+    l->metrics.words_failed =
+        klx_counter("klaxon_sink_template_failures_total",
+                    "Parts of messages told in klaxon's own words, as their template could not be "
+                    "filled in.",
+                    labels);
     l->metrics.queue =
         klx_gauge("klaxon_sink_queue_deliveries", "Deliveries that wait or are under way.", labels);
     l->metrics.in_flight = klx_gauge("klaxon_sink_in_flight", "Sends under way.", labels);

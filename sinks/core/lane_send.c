@@ -4,8 +4,10 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "sinks/core/lane_internal.h"
+#include "sinks/core/wording.h"
 
 #define PROBES_BEFORE_A_MESSAGE 3
+#define WORDS_LOG_EVERY_US (60 * KLX_US_PER_S)
 #define TRIES_IN_PLACE 4 /* then a delivery lets others that wait go first */
 
 void klx_lane_slots_init(struct klx_lane *l) {
@@ -51,10 +53,32 @@ static struct klx_sv find_handle(const struct klx_lane *l, const struct klx_deli
     return l->cb.find_handle != NULL ? l->cb.find_handle(l->cb.arg, d, ret_is_old) : klx_sv("");
 }
 
+/* Nobody's words may cost a message: it went out in ours. */
+static void note_words(struct klx_lane *l, const struct klx_delivery *d,
+                       const struct klx_wording_use *words) {
+    int64_t now_us = klx_lane_mono_us(l);
+    if (words->failed == 0) {
+        return;
+    }
+    klx_counter_add(l->metrics.words_failed, words->failed);
+    if (now_us - l->words_logged_us >= WORDS_LOG_EVERY_US) {
+        l->words_logged_us = now_us;
+        klx_log_warn("a template of `message:` cannot be filled in: told in klaxon's own words",
+                     KLX_F_STR("channel", l->o.name), KLX_F_SV("event", d->message->event.id),
+                     KLX_F_STR("template", words->why.text),
+                     KLX_F_INT("parts", (int64_t)words->failed));
+    }
+}
+
 bool klx_lane_render(struct klx_lane *l, struct klx_delivery *d, struct klx_buf *out) {
     struct klx_event event = d->message->event;
     char id[KLX_HASH_TEXT_BYTES];
     bool is_old = false; /* a matter of the place, not of the words */
+    struct klx_wording_use words; /* `why` is large, and only set when something failed */
+    words.of_subscription = d->subscription->wording;
+    words.of_channel = l->o.wording;
+    words.failed = 0;
+    bool has_words = words.of_subscription != NULL || words.of_channel != NULL;
     event.severity = d->severity;
     klx_delivery_id(d, klx_sv(l->o.name), id);
     const struct klx_notice notice = { .event = &event,
@@ -65,10 +89,12 @@ bool klx_lane_render(struct klx_lane *l, struct klx_delivery *d, struct klx_buf 
                                        .reason = d->reason,
                                        .digest = d->digest,
                                        .handle = find_handle(l, d, &is_old),
-                                       .links = l->o.links };
+                                       .links = l->o.links,
+                                       .wording = has_words ? &words : NULL };
     struct klx_error error = { .text = "" };
     klx_buf_reset(out);
     int rc = l->o.ops->render(l->o.channel, &notice, out, &error);
+    note_words(l, d, &words);
     if (rc == 0 && klx_buf_check(out) != 0) {
         rc = klx_fail(&error, -EMSGSIZE, "the message is larger than %zu bytes", out->max);
     }

@@ -236,6 +236,7 @@ static struct klx_lane *new_lane(struct klx_outlet *t, struct edition *of) {
         .name = of->channel->name,
         .clock = t->o.env.clock,
         .links = of->links,
+        .wording = of->channel->wording,
         .queue_max = t->o.queue_max,
         .give_up_after_ms = t->o.give_up_after_ms,
         .circuits = t->o.circuits,

@@ -8,6 +8,7 @@
 #include "lib/base/secret.h"
 #include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/settings_subscription.h"
+#include "sinks/core/wording.h"
 
 #define CHANNEL_NAME_BYTES_MAX 63
 
@@ -218,9 +219,10 @@ static int bind_config(const struct klx_sink_ops *ops, const struct klx_config_n
     return 0;
 }
 
-/* The member itself, or else the next one, that is not the throttle. */
+/* The member itself, or else the next one, that may be the kind. */
 static const struct klx_config_node *kind_from(const struct klx_config_node *member) {
-    while (member != NULL && klx_sv_eq(klx_config_key(member), KLX_SV("throttle"))) {
+    while (member != NULL && (klx_sv_eq(klx_config_key(member), KLX_SV("throttle")) ||
+                              klx_sv_eq(klx_config_key(member), KLX_SV("message")))) {
         member = klx_config_next(member);
     }
     return member;
@@ -267,6 +269,21 @@ static bool is_misplaced(const struct klx_config_node *n) {
     return f->key != NULL && !has_kind(n);
 }
 
+static void bind_wording(struct binder *b, const struct klx_config_node *n,
+                         struct klx_channel_settings *to) {
+    struct klx_error e;
+    if (n == NULL) {
+        return;
+    }
+    klx_wording_bind(n, KLX_WORDING_OF_CHANNEL, &to->wording, &b->r);
+    if (to->ops != NULL && klx_channel_sends_data(to)) {
+        klx_config_fail_key(n, &e,
+                            "this channel is sent data and no message for people: these words "
+                            "would be nowhere");
+        klx_settings_report(&b->r, &e);
+    }
+}
+
 static void bind_channel(struct binder *b, const struct klx_config_node *n,
                          struct klx_channel_settings *to) {
     struct klx_error e;
@@ -306,6 +323,11 @@ static void bind_channel(struct binder *b, const struct klx_config_node *n,
     if (bind_config(ops, kind, b, &to->config) == 0) {
         to->ops = ops;
     }
+    bind_wording(b, klx_config_get(n, "message"), to);
+}
+
+bool klx_channel_sends_data(const struct klx_channel_settings *c) {
+    return c->ops != NULL && c->ops->sends_data != NULL && c->ops->sends_data(c->config);
 }
 
 static size_t bind_all(struct binder *b, struct klx_sinks_settings *ret) {
@@ -358,6 +380,7 @@ void klx_sinks_settings_release(struct klx_sinks_settings *s) {
     klx_links_free(s->links);
     for (size_t i = 0; i < s->channels_n; i++) {
         struct klx_channel_settings *c = &s->channels[i];
+        klx_wording_free(c->wording);
         if (c->config != NULL) {
             klx_config_unbind(c->ops->fields, c->config);
             free(c->config);

@@ -19,6 +19,7 @@
  *         continue: true                            # false: an event that this one matches goes to none that stands after it
  *         history: false                            # true: also what a relist found and that belongs to no incident
  *         quiet, repeat, escalate                   # sinks/core/noise/settings_noise.h
+ *         message: { title: "{{cluster}}: {{title}}" }    # words of one's own; a channel has it too (sinks/core/wording.h)
  *
  * A sink process binds the channels of its own kind and knows of the others only that they exist; `klaxon check` binds them all.
  */
@@ -42,6 +43,8 @@ extern const struct klx_config_field klx_match_fields[];
 extern const struct klx_config_field klx_subscription_severity_fields[];
 extern const struct klx_config_field klx_label_fields[];
 
+struct klx_wording;
+
 /* At most `messages` in any stretch of `per`, and at most `burst` at once (sinks/core/noise/throttle.h). messages 0: no limit. */
 struct klx_throttle_settings {
     int64_t messages, per_ms, burst;
@@ -54,6 +57,7 @@ struct klx_channel_settings {
     void *config;                     /* bound to ops->fields; NULL without ops */
     const struct klx_config_node *at; /* where it stands */
     struct klx_throttle_settings throttle;
+    struct klx_wording *wording; /* NULL: none of its own */
 };
 
 enum klx_label_rule_kind { KLX_LABEL_MATCHES, KLX_LABEL_EXISTS, KLX_LABEL_ABSENT };
@@ -80,10 +84,11 @@ struct klx_subscription_settings {
     size_t *channels; /* indexes into klx_sinks_settings.channels */
     size_t channels_n;
     bool history;
-    struct klx_hours *quiet;   /* NULL: never */
-    int64_t repeat_ms;         /* 0: never */
-    int64_t escalate_after_ms; /* 0: never */
-    size_t *escalate_to;       /* indexes, as `channels` */
+    struct klx_hours *quiet;     /* NULL: never */
+    struct klx_wording *wording; /* before those of its channels; NULL: none */
+    int64_t repeat_ms;           /* 0: never */
+    int64_t escalate_after_ms;   /* 0: never */
+    size_t *escalate_to;         /* indexes, as `channels` */
     size_t escalate_to_n;
     const char *file; /* where it stands, for receipts and messages */
     unsigned line;
@@ -97,6 +102,8 @@ struct klx_sink_process_settings {
     int64_t park_after_ms;    /* a channel that has failed for so long is parked on klaxon.retry */
 };
 
+/* Whether what it is sent is for machines, so that no `message:` counts for it. False of a kind that is not bound. */
+bool klx_channel_sends_data(const struct klx_channel_settings *c);
 /* Whether it tells the channel, at once or by its escalation. */
 bool klx_subscription_names(const struct klx_subscription_settings *s, size_t channel);
 /* How often a pattern of its `match:` took too long and so did not match. */

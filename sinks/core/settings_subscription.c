@@ -10,9 +10,11 @@
 #include "sinks/core/noise/hours.h"
 #include "sinks/core/noise/settings_noise.h"
 #include "sinks/core/subject.h"
+#include "sinks/core/wording.h"
 
 struct item {
-    const struct klx_config_node *team, *topics, *match, *channels, *severity, *quiet, *escalate;
+    const struct klx_config_node *team, *topics, *match, *channels, *severity, *quiet, *escalate,
+        *message;
     bool history, goes_on;
     int64_t repeat_ms;
 };
@@ -64,6 +66,10 @@ const struct klx_config_field klx_subscription_fields[] = {
       .kind = KLX_CFG_NODE,
       .offset = offsetof(struct item, escalate),
       .help = "whom else to tell of an incident that nobody acknowledges" },
+    { .key = "message",
+      .kind = KLX_CFG_NODE,
+      .offset = offsetof(struct item, message),
+      .help = "its words, before those of its channels (docs/templates.md)" },
     { .key = NULL },
 };
 
@@ -169,11 +175,10 @@ static const struct klx_config_node **texts(const struct klx_config_node *n, con
 }
 
 /* Each pattern is tried alone first, because only then is the place of a bad one known. */
-static struct klx_match *patterns(const struct klx_config_node *n,
-                                  struct klx_settings_reporter *r) {
-    size_t count = 0;
+static struct klx_match *patterns_of(const struct klx_config_node *const *nodes, size_t count,
+                                     const struct klx_config_node *n,
+                                     struct klx_settings_reporter *r) {
     size_t before = r->mistakes;
-    const struct klx_config_node **nodes = texts(n, "a pattern such as \"prod-*\"", r, &count);
     struct klx_sv *views = klx_alloc_n(struct klx_sv, count);
     struct klx_match *all = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -192,6 +197,16 @@ static struct klx_match *patterns(const struct klx_config_node *n,
         }
     }
     free(views);
+    return all;
+}
+
+#define A_PATTERN "a pattern such as \"prod-*\""
+
+static struct klx_match *patterns(const struct klx_config_node *n,
+                                  struct klx_settings_reporter *r) {
+    size_t count = 0, before = r->mistakes;
+    const struct klx_config_node **nodes = texts(n, A_PATTERN, r, &count);
+    struct klx_match *all = r->mistakes == before ? patterns_of(nodes, count, n, r) : NULL;
     free(nodes);
     return all;
 }
@@ -285,14 +300,22 @@ static void check_event_name(const struct klx_config_node *n, struct klx_setting
             klx_sv_starts(text, KLX_SV("io.klaxon.")) ? ": leave io.klaxon. out" : hint.text);
 }
 
-static struct klx_match *event_patterns(const struct klx_config_node *n, struct binder *b) {
-    size_t before = b->r->mistakes;
-    bool list = klx_config_type(n) == KLX_CONFIG_LIST;
-    struct klx_match *m = patterns(n, b->r);
-    const struct klx_config_node *c = list ? klx_config_first(n) : n;
-    for (; c != NULL && b->r->mistakes == before; c = list ? klx_config_next(c) : NULL) {
-        check_event_name(c, b->r);
+struct klx_match *klx_event_patterns_bind(const struct klx_config_node *n, bool *ret_digest,
+                                          struct klx_settings_reporter *r) {
+    size_t before = r->mistakes, count = 0, kept = 0;
+    const struct klx_config_node **nodes = texts(n, A_PATTERN, r, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (ret_digest != NULL && klx_sv_eq(klx_config_scalar(nodes[i]), KLX_SV("digest"))) {
+            *ret_digest = true;
+        } else {
+            nodes[kept++] = nodes[i];
+        }
     }
+    struct klx_match *m = kept > 0 ? patterns_of(nodes, kept, n, r) : NULL;
+    for (size_t i = 0; i < kept && r->mistakes == before; i++) {
+        check_event_name(nodes[i], r);
+    }
+    free(nodes);
     return m;
 }
 
@@ -312,7 +335,7 @@ static void bind_match(const struct klx_config_node *n, struct binder *b) {
     for (size_t i = 0; i < KLX_COUNT(simple); i++) {
         *simple[i].to = simple[i].from != NULL ? patterns(simple[i].from, b->r) : NULL;
     }
-    b->out->event = m.event != NULL ? event_patterns(m.event, b) : NULL;
+    b->out->event = m.event != NULL ? klx_event_patterns_bind(m.event, NULL, b->r) : NULL;
     bind_severities(m.severity, b);
     if (m.labels != NULL) {
         bind_labels(m.labels, b);
@@ -458,6 +481,9 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     if (item.severity != NULL) {
         bind_told(item.severity, &b);
     }
+    if (item.message != NULL) {
+        klx_wording_bind(item.message, KLX_WORDING_OF_SUBSCRIPTION, &ret->wording, r);
+    }
     ret->history = item.history;
     ret->stops = !item.goes_on;
 }
@@ -500,5 +526,6 @@ void klx_subscription_settings_release(struct klx_subscription_settings *s) {
     free(s->channels);
     free(s->escalate_to);
     klx_hours_free(s->quiet);
+    klx_wording_free(s->wording);
     *s = (struct klx_subscription_settings){ 0 };
 }

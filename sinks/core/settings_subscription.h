@@ -31,3 +31,7 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
                                     struct klx_subscription_settings *ret,
                                     struct klx_settings_reporter *r);
 void klx_subscription_settings_release(struct klx_subscription_settings *s);
+/* Patterns of kinds of events, one or a list; names that are no kind's are mistakes. NULL: none. With ret_digest the word "digest" is none of
+   them, and sets it. */
+struct klx_match *klx_event_patterns_bind(const struct klx_config_node *n, bool *ret_digest,
+                                          struct klx_settings_reporter *r);

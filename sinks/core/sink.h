@@ -79,6 +79,7 @@ struct klx_digest {
 };
 
 struct klx_links;
+struct klx_wording_use;
 
 /* What a renderer sees of one event. All borrowed for the call. */
 struct klx_notice {
@@ -93,6 +94,8 @@ struct klx_notice {
         handle; /* of the incident's first message on this channel; empty: there is none, or it has no handle */
     const struct klx_links
         *links; /* pages of the configuration to link to (sinks/core/links.h); NULL: none */
+    struct klx_wording_use
+        *wording; /* whose words the card is in (sinks/core/wording.h); NULL: ours */
 };
 
 /* What is to be sent. All borrowed for the call that starts it. */
@@ -146,6 +149,8 @@ struct klx_sink_ops {
     int (*check_here)(const void *config, const struct klx_config_node *at, struct klx_error *e);
     /* MAY: what is right, but better changed: words for an operator and the key they are about, or NULL. `klaxon check` warns of it. */
     const char *(*doubt)(const void *config, const char **ret_key);
+    /* MAY: whether it is sent data for machines, in which an operator's words (`message:`) would be nowhere; NULL: a message for people. */
+    bool (*sends_data)(const void *config);
     /* MUST: makes the channel; `config` stays valid until close. Sends nothing. */
     int (*open)(const struct klx_sink_env *env, const char *name, const void *config,
                 void **ret_channel, struct klx_error *e);

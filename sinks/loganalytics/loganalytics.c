@@ -88,6 +88,11 @@ static void loganalytics_close(void *channel) {
     free(c);
 }
 
+static bool loganalytics_sends_data(const void *config) {
+    (void)config;
+    return true;
+}
+
 const struct klx_sink_ops klx_sink_loganalytics = {
     .name = "loganalytics",
     .fields = klx_loganalytics_fields,
@@ -98,6 +103,7 @@ const struct klx_sink_ops klx_sink_loganalytics = {
     .batch_age_ms = BATCH_AGE_MS,
     .check = loganalytics_check,
     .check_here = loganalytics_check_here,
+    .sends_data = loganalytics_sends_data,
     .open = loganalytics_open,
     .render = loganalytics_render,
     .send = loganalytics_send,

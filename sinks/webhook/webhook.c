@@ -90,6 +90,12 @@ static void webhook_close(void *channel) {
     free(c);
 }
 
+/* CloudEvents are the events themselves; a template has the card's texts. */
+static bool webhook_sends_data(const void *config) {
+    const struct klx_webhook_config *c = config;
+    return c->template == NULL && c->template_file == NULL;
+}
+
 const struct klx_sink_ops klx_sink_webhook = {
     .name = "webhook",
     .fields = klx_webhook_fields,
@@ -98,6 +104,7 @@ const struct klx_sink_ops klx_sink_webhook = {
     .concurrency = KLX_WEBHOOK_CONCURRENCY_MAX,
     .check = webhook_check,
     .check_here = webhook_check_here,
+    .sends_data = webhook_sends_data,
     .open = webhook_open,
     .concurrency_of = webhook_concurrency_of,
     .render = webhook_render,

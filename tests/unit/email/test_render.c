@@ -9,6 +9,7 @@
 #include "sinks/email/mail.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 #define YAML                                                                                       \
     "to: [ ops@example.com, second@example.com ]\nfrom: klaxon <klaxon@example.com>\nsmtp: "       \
@@ -93,6 +94,15 @@ static void each_kind_has_its_mail(void **state) {
         test_read_event(&arena, (enum klx_kind)kind, &e, &data);
         check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
     }
+}
+
+static void check_notice(const char *name, const struct klx_notice *notice) {
+    check_golden(name, render_notice(notice));
+}
+
+static void own_words_are_text_too(void **state) {
+    (void)state;
+    test_in_own_words(&arena, check_notice);
 }
 
 static struct klx_sv render_hostile(struct klx_sv text) {
@@ -344,11 +354,12 @@ static void every_golden_file_can_be_sent(void **state) {
         n++;
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 7);
+    assert_int_equal(n, KLX_KINDS_N + 9);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_words_are_text_too),
         cmocka_unit_test(each_kind_has_its_mail),
         cmocka_unit_test(what_is_no_news_says_so),
         cmocka_unit_test(hostile_text_stays_text),

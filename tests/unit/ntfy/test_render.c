@@ -9,6 +9,7 @@
 #include "sinks/ntfy/message.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 static struct klx_arena arena;
 static char topic[] = "klaxon-ops";
@@ -87,6 +88,15 @@ static void each_kind_has_its_message(void **state) {
         const struct klx_notice notice = notice_of((enum klx_kind)kind, &e);
         check_golden(test_kind_name((enum klx_kind)kind), &notice);
     }
+}
+
+static void check_notice(const char *name, const struct klx_notice *notice) {
+    check_golden(name, notice);
+}
+
+static void own_words_are_text_too(void **state) {
+    (void)state;
+    test_in_own_words(&arena, check_notice);
 }
 
 static void severity_is_priority_and_emoji(void **state) {
@@ -174,6 +184,7 @@ static void long_text_is_cut_within_every_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_words_are_text_too),
         cmocka_unit_test(each_kind_has_its_message),
         cmocka_unit_test(severity_is_priority_and_emoji),
         cmocka_unit_test(a_notice_says_why),

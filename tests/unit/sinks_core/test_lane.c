@@ -11,6 +11,7 @@
 #include "lib/base/time.h"
 #include "lib/io/metrics.h"
 #include "sinks/core/lane.h"
+#include "sinks/core/wording.h"
 
 #define DAY_MS INT64_C(86400000)
 #define START_US INT64_C(1773216138000000)
@@ -29,6 +30,7 @@ struct world {
     struct klx_sv names[3];
     size_t names_n; /* 0: the channel has no recipients of its own */
     bool render_fails;
+    const struct klx_wording *wording; /* of the channel; the renderer says that it fails */
     klx_sent_fn done;
     void *done_arg;
     size_t sending; /* recipients of the send under way */
@@ -50,6 +52,11 @@ static int fake_render(void *channel, const struct klx_notice *n, struct klx_buf
     (void)channel;
     if (w.render_fails) {
         return klx_fail(e, -EINVAL, "there is no template for %.*s", KLX_SV_FMT(n->event->id));
+    }
+    assert_ptr_equal(n->wording != NULL ? n->wording->of_channel : NULL, w.wording);
+    if (n->wording != NULL) {
+        n->wording->failed = 2;
+        klx_fail(&n->wording->why, -ETIME, "k.yaml:1:1: title: too much");
     }
     klx_buf_printf(out, "%.*s for %.*s", KLX_SV_FMT(n->event->id), KLX_SV_FMT(n->team));
     return 0;
@@ -143,6 +150,7 @@ static void make_lane(void) {
                                         .channel = &w,
                                         .name = "chan",
                                         .clock = &w.clock.clock,
+                                        .wording = w.wording,
                                         .queue_max = 8,
                                         .give_up_after_ms = DAY_MS };
     w.lane = klx_lane_new(&o, &cb);
@@ -445,6 +453,42 @@ static void what_cannot_be_rendered_is_rejected(void **state) {
     assert_null(w.done);
 }
 
+/* Words that fail are counted, and said once a minute; the message goes out. */
+static void words_that_fail_cost_no_message(void **state) {
+    (void)state;
+    char log[8192] = "";
+    int fds[2];
+    klx_lane_free(w.lane);
+    w.wording = (const struct klx_wording *)&w; /* only its being there counts here */
+    make_lane();
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    klx_log_to_fd(fds[1]);
+    push("a");
+    push("b");
+    advance(0);
+    answer(KLX_VERDICT_DELIVERED);
+    answer(KLX_VERDICT_DELIVERED);
+    assert_sv(klx_buf_sv(&w.stored), "ab");
+    assert_true(read(fds[0], log, sizeof(log) - 1) > 0);
+    const char *said = strstr(log, "cannot be filled in");
+    assert_non_null(said);
+    assert_non_null(strstr(log, "k.yaml:1:1: title: too much"));
+    assert_null(strstr(said + 1, "cannot be filled in"));
+    advance(60000);
+    push("c");
+    advance(0);
+    answer(KLX_VERDICT_DELIVERED);
+    assert_true(read(fds[0], log, sizeof(log) - 1) > 0);
+    klx_log_to_fd(null_fd);
+    close(fds[0]);
+    close(fds[1]);
+    struct klx_buf text KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&text, 65536);
+    klx_metrics_write(&text);
+    assert_non_null(strstr(klx_buf_str(&text), "klaxon_sink_template_failures_total{sink=\"fake\","
+                                               "channel=\"chan\"} 6\n"));
+}
+
 static void a_revoked_partition_is_dropped(void **state) {
     (void)state;
     push("a");
@@ -539,6 +583,7 @@ int main(void) {
         LANE_TEST(what_is_tried_too_long_is_given_up),
         LANE_TEST(one_bad_recipient_does_not_give_up_the_next),
         LANE_TEST(what_cannot_be_rendered_is_rejected),
+        LANE_TEST(words_that_fail_cost_no_message),
         LANE_TEST(a_revoked_partition_is_dropped),
         LANE_TEST(a_stopped_lane_ends_its_send),
         LANE_TEST(it_is_full_with_hysteresis),

@@ -196,6 +196,47 @@ static void what_is_left_out_has_its_default(void **state) {
     release(&o);
 }
 
+static bool sends_data(const void *config) {
+    (void)config;
+    return true;
+}
+
+static void words_of_its_own(void **state) {
+    (void)state;
+    static const struct klx_sink_ops data = { .name = "email",
+                                              .fields = email_fields,
+                                              .sends_data = sends_data };
+    static const struct klx_sink_ops *const ops[] = { &slack, &data };
+    struct outcome o;
+    bind(&o,
+         "channels:\n"
+         "  ops: { message: { title: x }, slack: { webhook_url: { env: KLX_TEST_URL } } }\n"
+         "  plain: { slack: { webhook_url: { env: KLX_TEST_URL } } }\n"
+         "subscriptions:\n"
+         "  - { team: a, topics: nodes, channels: ops, message: [{ event: node.ready, title: y }] "
+         "}\n"
+         "  - { team: a, topics: nodes, channels: ops }\n",
+         ops, 2);
+    expect_none(&o);
+    assert_non_null(o.sinks.channels[0].wording);
+    assert_null(o.sinks.channels[1].wording);
+    assert_non_null(o.sinks.subscriptions[0].wording);
+    assert_null(o.sinks.subscriptions[1].wording);
+    release(&o);
+    bind(&o,
+         "channels:\n"
+         "  ops: { message: { titel: x }, slack: { webhook_url: { env: KLX_TEST_URL } } }\n"
+         "  mail: { email: {}, message: { title: x } }\n"
+         "subscriptions:\n"
+         "  - { team: a, topics: nodes, channels: ops, message: { event: digest, title: y } }\n",
+         ops, 2);
+    assert_int_equal(o.mistakes, 4);
+    assert_non_null(strstr(klx_buf_str(&o.said), "channels.ops.message: unknown key \"titel\""));
+    assert_non_null(strstr(klx_buf_str(&o.said), "channels.mail: this channel is sent data"));
+    assert_non_null(strstr(klx_buf_str(&o.said), "put its words at the channel"));
+    release(&o);
+}
+
 static void what_is_told_and_to_whom_else(void **state) {
     (void)state;
     struct outcome o;
@@ -476,6 +517,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(binds_what_the_header_shows),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(words_of_its_own),
         cmocka_unit_test(what_is_told_and_to_whom_else),
         cmocka_unit_test(a_file_is_of_one_team),
         cmocka_unit_test(severities_are_patterns_too),

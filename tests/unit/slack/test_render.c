@@ -9,6 +9,7 @@
 #include "sinks/slack/blocks.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 static struct klx_arena arena;
 
@@ -84,6 +85,11 @@ static void what_is_no_news_says_so(void **state) {
     render_notice("reminder", &notice);
     notice.reason = KLX_NOTICE_ESCALATION;
     render_notice("escalation", &notice);
+}
+
+static void own_words_are_text_too(void **state) {
+    (void)state;
+    test_in_own_words(&arena, render_notice);
 }
 
 static struct klx_sv render_hostile(struct klx_sv text) {
@@ -246,11 +252,12 @@ static void every_golden_file_keeps_the_limits(void **state) {
         n++;
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 7);
+    assert_int_equal(n, KLX_KINDS_N + 9);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_words_are_text_too),
         cmocka_unit_test(each_kind_has_its_message),
         cmocka_unit_test(what_is_no_news_says_so),
         cmocka_unit_test(hostile_text_stays_text),

@@ -8,6 +8,7 @@
 #include "lib/base/cleanup.h"
 #include "sinks/teams/adaptive.h"
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 static struct klx_arena arena;
 
@@ -90,6 +91,15 @@ static void each_kind_has_its_message(void **state) {
         test_read_event(&arena, (enum klx_kind)kind, &e, &data);
         check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
     }
+}
+
+static void check_notice(const char *name, const struct klx_notice *notice) {
+    check_golden(name, render_notice(notice, 0));
+}
+
+static void own_words_are_text_too(void **state) {
+    (void)state;
+    test_in_own_words(&arena, check_notice);
 }
 
 static void a_reply_names_its_message_and_people_are_mentioned(void **state) {
@@ -381,11 +391,12 @@ static void every_golden_file_is_one_of_these(void **state) {
         n += entry->d_name[0] != '.';
     }
     closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 8);
+    assert_int_equal(n, KLX_KINDS_N + 10);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_words_are_text_too),
         cmocka_unit_test(each_kind_has_its_message),
         cmocka_unit_test(a_reply_names_its_message_and_people_are_mentioned),
         cmocka_unit_test(a_notice_says_why),

@@ -172,6 +172,25 @@ static void a_template_for_a_form(void **state) {
     channel_unbind(&c);
 }
 
+static void only_a_template_is_for_people(void **state) {
+    (void)state;
+    static const struct {
+        const char *yaml;
+        bool data;
+    } cases[] = {
+        { "{url: 'https://a/'}", true },
+        { "{url: 'https://a/', format: cloudevents-structured}", true },
+        { "{url: 'https://a/', template: '{}'}", false },
+        { "{url: 'https://a/', template_file: /x}", false },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rig r = { 0 };
+        rig_bind(&r, &klx_sink_webhook, cases[i].yaml);
+        assert_int_equal(klx_sink_webhook.sends_data(r.config), cases[i].data);
+        rig_unbind(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(cloudevents_in_both_modes, setup, teardown),
@@ -179,6 +198,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hostile_text_stays_text, setup, teardown),
         cmocka_unit_test_setup_teardown(a_secret_is_put_in_when_it_is_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_template_for_a_form, setup, teardown),
+        cmocka_unit_test(only_a_template_is_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
