@@ -39,12 +39,22 @@ int klx_dlq_selection_begin(struct klx_dlq_selection *s, int64_t now_us, struct 
     if (s->since != NULL && klx_time_parse_human(klx_sv(s->since), now_us, &s->since_us, e) != 0) {
         return klx_fail_in(e, e->code, "--since");
     }
+    for (size_t i = 0; i < s->filters.n; i++) {
+        int rc = klx_matchers_parse(&s->matchers, klx_sv(s->filters.items[i]), e);
+        if (rc != 0) {
+            return klx_fail_in(e, rc, "--filter");
+        }
+    }
     return 0;
+}
+
+void klx_dlq_selection_release(struct klx_dlq_selection *s) {
+    klx_matchers_release(&s->matchers);
 }
 
 bool klx_dlq_selection_is_empty(const struct klx_dlq_selection *s) {
     return s->channel == NULL && s->reason == NULL && s->since == NULL && s->ids.n == 0 &&
-           s->operands_n == 0;
+           s->filters.n == 0 && s->operands_n == 0;
 }
 
 static bool is_named(const struct klx_dlq_selection *s, struct klx_sv id) {
@@ -65,6 +75,72 @@ bool klx_dlq_selects(const struct klx_dlq_selection *s, const struct klx_letter 
     return (s->channel == NULL || klx_sv_eq(l->channel, klx_sv(s->channel))) &&
            (s->reason == NULL || klx_sv_eq(l->reason, klx_sv(s->reason))) &&
            l->time_us >= s->since_us && is_named(s, l->id);
+}
+
+bool klx_dlq_is_filtered(const void *arg, const struct klx_letter *l) {
+    const struct klx_dlq_selection *s = arg;
+    return s->matchers.n > 0 && klx_dlq_selects(s, l);
+}
+
+struct filter {
+    const struct klx_dlq_selection *selection;
+    struct klx_arena *arena;
+    size_t *unseen;
+};
+
+/* As a silence would have matched it: the event, told to this team on this channel. */
+static bool matches(struct klx_arena *a, const struct klx_matchers *m, const struct klx_letter *l) {
+    struct klx_parked p;
+    struct klx_event event;
+    const struct klx_json *data = NULL;
+    if (klx_letter_parked(a, l->record, 0, &p, NULL) != 0 ||
+        klx_event_decode(a, &p.original, &event, NULL) != 0 ||
+        klx_json_parse(a, event.data, NULL, &data, NULL) != 0) {
+        return false;
+    }
+    const struct klx_matched what = {
+        .event = &event,
+        .data = data,
+        .severity = p.severity,
+        .topic = event.kind != KLX_KIND_UNKNOWN
+                     ? klx_sv(klx_topic_specs[klx_kind_specs[event.kind].topic].short_name)
+                     : klx_sv(""),
+        .team = l->team,
+        .channel = l->channel,
+    };
+    return klx_matchers_test(m, &what);
+}
+
+static bool passes(const void *arg, const struct klx_letter *l) {
+    const struct filter *f = arg;
+    if (!klx_dlq_selects(f->selection, l)) {
+        return true; /* not asked for, so not looked at */
+    }
+    if (l->record == NULL) {
+        ++*f->unseen;
+        return false;
+    }
+    klx_arena_reset(f->arena);
+    return matches(f->arena, &f->selection->matchers, l);
+}
+
+void klx_dlq_filter(const char *command, const struct klx_dlq_selection *s,
+                    struct klx_letters *all) {
+    struct klx_arena arena;
+    size_t unseen = 0;
+    const struct filter f = { s, &arena, &unseen };
+    if (s->matchers.n == 0) {
+        return;
+    }
+    klx_arena_init(&arena, 65536, OUTPUT_BYTES_MAX);
+    klx_letters_filter(all, passes, &f);
+    klx_arena_release(&arena);
+    if (unseen > 0) {
+        fprintf(stderr,
+                "%s: %zu are not looked at, there are too many: ask for less with --since "
+                "or --channel\n",
+                command, unseen);
+    }
 }
 
 int64_t klx_dlq_start_ms(const struct klx_dlq_selection *s) {
@@ -240,6 +316,7 @@ static const struct klx_option list_options[] = {
       "gave_up, reject_message, reject_recipient or not_cloudevent", NULL },
     { "since", 0, KLX_OPT_STR, offsetof(struct options, selection.since), "TIME",
       "written since then", NULL },
+    KLX_DLQ_OPTION_FILTER,
     { "all", 0, KLX_OPT_FLAG, offsetof(struct options, all), NULL, "a line for each", NULL },
     { "handled", 0, KLX_OPT_FLAG, offsetof(struct options, handled), NULL,
       "also those that were redriven or discarded", NULL },
@@ -282,20 +359,20 @@ static int list(int argc, char **argv) {
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
     }
-    if (klx_dlq_selection_begin(&o.selection, klx_cli_now_us(), &e) != 0) {
-        return klx_cli_usage(LIST, e.text);
-    }
-    code = klx_cli_config_load(LIST, o.config, &c);
-    if (code != KLX_EXIT_OK) {
-        return code;
-    }
-    struct klx_letters *all = klx_letters_new(NULL, NULL);
-    code = klx_letters_read(LIST, &c, klx_dlq_start_ms(&o.selection), all);
+    code = klx_dlq_selection_begin(&o.selection, klx_cli_now_us(), &e) == 0
+               ? klx_cli_config_load(LIST, o.config, &c)
+               : klx_cli_usage(LIST, e.text);
     if (code == KLX_EXIT_OK) {
-        write_list(all, &o, &out);
+        struct klx_letters *all = klx_letters_new(klx_dlq_is_filtered, &o.selection);
+        code = klx_letters_read(LIST, &c, klx_dlq_start_ms(&o.selection), all);
+        if (code == KLX_EXIT_OK) {
+            klx_dlq_filter(LIST, &o.selection, all);
+            write_list(all, &o, &out);
+        }
+        klx_letters_free(all);
+        klx_cli_config_release(&c);
     }
-    klx_letters_free(all);
-    klx_cli_config_release(&c);
+    klx_dlq_selection_release(&o.selection);
     return klx_cli_print(LIST, klx_buf_sv(&out), code);
 }
 

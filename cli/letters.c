@@ -198,6 +198,15 @@ void klx_letters_sort(struct klx_letters *all) {
     HASH_SORT(all->entries, compare);
 }
 
+void klx_letters_filter(struct klx_letters *all, klx_letter_keep_fn passes, const void *arg) {
+    struct entry *en, *next;
+    HASH_ITER(hh, all->entries, en, next) {
+        if (!passes(arg, &en->letter)) {
+            free_entry(all, en);
+        }
+    }
+}
+
 const struct klx_letter *klx_letters_next(const struct klx_letters *all,
                                           const struct klx_letter *l) {
     const struct entry *en =

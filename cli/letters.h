@@ -22,6 +22,8 @@ int klx_letters_put(struct klx_letters *all, const struct klx_record *r,
                     struct klx_error *e) KLX_MUST_CHECK;
 /* After the last: by partition and offset. */
 void klx_letters_sort(struct klx_letters *all);
+/* Those for which it says false are forgotten. */
+void klx_letters_filter(struct klx_letters *all, klx_letter_keep_fn passes, const void *arg);
 /* In that order, from NULL on; NULL ends. */
 const struct klx_letter *klx_letters_next(const struct klx_letters *all,
                                           const struct klx_letter *l);

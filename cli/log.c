@@ -12,12 +12,13 @@
 #define ANSWER_MS 10000
 #define PATIENCE_US (30 * INT64_C(1000000)) /* without a record */
 
-/* One reading or writing. */
+/* One reading, writing or waiting. */
 struct session {
     const char *command;
     struct klx_loop *loop;
     struct klx_reader *reader;
     struct klx_producer *producer;
+    struct klx_timer *timer;
     int64_t progress_us;
     void (*on_record)(void *arg, const struct klx_record *r);
     void *arg;
@@ -99,6 +100,7 @@ static int finish(struct session *s, int rc, const struct klx_error *e) {
     }
     klx_reader_free(s->reader);
     klx_producer_free(s->producer);
+    klx_timer_free(s->timer);
     klx_loop_on_signal(s->loop, NULL, NULL);
     klx_loop_run(s->loop); /* the last close callbacks */
     klx_loop_free(s->loop);
@@ -167,4 +169,16 @@ int klx_cli_write(const char *command, const struct klx_cli_config *c, enum klx_
         klx_producer_stop(s.producer, ANSWER_MS, on_stopped, &s);
     }
     return finish(&s, rc, &e);
+}
+
+static void on_waited(void *arg) {
+    end(arg, KLX_EXIT_OK);
+}
+
+int klx_cli_wait(int64_t ms) {
+    struct session s = { .command = NULL };
+    begin(&s);
+    s.timer = klx_timer_new(s.loop, on_waited, &s);
+    klx_timer_start(s.timer, ms);
+    return finish(&s, 0, NULL);
 }

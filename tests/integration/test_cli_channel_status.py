@@ -74,7 +74,7 @@ def test_what_is_parked_refused_and_delivered(world: Watched) -> None:
         ["bad", "slack", "open", "3"], ["idle", "<none>", "<none>", "0"], ["ops", "slack", "<none>", "0"]]
     assert world.status("ops", "--since", "2099-01-01")["ops"]["receipts"]["delivered"] == 0
     world.slack.faults.clear()
-    world.klaxon.run("dlq", "discard", "--channel", "ops", "-m", "seen")
+    world.klaxon.run("dlq", "discard", "--channel", "ops", "-m", "seen", "--yes")
     world.sink.start()
     assert world.wait_told("bad", 3) == ["a", "b", "c"]
     world.wait_closed("bad")

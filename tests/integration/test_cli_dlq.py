@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +29,7 @@ class World(Parked):
         self.klaxon.env |= {"KLAXON_CONFIG": str(self.sink.config), "USER": "ada"}
 
     def run(self, *args: str, code: int = 0, stderr: str = "") -> str:
-        done = self.klaxon.run("dlq", *args)
+        done = self.klaxon.run("dlq", *args, *(["--yes"] if args[0] in ("redrive", "discard") else []))
         assert (done.returncode, done.stderr) == (code, stderr), done.stdout
         return done.stdout
 
@@ -137,7 +141,7 @@ def test_what_is_no_event_is_shown_and_discarded(world: World) -> None:
     assert "specversion is missing" in world.run("show", poison) and "\x1b" not in world.run("show", poison)
     why = "it is about a record that is no event, so nobody is to be told"
     world.run("redrive", poison, code=1, stderr=f"klaxon dlq redrive: deadletter/{poison} cannot be redriven: {why}\n")
-    done = world.klaxon.run("dlq", "redrive", "--since", "1h")  # of many, the others are
+    done = world.klaxon.run("dlq", "redrive", "--since", "1h", "--yes")  # of many, the others are
     assert (done.returncode, done.stdout.split()[0]) == (0, f"deadletter/{refused}") and why in done.stderr
     assert world.wait_told("ops", 1) == ["a"]
     said = world.run("discard", "--id", poison, "--reason-text", "a test of the bridge")
@@ -162,6 +166,78 @@ def test_filters_and_a_limit(world: World) -> None:
     assert world.run("redrive", "--channel", "ops", "-q", ids[2], ids[4]).split() == [ids[2], ids[4]]
     assert world.wait_told("ops", 4) == ["e0", "e1", "e2", "e4"]
     assert world.ids() == [ids[3]]
+
+
+def test_by_what_the_event_is_about(world: World) -> None:
+    world.refuse("ops", "a", "b")
+    world.events.put_raw(b"no event", {})
+    world.sink.wait("letter", lambda: len(world.sink.dead_letters()) == 3)
+    a, b, _ = world.ids()
+    assert world.ids("--filter", "name=a", "--filter", 'team=~"team-.*"') == world.ids("--filter", "name=a,channel=ops") == [a]
+    assert world.ids("--filter", "type=node.ready,topic=nodes,name!=a") == [b]
+    assert world.ids("--filter", "team=other") == []
+    rows = world.run("list", "--filter", "name=b").splitlines()[1:]
+    assert [row.split()[:4] for row in rows] == [["ops", "slack", "reject_message", "1"]]
+    assert world.run("discard", "--filter", "name=a", "-m", "m", "-q").split() == [a]
+    assert world.run("redrive", "--filter", "cluster=~.+", "-q").split() == [b]
+    assert world.wait_told("ops", 1) == ["b"]
+
+
+def test_not_faster_than_asked_for(world: World) -> None:
+    world.refuse("ops", *[f"e{i}" for i in range(5)])
+    began = time.monotonic()
+    document = json.loads(world.run("redrive", "--channel", "ops", "--rate", "2", "-o", "json"))
+    assert time.monotonic() - began >= 2  # two, two and one
+    assert (document["kind"], document["state"], document["dryRun"]) == ("DeadLetterResult", "redriven", False)
+    assert (document["due"], document["done"], document["refused"]) == (5, 5, 0)
+    assert [(one["event"], one["channel"], one["done"], one["error"]) for one in document["items"]] == [(f"e{i}", "ops", True, None) for i in range(5)]
+    assert len(world.wait_told("ops", 5)) == 5
+
+
+def test_stopped_between_two_portions(world: World) -> None:
+    world.refuse("ops", *[f"e{i}" for i in range(4)])
+    ids = world.ids()
+    running = world.klaxon.start("dlq", "redrive", "--channel", "ops", "--rate", "1", "--yes")
+    world.sink.wait("the first", lambda: len(world.marks()) > 0)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+    told = [line.partition(" ")[0].removeprefix("deadletter/") for line in out.decode().splitlines()]
+    assert running.returncode == 130 and 0 < len(told) < 4
+    assert f"{len(told)} are redriven, {4 - len(told)} are not" in err.decode()
+    assert world.ids() == ids[len(told):] and told == ids[:len(told)]
+    assert len(world.wait_told("ops", len(told))) == len(told)
+
+
+def test_partly_done(world: World) -> None:
+    world.refuse("ops", "a", "b")
+    a, b = world.ids()
+    world.run("discard", a, "-m", "m")
+    done = world.klaxon.run("dlq", "redrive", a, b, "nothing", "--yes", "-o", "json")
+    assert done.returncode == 6
+    assert "klaxon dlq redrive: 1 are redriven, 2 are not\n" in done.stderr
+    document = json.loads(done.stdout)
+    assert (document["done"], document["refused"]) == (1, 2)
+    assert {one["id"]: one["error"] and one["error"][:13] for one in document["items"]} == {a: "was discarded", "nothing": "is not there:", b: None}
+
+
+@pytest.mark.parametrize("answer, code", [("y", 0), ("Yes", 0), ("", 1), ("no", 1), ("ye", 0), ("yesterday", 1)])
+def test_on_a_terminal_it_asks(world: World, answer: str, code: int) -> None:
+    world.refuse("ops", "a")
+    [letter] = world.ids()
+    ours, its = pty.openpty()
+    try:
+        asking = world.klaxon.start("dlq", "discard", letter, "-m", "m", stdin=its, stderr=its)
+        os.close(its)
+        said = b""
+        while b"[y/N] " not in said:
+            said += os.read(ours, 4096)
+        assert b"klaxon dlq discard: 1 dead letter of ops would be discarded. Go on? [y/N] " in said
+        os.write(ours, answer.encode() + b"\n")
+        out, _ = asking.communicate(timeout=20)
+    finally:
+        os.close(ours)
+    assert (asking.returncode, len(out.splitlines())) == (code, 1 - code)
+    assert world.ids() == ([letter] if code else [])
 
 
 def test_a_broken_channel_parks_what_is_redriven(world: World) -> None:
@@ -221,20 +297,24 @@ def test_a_recipient_that_was_taken_out_is_not_replaced_by_the_others(binaries: 
     [letter] = klaxon.run("dlq", "list", "-q").stdout.split()
     mailed.configure(to=TO[1:2])
     said = f"klaxon dlq redrive: deadletter/{letter} cannot be redriven: its recipient is none of the channel's any more\n"
-    named = klaxon.run("dlq", "redrive", letter)
+    named = klaxon.run("dlq", "redrive", letter, "-y")
     assert (named.returncode, named.stdout, named.stderr) == (1, "", said)
-    found = klaxon.run("dlq", "redrive", "--channel", "mail")
+    found = klaxon.run("dlq", "redrive", "--channel", "mail", "-y")
     assert (found.returncode, found.stdout, found.stderr) == (0, "", said + "klaxon dlq redrive: nothing to do\n")
     assert read_committed(kafka.bootstrap, mailed.sink.topic("retry")) == []
     mailed.configure(to=TO[:2])
-    assert klaxon.run("dlq", "redrive", letter, "-q").stdout.split() == [letter]
+    assert klaxon.run("dlq", "redrive", letter, "-q", "-y").stdout.split() == [letter]
 
 
 @pytest.mark.parametrize("args, said", [
-    (["redrive"], "which? Give ids, --channel, --reason or --since"),
-    (["discard", "-m", "m"], "which? Give ids, --channel, --reason or --since"),
+    (["redrive"], "which? Give ids, --channel, --reason, --since or --filter"),
+    (["discard", "-m", "m"], "which? Give ids, --channel, --reason, --since or --filter"),
     (["discard", "x"], "--reason-text TEXT is missing"),
     (["redrive", "x", "--max", "-1"], "--max is not a number of dead letters"),
+    (["redrive", "x", "--rate", "-1"], "--rate is not a number of dead letters a second"),
+    (["redrive", "x"], "there is no terminal to ask on: give --yes, or --dry-run"),
+    (["discard", "x", "-m", "m"], "there is no terminal to ask on: give --yes, or --dry-run"),
+    (["list", "--filter", "cluster"], "--filter: "),
     (["list", "--since", "noon"], '--since: "noon" is not a time'),
     (["list", "x"], 'takes no operands, found "x"'),
     (["show"], "ID is missing"),
@@ -255,6 +335,6 @@ def test_without_letters_and_without_topics(binaries: Path, tmp_path: Path, kafk
     done = klaxon.run("dlq", "list", "-o", "json")
     assert (done.returncode, done.stderr, json.loads(done.stdout)["items"]) == (0, "", [])
     assert len(klaxon.run("dlq", "list").stdout.splitlines()) == 1
-    done = klaxon.run("dlq", "redrive", "x")
+    done = klaxon.run("dlq", "redrive", "x", "--yes")
     assert (done.returncode, done.stderr) == (1, "klaxon dlq redrive: deadletter/x is not there: `klaxon dlq list --all` shows them\n")
     assert values(read_committed(kafka.bootstrap, klaxon.prefix + "retry")) == []
