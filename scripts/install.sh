@@ -2,7 +2,7 @@
 packages=(
     build-essential cmake ninja-build pkg-config git python3-venv clang clang-format clang-tidy libclang-rt-14-dev
     libuv1-dev libcurl4-openssl-dev librdkafka-dev libcjson-dev libyaml-dev libmicrohttpd-dev libpcre2-dev
-    uthash-dev libxxhash-dev zlib1g-dev libssl-dev libcmocka-dev default-jdk-headless maven openssl exim4-daemon-light
+    uthash-dev libxxhash-dev zlib1g-dev libzstd-dev libssl-dev libcmocka-dev default-jdk-headless maven openssl exim4-daemon-light
 )
 
 missing_packages() {

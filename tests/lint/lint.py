@@ -18,8 +18,9 @@ FLOORS = {  # folder -> the folders it may include
     "schema": ["schema", "lib/base"],
     "advice": ["advice", "schema", "lib/base"],
     "sinks/core": ["sinks/core", "lib/io", "schema", "lib/base"],
+    "history": ["history", "lib/io", "schema", "lib/base"],
     "collector": ["collector", "lib/io", "schema", "lib/base"],
-    "cli": ["cli", "advice", "collector", "sinks", "lib/io", "schema", "lib/base"],
+    "cli": ["cli", "advice", "collector", "history", "sinks", "lib/io", "schema", "lib/base"],
 }
 BELOW_A_SINK = ["sinks/core", "lib/io", "schema", "lib/base"]  # each sinks/<name> is a floor: it may include these, and no other sink
 WRAPPERS = {  # foreign header -> the files that may include it
@@ -33,6 +34,7 @@ WRAPPERS = {  # foreign header -> the files that may include it
     r"pcre2\.h": ["lib/base/match.c"],
     r"xxhash\.h": ["lib/base/hash.c"],
     r"zlib\.h": ["lib/base/gzip.c", "tests/unit/support/gunzip.c"],
+    r"zstd\.h": ["lib/base/zstd.c"],
     r"getopt\.h": ["lib/base/options.c"],
 }
 BANNED = (
