@@ -488,6 +488,14 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
     ret->stops = !item.goes_on;
 }
 
+void klx_subscription_match_bind(const struct klx_config_node *match,
+                                 struct klx_subscription_settings *ret,
+                                 struct klx_settings_reporter *r) {
+    *ret = (struct klx_subscription_settings){ .history = true };
+    struct binder b = { .out = ret, .r = r };
+    bind_match(match, &b);
+}
+
 static bool holds(const size_t *channels, size_t n, size_t channel) {
     for (size_t i = 0; i < n; i++) {
         if (channels[i] == channel) {

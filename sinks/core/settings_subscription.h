@@ -30,6 +30,10 @@ void klx_subscription_settings_bind(const struct klx_config_node *n,
                                     const struct klx_subscription_env *env,
                                     struct klx_subscription_settings *ret,
                                     struct klx_settings_reporter *r);
+/* The value of a `match:` alone, for who asks in the same language which events are meant: topics and channels stay empty. As above. */
+void klx_subscription_match_bind(const struct klx_config_node *match,
+                                 struct klx_subscription_settings *ret,
+                                 struct klx_settings_reporter *r);
 void klx_subscription_settings_release(struct klx_subscription_settings *s);
 /* Patterns of kinds of events, one or a list; names that are no kind's are mistakes. NULL: none. With ret_digest the word "digest" is none of
    them, and sets it. */

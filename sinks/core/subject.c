@@ -55,20 +55,33 @@ static bool label_matches(const struct klx_subject *s, const struct klx_label_ru
     }
 }
 
+static bool own_matches(const struct klx_subject *s, const struct klx_subscription_settings *sub) {
+    return klx_match_test(sub->event, s->type) && klx_match_test(sub->reason, s->reason);
+}
+
+static bool object_matches(const struct klx_subject *s,
+                           const struct klx_subscription_settings *sub) {
+    bool matches = klx_match_test(sub->namespace, s->namespace) &&
+                   klx_match_test(sub->name, s->name) && klx_match_test(sub->kind, s->kind);
+    for (size_t i = 0; matches && i < sub->labels_n; i++) {
+        matches = label_matches(s, &sub->labels[i]);
+    }
+    return matches;
+}
+
 enum klx_subject_match klx_subject_match(const struct klx_subject *s,
                                          const struct klx_subscription_settings *sub) {
-    bool own = klx_match_test(sub->event, s->type) && klx_match_test(sub->reason, s->reason);
+    bool own = own_matches(s, sub);
     if ((!own && !s->ends) || !klx_subject_may_match(s, sub) || !severity_matches(s, sub) ||
-        !klx_match_test(sub->namespace, s->namespace) || !klx_match_test(sub->name, s->name) ||
-        !klx_match_test(sub->kind, s->kind)) {
+        !object_matches(s, sub)) {
         return KLX_MATCH_NONE;
     }
-    for (size_t i = 0; i < sub->labels_n; i++) {
-        if (!label_matches(s, &sub->labels[i])) {
-            return KLX_MATCH_NONE;
-        }
-    }
     return own ? KLX_MATCH_WHOLE : KLX_MATCH_END;
+}
+
+bool klx_subject_is(const struct klx_subject *s, const struct klx_subscription_settings *sub) {
+    return sub->severities[s->event->severity] && klx_match_test(sub->cluster, s->cluster) &&
+           own_matches(s, sub) && object_matches(s, sub);
 }
 
 bool klx_subject_stops(const struct klx_subject *s, const struct klx_subscription_settings *sub) {

@@ -39,6 +39,9 @@ bool klx_subject_may_match(const struct klx_subject *s,
                            const struct klx_subscription_settings *sub);
 enum klx_subject_match klx_subject_match(const struct klx_subject *s,
                                          const struct klx_subscription_settings *sub);
+/* Whether the event itself is as `match` asks, by its own severity, kind and reason, whatever somebody has been told before: for who looks at
+   history. With all of the data. */
+bool klx_subject_is(const struct klx_subject *s, const struct klx_subscription_settings *sub);
 /* Whether `continue: false` of a subscription that matches keeps the event from those that stand after it. Not the end of an incident of
    which they may have been told: one whose other events this subscription leaves to them. */
 bool klx_subject_stops(const struct klx_subject *s, const struct klx_subscription_settings *sub);
