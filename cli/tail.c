@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/event_topics.h"
 #include "cli/format.h"
 #include "cli/reorder.h"
 #include "cli/tail_plan.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
-#include "lib/io/admin.h"
 #include "lib/io/loop.h"
 
 #define COMMAND "klaxon tail"
@@ -28,7 +28,6 @@
 #define SETTLE_MS 150 /* live: lines wait this long for earlier ones of other partitions */
 #define QUIET_MS                                                                                   \
     1000 /* of the past: nothing came for so long, so a partition's end may never come */
-#define ANSWER_MS 10000
 #define UNTIL_GRACE_MS                                                                             \
     1000 /* --until in the future: records are written a moment after they happened */
 #define PATIENCE_US (15 * KLX_US_PER_S) /* of a span without any answer from Kafka */
@@ -292,47 +291,6 @@ static int run(struct tail *t, const struct klx_kafka_config *kafka) {
     return t->exit_code;
 }
 
-/* Asked-for topics must be there; of those that nobody named, the missing ones are left out. */
-static int leave_out_missing(struct tail *t, const struct klx_admin_topic *found, bool named,
-                             const char *brokers) {
-    struct klx_buf missing KLX_CLEANUP(klx_buf_release);
-    size_t n = 0, total = t->plan.topics_n;
-    klx_buf_init(&missing, 2048);
-    for (size_t i = 0; i < total; i++) {
-        if (found[i].exists) {
-            t->plan.topics[n++] = t->plan.topics[i];
-        } else {
-            klx_buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", found[i].name);
-        }
-    }
-    t->plan.topics_n = n;
-    if (n == total) {
-        return KLX_EXIT_OK;
-    }
-    bool fail = named || n == 0;
-    fprintf(stderr, "%s: Kafka at %s does not have %s: run `klaxon topics apply`%s\n", COMMAND,
-            brokers, klx_buf_str(&missing), fail ? "" : "; the other topics are shown");
-    return fail ? KLX_EXIT_FAILED : KLX_EXIT_OK;
-}
-
-/* Before anything is shown: Kafka answers, and the topics are there. */
-static int look(struct tail *t, const struct klx_kafka_config *kafka, bool named) {
-    struct klx_admin_topic topics[KLX_TOPICS_N] = { 0 };
-    struct klx_admin *admin = NULL;
-    struct klx_error e = { 0 };
-    for (size_t i = 0; i < t->plan.topics_n; i++) {
-        topics[i].name = t->plan.topics[i];
-    }
-    int rc = klx_admin_new(kafka, ANSWER_MS, &admin, &e);
-    rc = rc == 0 ? klx_admin_describe(admin, topics, t->plan.topics_n, &e) : rc;
-    klx_admin_free(admin);
-    if (rc != 0) {
-        fprintf(stderr, "%s: %s\n", COMMAND, e.text);
-        return klx_cli_exit_code(rc);
-    }
-    return leave_out_missing(t, topics, named, klx_kafka_config_bootstrap(kafka));
-}
-
 static const struct klx_command_help help = {
     .name = COMMAND,
     .operands = "",
@@ -371,7 +329,8 @@ int klx_cli_tail(int argc, char **argv) {
     klx_terminal_env_read(&env, STDOUT_FILENO);
     klx_terminal_init(&t.terminal, o.color, &env);
     if (klx_tail_plan_init(&t.plan, &o, &config.settings.topics, klx_cli_now_us(), &e) == 0) {
-        code = look(&t, config.kafka, o.topics.n > 0);
+        code = klx_cli_event_topics_look(COMMAND, config.kafka, t.plan.topics, &t.plan.topics_n,
+                                         o.topics.n > 0);
         if (code == KLX_EXIT_OK) {
             say_span(&t.plan);
             code = run(&t, config.kafka);

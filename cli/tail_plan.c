@@ -1,6 +1,7 @@
 #include "cli/tail_plan.h"
 
 #include "cli/command.h"
+#include "cli/event_topics.h"
 #include "cli/reorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
@@ -32,46 +33,6 @@ const struct klx_option klx_tail_option_table[] = {
     { "color", 0, KLX_OPT_CHOICE, AT(color), NULL, "when to colour", "auto|always|never" },
     { .name = NULL },
 };
-
-static const enum klx_topic events[] = { KLX_TOPIC_KUBERNETES, KLX_TOPIC_NODES, KLX_TOPIC_SCALING,
-                                         KLX_TOPIC_GITOPS, KLX_TOPIC_METRICS };
-
-static bool holds_events(enum klx_topic t) {
-    for (size_t i = 0; i < KLX_COUNT(events); i++) {
-        if (events[i] == t) {
-            return true;
-        }
-    }
-    return t == KLX_TOPIC_DELIVERIES || t == KLX_TOPIC_DLQ;
-}
-
-static void add_topic(struct klx_tail_plan *p, const char *name) {
-    for (size_t i = 0; i < p->topics_n; i++) {
-        if (p->topics[i] == name) {
-            return;
-        }
-    }
-    p->topics[p->topics_n++] = name;
-}
-
-static int choose_topics(struct klx_tail_plan *p, const struct klx_option_strings *words,
-                         const struct klx_topic_names *names, struct klx_error *e) {
-    for (size_t i = 0; i < words->n; i++) {
-        enum klx_topic t = KLX_TOPIC_NODES;
-        int rc = klx_topic_find(names, klx_sv(words->items[i]), &t, e);
-        if (rc != 0) {
-            return klx_fail_in(e, -EINVAL, "--topic");
-        }
-        if (!holds_events(t)) {
-            return klx_fail(e, -EINVAL, "--topic: %s holds no events", names->name[t]);
-        }
-        add_topic(p, names->name[t]);
-    }
-    for (size_t i = 0; words->n == 0 && i < KLX_COUNT(events); i++) {
-        add_topic(p, names->name[events[i]]);
-    }
-    return 0;
-}
 
 static int read_time(const char *option, const char *text, int64_t now_us, int64_t *ret,
                      struct klx_error *e) {
@@ -109,7 +70,7 @@ int klx_tail_plan_init(struct klx_tail_plan *p, const struct klx_tail_options *o
     struct klx_tail_plan plan = { .count = o->count, .json = klx_cli_is_json(o->output) };
     const struct klx_filter_words words = { &o->clusters, &o->nodes, &o->severities, o->grep };
     int rc = o->count < 0 ? klx_fail(e, -EINVAL, "--count wants a number from 1 on") : 0;
-    rc = rc == 0 ? choose_topics(&plan, &o->topics, names, e) : rc;
+    rc = rc == 0 ? klx_cli_event_topics(&o->topics, names, plan.topics, &plan.topics_n, e) : rc;
     rc = rc == 0 ? choose_span(&plan, o, now_us, e) : rc;
     rc = rc == 0 ? klx_filter_init(&plan.filter, &words, e) : rc;
     if (rc != 0) {
