@@ -108,6 +108,25 @@ def test_killed_between_the_answer_and_the_commit(world: World) -> None:
     assert {r["event"] for r in world.sink.receipts()} == set(ids)
 
 
+def test_killed_while_one_channel_is_ahead_of_another(world: World) -> None:
+    """Nothing is settled, because a channel does not answer; what the other one was told of incidents is on klaxon.state nevertheless."""
+    ids = [f"e{i}" for i in range(4)]
+    world.configure("slow", "good", park_after="1h")
+    world.slack.fault(hook="slow", delay=60)
+    for i, one in enumerate(ids):
+        world.events.put(one, incident=f"i{i}", phase="open", incidentseq="1")
+    world.sink.start()
+    assert world.wait_told("good", 4) == ids
+    world.sink.wait("four receipts", lambda: len(world.sink.receipts()) == 4)
+    world.sink.kill()
+    world.sink.start()
+    assert world.wait_told("slow", 4) == ids
+    world.sink.wait_settled(4)
+    assert world.told("good") == ids
+    assert Counter(r["reason"] for r in world.sink.receipts() if r["channel"] == "good") == {"delivered": 4, "repeated": 4}
+    assert world.sink.stop() == 0
+
+
 def test_one_channel_down_delays_no_other(world: World) -> None:
     world.configure("bad", "good")
     world.slack.fault(hook="bad", status=503, times=0)
