@@ -21,6 +21,7 @@ struct list {
 struct klx_ledger {
     struct klx_ledger_options o;
     struct list waiting, in_flight;
+    struct klx_ledger_entry *latest; /* by key */
     size_t n, bytes;
     struct klx_backoff backoff;
     size_t refused_n; /* entries that were refused and are not acknowledged yet */
@@ -83,8 +84,24 @@ void klx_ledger_drop_entry(struct klx_ledger_entry *e) {
     free(e);
 }
 
+static void note_latest(struct klx_ledger *l, struct klx_ledger_entry *e) {
+    struct klx_ledger_entry *before = NULL;
+    if (!e->latest) {
+        return;
+    }
+    HASH_FIND(hh, l->latest, e->record.key.p, e->record.key.n, before);
+    if (before != NULL) {
+        HASH_DEL(l->latest, before);
+        before->outdated = true;
+    }
+    HASH_ADD_KEYPTR(hh, l->latest, e->record.key.p, e->record.key.n, e);
+}
+
 static void end_entry(struct klx_ledger *l, struct klx_ledger_entry *e) {
     struct klx_message *m = e->message;
+    if (e->latest && !e->outdated) {
+        HASH_DEL(l->latest, e);
+    }
     l->n--;
     l->bytes -= e->arena.held_bytes;
     l->refused_n -= e->refused;
@@ -142,10 +159,32 @@ static void let_go(struct klx_ledger *l, struct klx_ledger_entry *e, const char 
     end_entry(l, e);
 }
 
+static void cover_one(struct klx_ledger_entry *e, struct klx_message *m) {
+    e->covered = klx_grow_array(e->covered, e->covered_n, e->covered_n + 1, sizeof(*e->covered));
+    e->covered[e->covered_n++] = klx_message_ref(m);
+}
+
+/* The entry is in no list, and outdated: what it settles settles with the newest of its key, if Kafka has not taken that already. */
+static void hand_over(struct klx_ledger *l, struct klx_ledger_entry *e) {
+    struct klx_ledger_entry *newest = NULL;
+    HASH_FIND(hh, l->latest, e->record.key.p, e->record.key.n, newest);
+    if (newest != NULL) {
+        cover_one(newest, e->message);
+        for (size_t i = 0; i < e->covered_n; i++) {
+            cover_one(newest, e->covered[i]);
+        }
+    }
+    end_entry(l, e);
+}
+
 /* The entry is in no list. */
 static void refused(struct klx_ledger *l, struct klx_ledger_entry *e, int status, const char *why) {
     if (status == -EMSGSIZE) {
         let_go(l, e, why);
+        return;
+    }
+    if (e->outdated) {
+        hand_over(l, e);
         return;
     }
     append(&l->waiting, e);
@@ -189,6 +228,7 @@ void klx_ledger_write(struct klx_ledger *l, struct klx_ledger_entry *e, struct k
     l->n++;
     l->bytes += e->arena.held_bytes;
     klx_gauge_set(l->pending, (double)l->n);
+    note_latest(l, e);
     if (l->queue_full) {
         append(&l->waiting, e);
     } else {
@@ -203,7 +243,11 @@ void klx_ledger_wake(struct klx_ledger *l) {
     while (l->waiting.first != NULL && !l->queue_full && n > 0) {
         struct klx_ledger_entry *e = l->waiting.first;
         take_out(&l->waiting, e);
-        try_send(l, e);
+        if (e->outdated) {
+            hand_over(l, e);
+        } else {
+            try_send(l, e);
+        }
         n--;
     }
 }

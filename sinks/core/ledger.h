@@ -2,8 +2,9 @@
  * Receipts and dead letters on their way to Kafka: each is kept until Kafka has acknowledged it, however long that takes.
  *
  * An entry holds a reference to its message, so a record settles only when what was written of it is safe. What Kafka does not take now
- * (a full queue, a topic that is not there, a failed record) waits and is tried again with backoff, in order. Only a record that is
- * larger than Kafka ever takes is let go, with an error in the log: nothing else would end it.
+ * (a full queue, a topic that is not there, a failed record) waits and is tried again with backoff, in order. Of a key whose last record alone
+ * counts (`latest`: klaxon.state) an older one that was not taken is not tried again behind a newer one, which it would undo: its messages
+ * settle with the newer one. Only a record that is larger than Kafka ever takes is let go, with an error in the log: nothing else would end it.
  *
  * The limit is KLX_LEDGER_MAX entries or KLX_LEDGER_BYTES_MAX: past it klx_ledger_full asks for reading to stop; what is under way may
  * still be added.
@@ -12,6 +13,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include <uthash.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
@@ -27,13 +30,17 @@ struct klx_ledger;
 struct klx_ledger_entry {
     struct klx_record record; /* to be filled, from the arena */
     struct klx_arena arena;
+    bool
+        latest; /* to be set, of a compacted topic: of its key only the record counts that was written last */
 
     struct klx_ledger *ledger;
     struct klx_message *message;
     struct klx_message **covered; /* references too */
     size_t covered_n;
     struct klx_ledger_entry *prev, *next;
-    bool refused; /* at least once, for another reason than a full queue */
+    bool refused;      /* at least once, for another reason than a full queue */
+    bool outdated;     /* `latest`, and a newer one of the key was written */
+    UT_hash_handle hh; /* of `latest`, by key, until it is outdated */
 };
 
 struct klx_ledger_options {

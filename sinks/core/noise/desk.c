@@ -72,6 +72,7 @@ static void write_record(void *arg, enum klx_topic topic, struct klx_message *m,
     struct klx_sv own_key = klx_arena_dup(&entry->arena, key);
     struct klx_sv own_value = klx_arena_dup(&entry->arena, value);
     entry->record = record_of(k, topic, own_key, own_value);
+    entry->latest = true;
     write_entry(k, entry, own_key.p != NULL && own_value.p != NULL ? 0 : -ENOMEM, m);
 }
 

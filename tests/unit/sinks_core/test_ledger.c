@@ -97,6 +97,7 @@ static void answer(int status) {
     w.n--;
     memmove(w.args, w.args + 1, w.n * sizeof(w.args[0]));
     memmove(w.topics, w.topics + 1, w.n);
+    w.topics[w.n] = '\0';
     w.done(arg, status, status == 0 ? NULL : "words");
 }
 
@@ -228,6 +229,67 @@ static void it_has_a_limit(void **state) {
     assert_false(klx_ledger_has_room(w.ledger));
 }
 
+/* A state of an incident, with a message of its own. */
+static void write_state(const char *topic, const char *key) {
+    const struct klx_record r = { .topic = "klaxon.nodes" };
+    struct klx_message *m = klx_message_new(w.pool, &r);
+    struct klx_ledger_entry *e = klx_ledger_new_entry(w.ledger);
+    e->record = (struct klx_record){ .topic = topic, .key = klx_arena_dup(&e->arena, klx_sv(key)) };
+    e->latest = true;
+    klx_ledger_write(w.ledger, e, m);
+    klx_message_unref(m);
+}
+
+/* It timed out, say; behind the newer one it would be what a compacted topic keeps. */
+static void an_older_state_is_not_written_behind_a_newer_one(void **state) {
+    (void)state;
+    write_state("a", "i1");
+    write_state("b", "i2");
+    write_state("c", "i1");
+    answer(-EIO); /* a */
+    assert_int_equal(w.settled, 0);
+    answer(0); /* b */
+    assert_int_equal(w.settled, 1);
+    assert_string_equal(w.topics, "c");
+    assert_int_equal(klx_ledger_pending(w.ledger), 1);
+    answer(-EIO);
+    wake();
+    assert_string_equal(w.topics, "c");
+    answer(0); /* with it that of a is settled */
+    assert_int_equal(w.settled, 3);
+    assert_int_equal(klx_ledger_pending(w.ledger), 0);
+}
+
+static void an_older_state_that_waits_is_outdated(void **state) {
+    (void)state;
+    write_state("a", "i1");
+    answer(-EIO);
+    write_state("b", "i1"); /* Kafka takes records again */
+    assert_string_equal(w.topics, "b");
+    wake();
+    assert_string_equal(w.topics, "b");
+    assert_int_equal(w.settled, 0);
+    answer(0);
+    assert_int_equal(w.settled, 2);
+    write_state("c", "i1");
+    answer(0);
+    assert_int_equal(w.settled, 3);
+}
+
+static void an_older_state_outlived_by_a_newer_one_ends(void **state) {
+    (void)state;
+    write_state("a", "i1");
+    write_state("b", "i1");
+    void *older = w.args[0];
+    w.args[0] = w.args[1];
+    w.args[1] = older;
+    answer(0); /* b first */
+    assert_int_equal(w.settled, 1);
+    answer(-EIO);
+    assert_int_equal(w.settled, 2);
+    assert_int_equal(w.delay_ms, -1);
+}
+
 #define LEDGER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -240,6 +302,9 @@ int main(void) {
         LEDGER_TEST(what_never_fits_is_let_go),
         LEDGER_TEST(what_is_left_is_abandoned),
         LEDGER_TEST(it_has_a_limit),
+        LEDGER_TEST(an_older_state_is_not_written_behind_a_newer_one),
+        LEDGER_TEST(an_older_state_that_waits_is_outdated),
+        LEDGER_TEST(an_older_state_outlived_by_a_newer_one_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
