@@ -268,11 +268,23 @@ static void take_members(struct klx_incidents *t, struct klx_incident *i,
     take_event(t, i, j);
 }
 
+/* A state that does not take the place of ours, an echo perhaps: what the channel was told it was told nevertheless. */
+static void take_told(struct klx_incident *i, const struct klx_json *j) {
+    uint32_t told = number_of(j, "told");
+    i->told = told > i->told ? told : i->told;
+    i->was_told = i->was_told || klx_json_bool(j, "wasTold", false);
+    i->hushed = i->hushed && klx_json_bool(j, "hushed", false);
+    if (i->handle[0] == '\0') {
+        klx_incident_set_handle(i, klx_json_str(j, "handle"));
+    }
+}
+
 static struct klx_incident *take_value(struct klx_incidents *t, struct klx_sv channel,
                                        struct klx_sv id, const struct klx_json *j) {
     struct klx_incident *i = klx_incidents_find(t, channel, id);
     uint64_t rev = rev_of(j);
     if (i != NULL && (i->own ? rev <= i->rev : rev < i->rev)) {
+        take_told(i, j);
         return NULL;
     }
     i = i != NULL ? i : klx_incidents_get(t, channel, id);

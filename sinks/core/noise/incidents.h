@@ -7,7 +7,9 @@
  *             "event":{…}}
  *
  * Every replica follows all records; whoever reads the partition of the incident's events is its owner, and the only one who changes it.
- * `rev` rises with each change, so that the owner knows the echo of its own writing, and a new owner goes on from what it has read.
+ * `rev` rises with each change, so that the owner knows the echo of its own writing, and a new owner goes on from what it has read. The
+ * owner of a partition of klaxon.retry tells what was parked, and writes of it too: when both have changed an incident at the same time, the
+ * owner's state holds, with what the channel was told added to it.
  *
  * Bounded: KLX_INCIDENTS_MAX of them and KLX_INCIDENTS_BYTES_MAX of events; past that those that nothing was heard of for the longest time
  * are forgotten, and told as something new when something comes after all.

@@ -103,6 +103,31 @@ static void an_echo_changes_nothing(void **state) {
     klx_incidents_free(b);
 }
 
+/* The owner of the events holds something back, while the owner of klaxon.retry tells what was parked. */
+static void what_another_told_at_the_same_time_is_kept(void **state) {
+    (void)state;
+    struct klx_incidents *a = klx_incidents_new(), *b = klx_incidents_new();
+    struct klx_incident *i = get(a, "c", "i"), *j = NULL;
+    i->number = 3;
+    klx_incidents_changed(a, i, T0); /* rev 1 */
+    j = send(i, b);
+    i->number = 4;
+    klx_incidents_changed(a, i, T0 + 1); /* rev 2, here */
+    j->told = 1;
+    j->was_told = true;
+    j->hushed = false;
+    klx_incident_set_handle(j, KLX_SV("177.5"));
+    klx_incidents_changed(b, j, T0 + 2); /* and there */
+    assert_null(send(j, a));
+    assert_int_equal(i->number, 4);
+    assert_int_equal(i->told, 1);
+    assert_true(i->was_told && !i->hushed);
+    assert_string_equal(i->handle, "177.5");
+    assert_true(i->own);
+    klx_incidents_free(a);
+    klx_incidents_free(b);
+}
+
 static void a_tombstone_removes_what_is_not_ours(void **state) {
     (void)state;
     struct klx_incidents *a = klx_incidents_new(), *b = klx_incidents_new();
@@ -171,6 +196,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(an_echo_changes_nothing),
+        cmocka_unit_test(what_another_told_at_the_same_time_is_kept),
         cmocka_unit_test(a_tombstone_removes_what_is_not_ours),
         cmocka_unit_test(what_is_no_state_is_passed_over),
         cmocka_unit_test(the_oldest_are_forgotten),
