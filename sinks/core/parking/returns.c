@@ -103,38 +103,56 @@ void klx_returns_free(struct klx_returns *r) {
     free(r);
 }
 
-static bool is_of(struct klx_arena *a, const struct klx_subscription_settings *s,
-                  const struct klx_parked *p) {
-    return klx_sv_eq(s->team, p->team) && klx_sv_eq(klx_subscription_place(a, s), p->subscription);
+/* "operations.yaml:12", as klx_subscription_place writes it, in parts: there may be many to look through. */
+struct place {
+    struct klx_sv file;
+    unsigned line;
+};
+
+static struct place place_of(struct klx_sv text) {
+    int64_t line = 0;
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != ':') {
+        at--;
+    }
+    bool number = at > 0 && klx_sv_int(klx_sv_n(text.p + at, text.n - at), &line) == 0 &&
+                  line >= 0 && line < INT32_MAX;
+    return (struct place){ klx_sv_n(text.p, at > 0 ? at - 1 : text.n),
+                           number ? (unsigned)line : 0 };
+}
+
+static bool is_at(const struct klx_subscription_settings *s, const struct place *place) {
+    const char *slash = strrchr(s->file, '/');
+    return s->line == place->line &&
+           klx_sv_eq(klx_sv(slash != NULL ? slash + 1 : s->file), place->file);
 }
 
 /* As it was written down: the subscription is not there any more, or stands elsewhere. */
-static const struct klx_subscription_settings *written_down(struct klx_arena *a,
-                                                            const struct klx_parked *p) {
+static const struct klx_subscription_settings *
+written_down(struct klx_arena *a, const struct klx_parked *p, const struct place *place) {
     struct klx_subscription_settings *s = klx_arena_alloc(a, sizeof(*s));
-    struct klx_sv line = p->subscription;
-    struct klx_sv file = klx_arena_dup(a, klx_sv_cut(&line, ':'));
+    struct klx_sv file = klx_arena_dup(a, place->file);
     struct klx_sv team = klx_arena_dup(a, p->team);
-    int64_t number = 0;
     if (s == NULL || file.p == NULL || team.p == NULL) {
         return NULL;
     }
     memset(s, 0, sizeof(*s));
     s->team = team;
     s->file = file.p;
-    s->line =
-        klx_sv_int(line, &number) == 0 && number >= 0 && number < INT32_MAX ? (unsigned)number : 0;
+    s->line = place->line;
     return s;
 }
 
 static const struct klx_subscription_settings *
 find_subscription(const struct klx_returns *r, struct klx_arena *a, const struct klx_parked *p) {
+    const struct place place = place_of(p->subscription);
     for (size_t i = 0; i < r->o.settings->subscriptions_n; i++) {
-        if (is_of(a, &r->o.settings->subscriptions[i], p)) {
-            return &r->o.settings->subscriptions[i];
+        const struct klx_subscription_settings *s = &r->o.settings->subscriptions[i];
+        if (is_at(s, &place) && klx_sv_eq(s->team, p->team)) {
+            return s;
         }
     }
-    return written_down(a, p);
+    return written_down(a, p, &place);
 }
 
 static bool is_left(const struct klx_parked *p, struct klx_sv name) {
