@@ -185,6 +185,22 @@ def test_a_slow_channel_is_parked_and_holds_up_nobody(world: Parked) -> None:
     assert len(world.told("slow")) == 30 and len(world.told("good")) == 30
 
 
+def test_a_channel_that_is_not_alone_any_more_holds_up_nobody(world: Parked) -> None:
+    ids = [f"e{i:02}" for i in range(14)]
+    world.configure("slow", queue=4)
+    world.slack.fault(hook="slow", delay=4, times=0)
+    world.sink.start()
+    world.sink.wait_ready()
+    world.configure("slow", "good", queue=4)
+    world.sink.wait("read again", lambda: "the configuration was read again" in world.sink.log.read_text())
+    world.events.put(*ids)
+    assert world.wait_told("good", 14, 30) == ids  # one a second
+    assert world.sink.metric("klaxon_sink_parked_total", channel="slow") > 0
+    world.slack.faults.clear()
+    assert world.wait_told("slow", 14, 60) == ids
+    assert world.sink.stop() == 0
+
+
 def test_two_replicas_keep_the_order(world: Parked, kafka: Kafka) -> None:
     """Each has a partition of events; whoever owns that of klaxon.retry tells what both have parked."""
     kafka.create_topic(world.prefix + "scaling", 1)
