@@ -9,6 +9,7 @@
 #include "lib/base/cleanup.h"
 #include "tests/unit/support/http_replies.h"
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 #define TOKEN "xoxb-123456789012-abcdefghijklmnop"
 #define HANDLE "C024BE91L/1700000000.000100/warning"
@@ -464,8 +465,28 @@ static void the_payload_says_where_it_goes(void **state) {
     close_world(&t);
 }
 
+static struct world own_words;
+
+static void check_own_words(const char *name, const struct klx_notice *n) {
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, klx_sink_slack.payload_bytes_max);
+    assert_int_equal(klx_sink_slack.render(own_words.rig.channel, n, &out, NULL), 0);
+    golden(&own_words, name, klx_buf_sv(&out));
+}
+
+static void both_messages_are_in_own_words(void **state) {
+    (void)state;
+    struct klx_arena arena;
+    klx_arena_init(&arena, 65536, 8 << 20);
+    open_world(&own_words, "updates: both");
+    test_in_own_words(&arena, check_own_words);
+    close_world(&own_words);
+    klx_arena_release(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_messages_are_in_own_words),
         cmocka_unit_test(the_first_message_has_a_handle),
         cmocka_unit_test(news_is_edited_and_replied),
         cmocka_unit_test(what_cannot_be_edited_is_posted_anew),

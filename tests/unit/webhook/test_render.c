@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/support/sample.h"
+#include "tests/unit/support/wording_sample.h"
 
 static struct klx_arena arena;
 
@@ -172,6 +173,24 @@ static void a_template_for_a_form(void **state) {
     channel_unbind(&c);
 }
 
+static struct channel_rig in_words;
+
+static void check_own_words(const char *name, const struct klx_notice *n) {
+    char golden[128];
+    snprintf(golden, sizeof(golden), "webhook/%s.txt", name);
+    golden_check(golden, render(&in_words, n));
+}
+
+static void a_template_has_the_words_of_the_channel(void **state) {
+    (void)state;
+    channel_bind(&in_words,
+                 "{url: 'https://a/', template: '{\"title\": \"{{title}}\", \"about\": "
+                 "\"{{subject}}\", \"text\": \"{{summary}}\", \"do\": \"{{advice}}\", \"facts\": "
+                 "[{{#facts}}\"{{name}}: {{value}}\"{{^last}}, {{/last}}{{/facts}}]}'}");
+    test_in_own_words(&arena, check_own_words);
+    channel_unbind(&in_words);
+}
+
 static void only_a_template_is_for_people(void **state) {
     (void)state;
     static const struct {
@@ -198,6 +217,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hostile_text_stays_text, setup, teardown),
         cmocka_unit_test_setup_teardown(a_secret_is_put_in_when_it_is_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_template_for_a_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_template_has_the_words_of_the_channel, setup, teardown),
         cmocka_unit_test(only_a_template_is_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
