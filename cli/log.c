@@ -121,7 +121,11 @@ int klx_cli_read(const char *command, const struct klx_cli_config *c, enum klx_t
         .start_ms = start_ms >= 0 ? start_ms : 0,
         .until_end = true,
     };
-    const struct klx_reader_callbacks cb = { on_record, on_end, on_trouble, on_fatal, &s };
+    const struct klx_reader_callbacks cb = { .on_record = on_record,
+                                             .on_end = on_end,
+                                             .on_trouble = on_trouble,
+                                             .on_fatal = on_fatal,
+                                             .arg = &s };
     int code = look(command, c, name);
     if (code != KLX_EXIT_OK) {
         return code;

@@ -251,7 +251,11 @@ static int start(struct tail *t, const struct klx_kafka_config *kafka, struct kl
         .start_ms = t->plan.since_us != KLX_TIME_NONE ? t->plan.filter.since_ms : 0,
         .until_end = !t->live,
     };
-    const struct klx_reader_callbacks cb = { on_record, on_end, on_trouble, on_fatal, t };
+    const struct klx_reader_callbacks cb = { .on_record = on_record,
+                                             .on_end = on_end,
+                                             .on_trouble = on_trouble,
+                                             .on_fatal = on_fatal,
+                                             .arg = t };
     int rc = klx_reader_new(t->loop, &options, &cb, &t->reader, e);
     if (rc != 0) {
         return rc;

@@ -298,8 +298,11 @@ static void on_txn_ready(void *arg) {
                                           .topics_n = 1,
                                           .start = KLX_READER_BEGINNING,
                                           .until_end = true };
-    const struct klx_reader_callbacks cb = { on_state_record, on_state_end, on_trouble, on_fatal,
-                                             p };
+    const struct klx_reader_callbacks cb = { .on_record = on_state_record,
+                                             .on_end = on_state_end,
+                                             .on_trouble = on_trouble,
+                                             .on_fatal = on_fatal,
+                                             .arg = p };
     if (klx_reader_new(p->loop, &o, &cb, &p->reader, &e) != 0) {
         fatal(p, e.text);
     }

@@ -21,6 +21,7 @@
 #define CHECK_EVERY_MS 5000
 #define SESSION_MS 10000 /* as the property below */
 #define ENDS_MAX 256     /* partitions of a topic whose ends are asked for */
+#define ENDS_AGAIN_MS 200
 
 struct klx_consumer {
     struct klx_loop *loop;
@@ -45,6 +46,7 @@ struct klx_consumer {
     bool checking;                  /* on the pool: rk, `state` and `wrong` are its */
     char doubt[KLX_KAFKA_WORDS];    /* the trouble */
     enum klx_group_state state;
+    const char *denied; /* the topic that is not to be had, of `topics`; or NULL */
     char wrong[KLX_KAFKA_WORDS];
     rd_kafka_topic_partition_list_t *owned; /* NULL: the group has given nothing, or taken it */
     bool paused;
@@ -79,7 +81,13 @@ static void doubt(struct klx_consumer *c, const char *words) {
 
 static void check(void *arg) {
     struct klx_consumer *c = arg;
-    c->state = klx_group_check(c->rk, c->topics, c->wrong, sizeof(c->wrong));
+    c->state = klx_group_check(c->rk, c->topics, &c->denied, c->wrong, sizeof(c->wrong));
+}
+
+static void deny(struct klx_consumer *c, const char *topic, const char *words) {
+    if (c->cb.on_denied != NULL && !c->dead) {
+        c->cb.on_denied(c->cb.arg, topic, words);
+    }
 }
 
 static void change_topics(struct klx_consumer *c);
@@ -87,6 +95,9 @@ static void change_topics(struct klx_consumer *c);
 static void on_checked(void *arg) {
     struct klx_consumer *c = arg;
     c->checking = false;
+    if (c->denied != NULL) {
+        deny(c, c->denied, c->wrong);
+    }
     change_topics(c);
     if (c->freed) {
         klx_consumer_free(c);
@@ -119,6 +130,9 @@ static void on_error(struct klx_consumer *c, rd_kafka_resp_err_t err, const char
         c->cb.on_fatal(c->cb.arg, words);
     } else if (topic != NULL) {
         klx_kafka_topic_words(c->rk, err, topic, words, sizeof(words));
+        if (klx_kafka_denies(err)) {
+            deny(c, topic, words);
+        }
         doubt(c, words);
     } else {
         klx_kafka_words(c->rk, err, detail, words, sizeof(words));
@@ -567,32 +581,66 @@ struct ends {
     char *topic;
     klx_consumer_ends_fn done;
     void *arg;
+    struct klx_timer *again;
+    rd_kafka_resp_err_t err;
     int64_t offsets[ENDS_MAX];
     size_t n;
 };
 
 static void ask_ends(void *arg) {
     struct ends *e = arg;
-    e->n = klx_group_ends(e->consumer->rk, e->topic, e->offsets, ENDS_MAX);
+    e->n = ENDS_MAX;
+    e->err = klx_group_ends(e->consumer->rk, e->topic, e->offsets, &e->n);
+}
+
+static void end_ends(struct ends *e) {
+    e->consumer->asking--;
+    klx_timer_free(e->again);
+    free(e->topic);
+    free(e);
+}
+
+static void tell_ends(struct ends *e) {
+    char words[KLX_KAFKA_WORDS];
+    if (e->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        e->done(e->arg, e->offsets, e->n, NULL);
+    } else {
+        klx_kafka_topic_words(e->consumer->rk, e->err, e->topic, words, sizeof(words));
+        e->done(e->arg, NULL, 0, words);
+    }
 }
 
 static void on_ends(void *arg) {
     struct ends *e = arg;
     struct klx_consumer *c = e->consumer;
-    c->asking--;
+    bool known = e->err == RD_KAFKA_RESP_ERR_NO_ERROR || klx_kafka_denies(e->err);
+    if (!known && !c->over) {
+        klx_timer_start(e->again, ENDS_AGAIN_MS);
+        return;
+    }
+    if (!c->over) {
+        tell_ends(e); /* c stays: it is asking */
+    }
+    end_ends(e);
     if (c->freed) {
         klx_consumer_free(c);
-    } else if (!c->over) {
-        e->done(e->arg, e->offsets, e->n);
     }
-    free(e->topic);
-    free(e);
+}
+
+static void on_ends_again(void *arg) {
+    struct ends *e = arg;
+    if (e->consumer->over) {
+        on_ends(e);
+    } else {
+        klx_work(e->consumer->loop, ask_ends, on_ends, e);
+    }
 }
 
 void klx_consumer_ends(struct klx_consumer *c, const char *topic, klx_consumer_ends_fn done,
                        void *arg) {
     struct ends *e = klx_alloc(struct ends);
     *e = (struct ends){ .consumer = c, .topic = klx_strdup(topic), .done = done, .arg = arg };
+    e->again = klx_timer_new(c->loop, on_ends_again, e);
     c->asking++;
     klx_work(c->loop, ask_ends, on_ends, e);
 }

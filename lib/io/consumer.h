@@ -45,6 +45,9 @@ struct klx_consumer_callbacks {
     /* "Kafka does not answer", "topic klaxon.nodes does not exist": said at most every 5 s and, as long as it lasts, about that
        often; tried again by itself. Nothing more is said when it is over. */
     void (*on_trouble)(void *arg, const char *what);
+    /* May be NULL. Beside on_trouble, each time it is found: the topic does not exist, or may not be read. What passes by itself, such as a
+       broker that is lost, is no part of this. The consumer is not to be freed from here. */
+    void (*on_denied)(void *arg, const char *topic, const char *why);
     /* This member is thrown out for good (another one has its group.instance.id). Stop it and begin anew. */
     void (*on_fatal)(void *arg, const char *why);
     void *arg;
@@ -72,9 +75,10 @@ void klx_consumer_let_go(struct klx_consumer *c);
 /* The next record of the partition is that of `offset`; what was read ahead is dropped. Nothing for a partition that is not ours. */
 void klx_consumer_seek(struct klx_consumer *c, const char *topic, int32_t partition,
                        int64_t offset);
-/* Asks Kafka where the partitions of a topic end: done(arg, ends, n), where ends[p] is the offset of the next record of partition p, -1
-   where Kafka did not say; n is 0 when the topic is not to be had. Once, on the loop, unless the consumer is freed first. */
-typedef void (*klx_consumer_ends_fn)(void *arg, const int64_t *ends, size_t n);
+/* Asks Kafka where the partitions of a topic end: done(arg, ends, n, why), where ends[p] is the offset of the next record of partition p.
+   n is 0, and `why` not NULL, when the topic does not exist or may not be read; while Kafka does not say, it is asked again. Once, on the
+   loop, unless the consumer is freed first. */
+typedef void (*klx_consumer_ends_fn)(void *arg, const int64_t *ends, size_t n, const char *why);
 void klx_consumer_ends(struct klx_consumer *c, const char *topic, klx_consumer_ends_fn done,
                        void *arg);
 /* Commits what is stored, leaves the group, then on_stopped; at most wait_ms. From the call on only on_revoked may come, and nothing
@@ -107,8 +111,10 @@ struct klx_reader_callbacks {
     void (*on_record)(void *arg, const struct klx_record *r); /* borrowed for the call */
     void (*on_end)(void *arg);                                /* once, with until_end */
     void (*on_trouble)(void *arg, const char *what);
-    void (*on_fatal)(void *arg, const char *why); /* a topic that does not exist, access denied … */
+    void (*on_fatal)(void *arg, const char *why);
     void *arg;
+    /* May be NULL: as of a consumer. */
+    void (*on_denied)(void *arg, const char *topic, const char *why);
 };
 
 int klx_reader_new(struct klx_loop *l, const struct klx_reader_options *o,

@@ -23,21 +23,31 @@ static rd_kafka_resp_err_t error_of_topic(const struct rd_kafka_metadata *md) {
     return md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
-size_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret, size_t max) {
+/* The topic is there: what its metadata do not deny passes. */
+static rd_kafka_resp_err_t end_of(rd_kafka_t *rk, const char *topic, size_t partition,
+                                  int64_t *ret) {
+    int64_t low = -1;
+    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(rk, topic, (int32_t)partition, &low,
+                                                               ret, KLX_GROUP_STEP_MS);
+    return klx_kafka_denies(err) && err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+               ? RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+               : err;
+}
+
+rd_kafka_resp_err_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret, size_t *n) {
     const struct rd_kafka_metadata *md = NULL;
-    if (ask_for_topic(rk, topic, KLX_GROUP_STEP_MS, &md) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return 0;
+    rd_kafka_resp_err_t err = ask_for_topic(rk, topic, KLX_GROUP_STEP_MS, &md);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err;
     }
-    bool there = error_of_topic(md) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    size_t n = there ? (size_t)md->topics[0].partition_cnt : 0;
+    err = error_of_topic(md);
+    size_t there = err == RD_KAFKA_RESP_ERR_NO_ERROR ? (size_t)md->topics[0].partition_cnt : 0;
     rd_kafka_metadata_destroy(md);
-    n = n < max ? n : max;
-    for (size_t i = 0; i < n; i++) {
-        int64_t low = -1;
-        ret[i] = -1;
-        rd_kafka_query_watermark_offsets(rk, topic, (int32_t)i, &low, &ret[i], KLX_GROUP_CHECK_MS);
+    *n = there < *n ? there : *n;
+    for (size_t i = 0; i < *n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        err = end_of(rk, topic, i, &ret[i]);
     }
-    return n;
+    return err;
 }
 
 static bool add_partitions(rd_kafka_t *rk, const char *name, rd_kafka_topic_partition_list_t *list,
@@ -172,7 +182,8 @@ void klx_group_start_release(struct klx_group_start *s) {
 }
 
 enum klx_group_state klx_group_check(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topics,
-                                     char *words, size_t n) {
+                                     const char **ret_denied, char *words, size_t n) {
+    *ret_denied = NULL;
     for (int i = 0; i < topics->cnt; i++) {
         const struct rd_kafka_metadata *md = NULL;
         const char *name = topics->elems[i].topic;
@@ -183,6 +194,7 @@ enum klx_group_state klx_group_check(rd_kafka_t *rk, const rd_kafka_topic_partit
         rd_kafka_metadata_destroy(md);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             klx_kafka_topic_words(rk, err, name, words, n);
+            *ret_denied = klx_kafka_denies(err) ? name : NULL;
             return KLX_GROUP_WRONG;
         }
     }

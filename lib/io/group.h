@@ -28,16 +28,18 @@ bool klx_group_begin(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topi
                      struct klx_group_start *ret) KLX_MUST_CHECK;
 void klx_group_start_release(struct klx_group_start *s);
 
-/* Where the partitions of a topic end: the number of partitions, at most `max`, with -1 where Kafka did not say; 0: the topic is not to be
-   had. KLX_GROUP_STEP_MS, and KLX_GROUP_CHECK_MS a partition when Kafka is away. */
-size_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret, size_t max);
+/* Where the partitions of a topic end, the first *n of them; *n becomes their number. All of them, or an error: one that
+   klx_kafka_denies is about the topic, any other passes. KLX_GROUP_STEP_MS, and as long for a partition when Kafka is away. */
+rd_kafka_resp_err_t klx_group_ends(rd_kafka_t *rk, const char *topic, int64_t *ret,
+                                   size_t *n) KLX_MUST_CHECK;
 
 enum klx_group_state {
     KLX_GROUP_FINE,
     KLX_GROUP_AWAY,  /* Kafka does not answer */
-    KLX_GROUP_WRONG, /* it does, but a topic is not to be had: *words says which */
+    KLX_GROUP_WRONG, /* it does, but something is the matter with a topic: *words says what */
 };
 
-/* Stops at the first thing that is wrong, so that KLX_GROUP_CHECK_MS is the longest wait when Kafka is away. */
+/* Stops at the first thing that is wrong, so that KLX_GROUP_CHECK_MS is the longest wait when Kafka is away. *ret_denied: the topic of
+   `topics` that klx_kafka_denies is about, or NULL. */
 enum klx_group_state klx_group_check(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *topics,
-                                     char *words, size_t n) KLX_MUST_CHECK;
+                                     const char **ret_denied, char *words, size_t n) KLX_MUST_CHECK;

@@ -56,6 +56,9 @@ void klx_kafka_record_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char 
 rd_kafka_resp_err_t klx_kafka_sort(rd_kafka_resp_err_t err, const char *reason, bool never_had);
 /* One broker of several went away, or closed an idle connection: librdkafka goes on, and that all are down is an error of its own. */
 bool klx_kafka_passes(rd_kafka_resp_err_t err);
+/* The topic does not exist, or this client may not use it: asked again in vain until somebody acts. Everything else about a topic, such as
+   a leader that moves, passes. */
+bool klx_kafka_denies(rd_kafka_resp_err_t err);
 /* The negative errno of an error that concerns one record, topic or request. */
 int klx_kafka_errno(rd_kafka_resp_err_t err);
 /* Queues one record; `flags` as RD_KAFKA_MSG_F_*. Returns librdkafka's error. */

@@ -124,14 +124,12 @@ void klx_kafka_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *detail
 void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
                            size_t n) {
     char detail[KLX_KAFKA_WORDS];
-    bool missing = err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-                   err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-                   err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    bool denied = err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    bool missing = klx_kafka_denies(err) && !denied && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
     if (missing) {
         klx_kafka_words(rk, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, topic, out, n);
         return;
     }
-    bool denied = err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     snprintf(detail, sizeof(detail),
              denied ? "this user may not use the topic %s: allow it Describe, and Write or Read, "
                       "on it (kafka-acls)"
@@ -166,6 +164,13 @@ rd_kafka_resp_err_t klx_kafka_sort(rd_kafka_resp_err_t err, const char *reason, 
 bool klx_kafka_passes(rd_kafka_resp_err_t err) {
     return err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
            err == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
+bool klx_kafka_denies(rd_kafka_resp_err_t err) {
+    return err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION ||
+           err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 }
 
 int klx_kafka_errno(rd_kafka_resp_err_t err) {

@@ -35,6 +35,7 @@ struct klx_reader {
     bool freed;
     rd_kafka_topic_partition_list_t *partitions;
     rd_kafka_resp_err_t outcome;
+    const char *concerned; /* the topic that the outcome is about, or NULL */
     char words[KLX_KAFKA_WORDS];
 
     bool *at_end;  /* of each partition of the list */
@@ -69,6 +70,7 @@ static rd_kafka_resp_err_t add_topic(struct klx_reader *r, const char *name) {
     }
     err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        r->concerned = name;
         klx_kafka_topic_words(r->rk, err, name, r->words, sizeof(r->words));
     }
     for (int p = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && p < md->topics[0].partition_cnt; p++) {
@@ -85,6 +87,7 @@ static void look_up(void *arg) {
     struct klx_reader *r = arg;
     r->partitions = rd_kafka_topic_partition_list_new(16);
     r->outcome = RD_KAFKA_RESP_ERR_NO_ERROR;
+    r->concerned = NULL;
     for (size_t i = 0; i < r->topics_n && r->outcome == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         r->outcome = add_topic(r, r->topics[i]);
     }
@@ -103,12 +106,14 @@ static void look_up(void *arg) {
 static void look_up_ends(void *arg) {
     struct klx_reader *r = arg;
     r->outcome = RD_KAFKA_RESP_ERR_NO_ERROR;
+    r->concerned = NULL;
     for (int i = 0; i < r->partitions->cnt && r->outcome == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         const rd_kafka_topic_partition_t *p = &r->partitions->elems[i];
         int64_t begin = 0;
         r->outcome = rd_kafka_query_watermark_offsets(r->rk, p->topic, p->partition, &begin,
                                                       &r->ends[i], LOOKUP_MS);
         if (r->outcome != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            r->concerned = p->topic;
             klx_kafka_topic_words(r->rk, r->outcome, p->topic, r->words, sizeof(r->words));
         }
     }
@@ -136,6 +141,15 @@ static void say_trouble(void *arg, const char *what) {
     if (!r->freed) {
         r->cb.on_trouble(r->cb.arg, what);
     }
+}
+
+/* Last: whoever hears of it may free r. `topic` may be NULL. */
+static void tell(struct klx_reader *r, rd_kafka_resp_err_t err, const char *topic,
+                 const char *words) {
+    if (topic != NULL && klx_kafka_denies(err) && r->cb.on_denied != NULL) {
+        r->cb.on_denied(r->cb.arg, topic, words);
+    }
+    klx_trouble_add(&r->trouble, words);
 }
 
 static void hand_out(struct klx_reader *r, const rd_kafka_message_t *m) {
@@ -172,6 +186,7 @@ static void on_partition_end(struct klx_reader *r, const rd_kafka_message_t *m) 
 
 static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
     char words[KLX_KAFKA_WORDS];
+    const char *topic = m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : NULL;
     if (klx_kafka_passes(m->err)) {
         return;
     }
@@ -186,12 +201,12 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
         r->cb.on_fatal(r->cb.arg, rd_kafka_message_errstr(m));
         return;
     default:
-        if (m->rkt != NULL) {
-            klx_kafka_topic_words(r->rk, m->err, rd_kafka_topic_name(m->rkt), words, sizeof(words));
+        if (topic != NULL) {
+            klx_kafka_topic_words(r->rk, m->err, topic, words, sizeof(words));
         } else {
             klx_kafka_words(r->rk, m->err, rd_kafka_message_errstr(m), words, sizeof(words));
         }
-        klx_trouble_add(&r->trouble, words);
+        tell(r, m->err, topic, words);
     }
 }
 
@@ -236,10 +251,10 @@ static void begin_serving(struct klx_reader *r) {
     }
 }
 
-/* Words stand in r. The trouble is told last: whoever hears of it may free r. */
+/* Words stand in r. */
 static void try_again(struct klx_reader *r) {
     klx_timer_start(r->timer, klx_backoff_next(&r->backoff, klx_clock_real()));
-    klx_trouble_add(&r->trouble, r->words);
+    tell(r, r->outcome, r->concerned, r->words);
 }
 
 static void on_looked_up(void *arg) {

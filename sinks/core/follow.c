@@ -30,6 +30,14 @@ static void on_trouble(void *arg, const char *what) {
     f->cb.on_trouble(f->cb.arg, what);
 }
 
+static void on_denied(void *arg, const char *topic, const char *why) {
+    struct klx_follow *f = arg;
+    (void)topic;
+    if (f->cb.on_denied != NULL) {
+        f->cb.on_denied(f->cb.arg, why);
+    }
+}
+
 static void add_last(struct waiter **list, struct waiter *w) {
     while (*list != NULL) {
         list = &(*list)->next;
@@ -103,9 +111,11 @@ int klx_follow_new(struct klx_loop *l, const struct klx_kafka_config *kafka, con
                                           .topics_n = 1,
                                           .start = KLX_READER_BEGINNING,
                                           .uncommitted = true };
-    const struct klx_reader_callbacks reader_cb = {
-        .on_record = on_record, .on_trouble = on_trouble, .on_fatal = on_trouble, .arg = f
-    };
+    const struct klx_reader_callbacks reader_cb = { .on_record = on_record,
+                                                    .on_trouble = on_trouble,
+                                                    .on_denied = on_denied,
+                                                    .on_fatal = on_trouble,
+                                                    .arg = f };
     int rc = klx_reader_new(l, &o, &reader_cb, &f->reader, e);
     if (rc != 0) {
         end_follow(f);

@@ -30,6 +30,8 @@ struct klx_follow_callbacks {
     void (*on_caught_up)(void *arg); /* may be NULL */
     /* Said at most every 5 s, as of a consumer. */
     void (*on_trouble)(void *arg, const char *what);
+    /* The topic does not exist, or may not be read, so on_caught_up and syncs wait in vain until somebody acts. */
+    void (*on_denied)(void *arg, const char *why); /* may be NULL */
     void *arg;
 };
 

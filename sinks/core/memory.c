@@ -39,16 +39,18 @@ static void on_synced(void *arg) {
     klx_timer_start(m->timer, 0);
 }
 
-/* That Kafka is away is said by others, and waited for. A topic that is not to be had would be waited for in vain. */
+/* That Kafka is away, or moves the topic, is waited for: whoever is not patient tells twice. */
 static void on_trouble(void *arg, const char *what) {
+    (void)arg;
+    klx_log_debug("waiting to know what was told of incidents", KLX_F_STR("why", what));
+}
+
+static void on_denied(void *arg, const char *why) {
     struct klx_memory *m = arg;
-    if (strstr(what, m->topic) == NULL) {
-        return;
-    }
-    snprintf(m->without, sizeof(m->without), "%s", what);
-    if (klx_log_lasting_due(&m->lasting, what, klx_loop_now_us(m->loop))) {
+    snprintf(m->without, sizeof(m->without), "%s", why);
+    if (klx_log_lasting_due(&m->lasting, why, klx_loop_now_us(m->loop))) {
         klx_log_warn("what was told of incidents is not known: all is told, and asked for again",
-                     KLX_F_STR("why", what));
+                     KLX_F_STR("why", why));
     }
     klx_timer_start(m->timer, 0);
 }
@@ -57,9 +59,9 @@ int klx_memory_new(struct klx_loop *l, const struct klx_kafka_config *kafka,
                    const struct klx_topic_names *topics, const struct klx_memory_callbacks *cb,
                    struct klx_memory **ret, struct klx_error *e) {
     struct klx_memory *m = klx_alloc(struct klx_memory);
-    const struct klx_follow_callbacks follow = { .on_record = on_record,
-                                                 .on_trouble = on_trouble,
-                                                 .arg = m };
+    const struct klx_follow_callbacks follow = {
+        .on_record = on_record, .on_trouble = on_trouble, .on_denied = on_denied, .arg = m
+    };
     m->loop = l;
     m->cb = *cb;
     m->topic = klx_strdup(topics->name[KLX_TOPIC_STATE]);

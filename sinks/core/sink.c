@@ -204,15 +204,13 @@ static void on_memory_read(void *arg) {
     pause_or_resume(p);
 }
 
-static void on_ends(void *arg, const int64_t *ends, size_t n) {
+static void on_ends(void *arg, const int64_t *ends, size_t n, const char *why) {
     struct process *p = arg;
     p->asked--;
     p->ends_n = n < ENDS_MAX ? n : ENDS_MAX;
-    memcpy(p->ends, ends, p->ends_n * sizeof(*ends));
-    if (n == 0 && p->no_parking[0] == '\0') {
-        char why[192];
-        snprintf(why, sizeof(why), "the topic %s does not exist, or may not be read",
-                 p->first->settings.topics.name[KLX_TOPIC_RETRY]);
+    if (p->ends_n > 0) {
+        memcpy(p->ends, ends, p->ends_n * sizeof(*ends));
+    } else if (p->no_parking[0] == '\0') {
         cannot_park(p, why);
     }
     tell_known(p);
@@ -240,13 +238,16 @@ static void on_control(void *arg, struct klx_sv key, struct klx_sv value) {
     klx_dispatch_control(p->dispatch, key, value);
 }
 
-/* Without klaxon.control nothing is parked, but everything is delivered. */
+/* While Kafka is away, or moves the topic, records wait: what is parked may not be overtaken. */
 static void on_control_trouble(void *arg, const char *what) {
+    (void)arg;
+    klx_log_debug("waiting to know what is parked", KLX_F_STR("why", what));
+}
+
+/* Without klaxon.control nothing is parked, but everything is delivered. */
+static void on_control_denied(void *arg, const char *why) {
     struct process *p = arg;
-    if (strstr(what, p->first->settings.topics.name[KLX_TOPIC_CONTROL]) == NULL) {
-        return; /* Kafka is away: others say so */
-    }
-    cannot_park(p, what);
+    cannot_park(p, why);
     if (!p->in_step) {
         on_in_step(p);
     }
@@ -301,14 +302,20 @@ static void on_leaving(void *arg) {
 
 static void on_trouble(void *arg, const char *what) {
     struct process *p = arg;
-    if (strstr(what, p->first->settings.topics.name[KLX_TOPIC_RETRY]) != NULL) {
-        cannot_park(p, what);
-        return;
+    if (strcmp(what, p->no_parking) == 0) {
+        return; /* of klaxon.retry, which on_denied has told */
     }
     snprintf(p->trouble, sizeof(p->trouble), "%s", what);
     p->trouble_us = klx_loop_now_us(p->loop);
     if (klx_log_lasting_due(&p->lasting, what, p->trouble_us)) {
         klx_log_warn("trouble with Kafka, trying again", KLX_F_STR("what", what));
+    }
+}
+
+static void on_denied(void *arg, const char *topic, const char *why) {
+    struct process *p = arg;
+    if (strcmp(topic, p->first->settings.topics.name[KLX_TOPIC_RETRY]) == 0) {
+        cannot_park(p, why);
     }
 }
 
@@ -365,6 +372,7 @@ static int open_follow(struct process *p, struct klx_error *e) {
     klx_producer_warm(p->producer, p->first->settings.topics.name[KLX_TOPIC_RETRY]);
     const struct klx_follow_callbacks cb = { .on_record = on_control,
                                              .on_trouble = on_control_trouble,
+                                             .on_denied = on_control_denied,
                                              .arg = p };
     return klx_follow_new(p->loop, p->first->kafka,
                           p->first->settings.topics.name[KLX_TOPIC_CONTROL], &cb, &p->follow, e);
@@ -415,6 +423,7 @@ static int open_consumer(struct process *p, struct klx_error *e) {
         .on_leaving = on_leaving,
         .on_revoked = on_revoked,
         .on_trouble = on_trouble,
+        .on_denied = on_denied,
         .on_fatal = on_fatal,
         .arg = p,
     };

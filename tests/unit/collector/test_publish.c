@@ -124,7 +124,11 @@ static const char *keys_written(struct world *w) {
                                           .topics_n = 1,
                                           .start = KLX_READER_BEGINNING,
                                           .until_end = true };
-    const struct klx_reader_callbacks cb = { on_record, on_end, on_trouble, no_reading, w };
+    const struct klx_reader_callbacks cb = { .on_record = on_record,
+                                             .on_end = on_end,
+                                             .on_trouble = on_trouble,
+                                             .on_fatal = no_reading,
+                                             .arg = w };
     struct klx_error e;
     assert_int_equal(klx_reader_new(w->loop, &o, &cb, &reader, &e), 0);
     klx_loop_run(w->loop);

@@ -11,10 +11,11 @@
 #include "tests/unit/support/mock_kafka.h"
 
 #define PATIENCE_MS 30000
+#define NOT_LEADER_OR_FOLLOWER 6
 #define GROUP_AUTHORIZATION_FAILED 30
 #define FENCED_INSTANCE_ID 82
 
-enum until { ANSWERED, ASSIGNED, RECORDS, TROUBLE, FATAL, STOPPED, REVOKED, NAP };
+enum until { ANSWERED, ASSIGNED, RECORDS, TROUBLE, FATAL, STOPPED, REVOKED, NAP, ENDS };
 
 struct world {
     struct mock_kafka *kafka;
@@ -27,7 +28,9 @@ struct world {
     int64_t first_offset, last_offset;
     bool pause_at_record, free_at_record, free_at_assigned, free_at_revoked;
     bool stopped, many_headers;
-    char trouble[1024], fatal[512];
+    char trouble[1024], fatal[512], denied[512];
+    int64_t ends[4];
+    size_t ends_n;
 };
 
 static void out_of_patience(void *arg) {
@@ -118,6 +121,26 @@ static void on_trouble(void *arg, const char *what) {
     reached(w, TROUBLE, 1);
 }
 
+static void on_denied(void *arg, const char *topic, const char *why) {
+    struct world *w = arg;
+    assert_string_equal(topic, "t");
+    snprintf(w->denied, sizeof(w->denied), "%s", why);
+}
+
+static void on_ends(void *arg, const int64_t *ends, size_t n, const char *why) {
+    struct world *w = arg;
+    assert_int_equal(n == 0, why != NULL);
+    assert_true(n <= sizeof(w->ends) / sizeof(w->ends[0]));
+    w->ends_n = n;
+    for (size_t i = 0; i < n; i++) {
+        w->ends[i] = ends[i];
+    }
+    if (why != NULL) {
+        snprintf(w->denied, sizeof(w->denied), "%s", why);
+    }
+    reached(w, ENDS, 1);
+}
+
 static void on_fatal(void *arg, const char *why) {
     struct world *w = arg;
     snprintf(w->fatal, sizeof(w->fatal), "%s", why);
@@ -137,6 +160,7 @@ static void open_consumer(struct world *w, struct klx_kafka_config *config) {
                                          .on_assigned = on_assigned,
                                          .on_revoked = on_revoked,
                                          .on_trouble = on_trouble,
+                                         .on_denied = on_denied,
                                          .on_fatal = on_fatal,
                                          .arg = w };
     w->assigned = w->revoked = w->records = 0;
@@ -307,6 +331,55 @@ static void a_missing_topic_is_named(void **state) {
     open_consumer(&w, mock_kafka_config(w.kafka, NULL));
     wait_for(&w, TROUBLE, 1);
     assert_non_null(strstr(w.trouble, "the topic t does not exist"));
+    assert_string_equal(w.denied, w.trouble);
+    close_world(&w);
+}
+
+static void the_ends_of_a_topic_are_known_or_waited_for(void **state) {
+    (void)state;
+    struct world w = { 0 };
+    open_world(&w);
+    mock_kafka_topic(w.kafka, "u", 2);
+    publish(&w, 3);
+    open_consumer(&w, from_beginning(&w));
+    wait_for(&w, RECORDS, 3);
+    mock_kafka_fail(w.kafka, MOCK_LIST_OFFSETS, NOT_LEADER_OR_FOLLOWER, 8);
+    klx_consumer_ends(w.consumer, "t", on_ends, &w);
+    wait_for(&w, ENDS, 1);
+    assert_int_equal(w.ends_n, 1);
+    assert_int_equal(w.ends[0], 3);
+    klx_consumer_ends(w.consumer, "u", on_ends, &w);
+    wait_for(&w, ENDS, 1);
+    assert_int_equal(w.ends_n, 2);
+    assert_int_equal(w.ends[1], 0);
+    close_world(&w);
+}
+
+static void a_missing_topic_has_no_ends(void **state) {
+    (void)state;
+    struct world w = { 0 };
+    open_world(&w);
+    open_consumer(&w, from_beginning(&w));
+    mock_kafka_hide_topic(w.kafka, "gone");
+    klx_consumer_ends(w.consumer, "gone", on_ends, &w);
+    wait_for(&w, ENDS, 1);
+    assert_int_equal(w.ends_n, 0);
+    assert_non_null(strstr(w.denied, "the topic gone does not exist"));
+    close_world(&w);
+}
+
+/* What is asked again and again is given up with the consumer. */
+static void ends_may_never_be_known(void **state) {
+    (void)state;
+    struct world w = { 0 };
+    open_world(&w);
+    publish(&w, 1);
+    open_consumer(&w, from_beginning(&w));
+    wait_for(&w, RECORDS, 1);
+    mock_kafka_fail(w.kafka, MOCK_LIST_OFFSETS, NOT_LEADER_OR_FOLLOWER, 10000);
+    klx_consumer_ends(w.consumer, "t", on_ends, &w);
+    nap(&w, 300);
+    assert_int_equal(w.ends_n, 0);
     close_world(&w);
 }
 
@@ -337,6 +410,9 @@ int main(void) {
         cmocka_unit_test(a_stop_before_kafka_answers_is_in_time),
         cmocka_unit_test(a_stop_when_kafka_has_gone_is_in_time),
         cmocka_unit_test(a_missing_topic_is_named),
+        cmocka_unit_test(the_ends_of_a_topic_are_known_or_waited_for),
+        cmocka_unit_test(a_missing_topic_has_no_ends),
+        cmocka_unit_test(ends_may_never_be_known),
         cmocka_unit_test(a_fatal_error_is_the_last_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,7 +153,11 @@ static const char *read_all(struct world *w, const char *topic) {
                                           .topics_n = 1,
                                           .start = KLX_READER_BEGINNING,
                                           .until_end = true };
-    const struct klx_reader_callbacks cb = { on_record, on_end, on_trouble, on_fatal, w };
+    const struct klx_reader_callbacks cb = { .on_record = on_record,
+                                             .on_end = on_end,
+                                             .on_trouble = on_trouble,
+                                             .on_fatal = on_fatal,
+                                             .arg = w };
     struct klx_error e;
     w->log[0] = '\0';
     assert_int_equal(klx_reader_new(w->loop, &o, &cb, &w->reader, &e), 0);

@@ -10,6 +10,7 @@
 #include "tests/unit/support/mock_kafka.h"
 
 #define PATIENCE_MS 30000
+#define NOT_LEADER_OR_FOLLOWER 6
 
 struct world {
     struct mock_kafka *kafka;
@@ -20,7 +21,7 @@ struct world {
     struct klx_follow *follow;
     char log
         [512]; /* "key=value " or "key- " of each record, "| " when caught up, "* " of each sync */
-    int answers, wanted_answers, troubles;
+    int answers, wanted_answers, troubles, denials;
     size_t wanted_log;
     bool stop_at_trouble, free_at_record, free_at_sync, sync_at_sync;
 };
@@ -61,6 +62,13 @@ static void on_trouble(void *arg, const char *what) {
     if (w->stop_at_trouble) {
         klx_loop_stop(w->loop);
     }
+}
+
+static void on_denied(void *arg, const char *why) {
+    struct world *w = arg;
+    assert_non_null(strstr(why, "the topic control does not exist"));
+    w->denials++;
+    klx_loop_stop(w->loop);
 }
 
 static void on_synced(void *arg) {
@@ -108,7 +116,11 @@ static void put(struct world *w, const char *key, const char *value) {
 
 static void follow(struct world *w) {
     struct klx_error e;
-    const struct klx_follow_callbacks cb = { on_record, on_caught_up, on_trouble, w };
+    const struct klx_follow_callbacks cb = { .on_record = on_record,
+                                             .on_caught_up = on_caught_up,
+                                             .on_trouble = on_trouble,
+                                             .on_denied = on_denied,
+                                             .arg = w };
     assert_int_equal(klx_follow_new(w->loop, w->config, "control", &cb, &w->follow, &e), 0);
 }
 
@@ -221,6 +233,32 @@ static void trouble_is_told_and_passes(void **state) {
     close_world(&w);
 }
 
+/* Whoever took this for a topic that is not there would go on without what stands in it. */
+static void a_leader_that_moves_is_waited_for(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w);
+    put(&w, "a", "1");
+    mock_kafka_fail(w.kafka, MOCK_LIST_OFFSETS, NOT_LEADER_OR_FOLLOWER, 8);
+    follow(&w);
+    wait_for_log(&w, "a=1 | ");
+    assert_true(w.troubles > 0);
+    assert_int_equal(w.denials, 0);
+    close_world(&w);
+}
+
+static void a_topic_that_is_not_there_is_denied(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w);
+    mock_kafka_hide_topic(w.kafka, "control");
+    follow(&w);
+    klx_loop_run(w.loop);
+    assert_int_equal(w.denials, 1);
+    assert_string_equal(w.log, "");
+    close_world(&w);
+}
+
 static void it_may_be_freed_in_its_callbacks(void **state) {
     (void)state;
     struct world w;
@@ -248,6 +286,8 @@ int main(void) {
         cmocka_unit_test(a_sync_may_be_asked_for_at_any_time),
         cmocka_unit_test(who_is_forgotten_is_not_called),
         cmocka_unit_test(trouble_is_told_and_passes),
+        cmocka_unit_test(a_leader_that_moves_is_waited_for),
+        cmocka_unit_test(a_topic_that_is_not_there_is_denied),
         cmocka_unit_test(it_may_be_freed_in_its_callbacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ struct mock_kafka;
 
 enum mock_kafka_request {
     MOCK_PRODUCE = 0,
+    MOCK_LIST_OFFSETS = 2,
     MOCK_OFFSET_FETCH = 9,
     MOCK_FIND_COORDINATOR = 10,
     MOCK_HEARTBEAT = 12,
