@@ -32,10 +32,10 @@ class World:
         return {"to": ["ops@stage.example"], "from": "klaxon@stage.example", "smtp": self.smtp.url, "user": "klaxon",
                 "password": {"file": str(secret)}, "ca_file": str(self.smtp.ca), "helo": "klaxon.example"}
 
-    def configure(self, sink: Sink, channels: dict[str, dict], words: dict[str, object], of_team: object = None) -> None:
+    def configure(self, sink: Sink, channels: dict[str, dict], words: dict[str, object], of_team: object = None, throttle: dict | None = None) -> None:
         """`words`: of the channels that have some; `of_team`: of the one subscription."""
         subscription = {"team": "ops", "topics": ["nodes"], "channels": list(channels)} | ({"message": of_team} if of_team is not None else {})
-        sink.configure(channels, [subscription])
+        sink.configure(channels, [subscription], throttle)
         document = json.loads(sink.config.read_text())
         for name, message in words.items():
             document["channels"][name]["message"] = message
@@ -103,6 +103,19 @@ def test_a_template_that_cannot_be_filled_in_costs_no_message(world: World) -> N
     log = world.slack.log.read_text()
     assert "channels.own.message.title: too much work for this event" in log
     assert world.slack.stop() == 0 and not world.slack.dead_letters()
+
+
+def test_a_digest_is_told_in_words_of_its_own(world: World) -> None:
+    words = {"own": [{"event": "digest", "title": "{{digest.events}} more", "facts": []}, {"title": "own {{title}}"}]}
+    world.configure(world.slack, {"own": world.hook("own")}, words, {"summary": "team: {{object.name}}"}, throttle={"messages": 1, "per": "3s"})
+    world.slack.start()
+    world.slack.wait_ready()
+    world.events.put("a", "b", "c", "d")
+    first, digest = world.wait_told("own", 2)
+    assert "own Node ready again" in first and "team: a" in first
+    assert "3 more" in digest and "own" not in digest and "team" not in digest and "More came than this channel is sent" in digest
+    world.slack.wait_settled(4)
+    assert world.slack.stop() == 0
 
 
 def test_a_bad_template_keeps_the_words_before_it(world: World) -> None:
