@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <uthash.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -16,7 +18,7 @@
 
 /* A channel that has a circuit on klaxon.control, a parker here, or both. */
 struct circuit {
-    struct circuit *next;
+    UT_hash_handle hh; /* by channel */
     struct klx_parking *parking;
     char *channel;
     struct klx_parker *parker; /* NULL: not a channel of this process */
@@ -62,7 +64,7 @@ void klx_parking_free(struct klx_parking *p) {
     if (p == NULL) {
         return;
     }
-    for (struct circuit *c = p->circuits; c != NULL; c = c->next) {
+    for (struct circuit *c = p->circuits; c != NULL; c = c->hh.next) {
         klx_parker_free(c->parker);
         c->parker = NULL;
     }
@@ -70,8 +72,9 @@ void klx_parking_free(struct klx_parking *p) {
         klx_parker_free(p->retired[--p->retired_n]);
     }
     free(p->retired);
-    for (struct circuit *c = p->circuits, *next = NULL; c != NULL; c = next) {
-        next = c->next;
+    while (p->circuits != NULL) {
+        struct circuit *c = p->circuits;
+        HASH_DEL(p->circuits, c);
         free(c->channel);
         free(c->reason);
         free(c->answer);
@@ -83,10 +86,8 @@ void klx_parking_free(struct klx_parking *p) {
 }
 
 static struct circuit *look_up(const struct klx_parking *p, struct klx_sv channel) {
-    struct circuit *c = p->circuits;
-    while (c != NULL && !klx_sv_eq(klx_sv(c->channel), channel)) {
-        c = c->next;
-    }
+    struct circuit *c = NULL;
+    HASH_FIND(hh, p->circuits, channel.p, channel.n, c);
     return c;
 }
 
@@ -94,14 +95,13 @@ static struct circuit *find_circuit(struct klx_parking *p, struct klx_sv channel
     struct circuit *c = look_up(p, channel);
     if (c == NULL) {
         c = klx_alloc(struct circuit);
-        *c = (struct circuit){ .next = p->circuits,
-                               .parking = p,
+        *c = (struct circuit){ .parking = p,
                                .channel = klx_sv_dup(channel),
                                .drained = { -1, -1 },
                                .wrote = { -1, -1 },
                                .since_us = KLX_TIME_NONE,
                                .wrote_us = INT64_MIN / 2 };
-        p->circuits = c;
+        HASH_ADD_KEYPTR(hh, p->circuits, c->channel, channel.n, c);
     }
     return c;
 }
@@ -129,7 +129,7 @@ void klx_parking_revoked(struct klx_parking *p, int32_t partition) {
 }
 
 void klx_parking_given(struct klx_parking *p) {
-    for (struct circuit *c = p->circuits; c != NULL; c = c->next) {
+    for (struct circuit *c = p->circuits; c != NULL; c = c->hh.next) {
         if (c->parker != NULL) {
             klx_parker_given(c->parker);
         }
@@ -137,7 +137,7 @@ void klx_parking_given(struct klx_parking *p) {
 }
 
 void klx_parking_known(struct klx_parking *p, const int64_t *ends, size_t n) {
-    for (struct circuit *c = p->circuits; c != NULL; c = c->next) {
+    for (struct circuit *c = p->circuits; c != NULL; c = c->hh.next) {
         if (c->known && klx_place_is_in(c->drained, ends, n)) {
             klx_backlog_resume(p->backlog, klx_sv(c->channel), c->drained);
         } else {
