@@ -14,13 +14,6 @@
 #include "lib/base/options.h"
 #include "lib/base/secret.h"
 
-static void write_file(const char *path, const char *text) {
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void a_secret_follows_its_file(void **state) {
     (void)state;
     char path[] = "/tmp/klaxon-secret-XXXXXX";
@@ -29,10 +22,10 @@ static void a_secret_follows_its_file(void **state) {
     struct klx_sv value;
     struct klx_error e = { 0 };
     assert_int_equal(klx_secret_get(s, &value, &e), -ENODATA);
-    write_file(path, "first\n");
+    test_write_file(path, "first\n");
     assert_int_equal(klx_secret_get(s, &value, &e), 0);
     assert_sv(value, "first");
-    write_file(path, "second one");
+    test_write_file(path, "second one");
     assert_int_equal(klx_secret_get(s, &value, &e), 0);
     assert_sv(value, "second one");
     unlink(path);

@@ -37,10 +37,7 @@ static char *path_in(struct world *w, const char *name) {
 
 static void write_file(struct world *w, const char *name, const char *text) {
     char *path = path_in(w, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    test_write_file(path, text);
     chmod(path, 0700);
     free(path);
 }

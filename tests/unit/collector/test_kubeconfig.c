@@ -130,10 +130,7 @@ static void what_a_cluster_says_of_itself_is_taken(void **state) {
 
 static void write_file(const char *dir, const char *name, const char *text) {
     char *path = klx_asprintf("%s/%s", dir, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    test_write_file(path, text);
     free(path);
 }
 

@@ -1,7 +1,6 @@
 /* The mails: a golden one for each kind, and hostile text that stays text. What a mail reader makes of them: tests/integration/test_email.py. */
 #include "tests/unit/support/sink_rig.h"
 
-#include <dirent.h>
 #include <stdio.h>
 
 #include "lib/base/cleanup.h"
@@ -335,26 +334,15 @@ static void colour_and_word_are_the_severity(void **state) {
     klx_template_free(t);
 }
 
+static void check_sendable(const char *text) {
+    assert_null(klx_smtp_message_problem(klx_sv(text)));
+    check_headers(klx_sv(text));
+}
+
 /* Also what a later change forgets to render. */
 static void every_golden_file_can_be_sent(void **state) {
     (void)state;
-    size_t n = 0;
-    DIR *d = opendir(KLX_TESTS_DIR "/golden/email");
-    assert_non_null(d);
-    for (struct dirent *entry = readdir(d); entry != NULL; entry = readdir(d)) {
-        char name[300];
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        snprintf(name, sizeof(name), "golden/email/%s", entry->d_name);
-        char *text = test_read_file(name);
-        assert_null(klx_smtp_message_problem(klx_sv(text)));
-        check_headers(klx_sv(text));
-        free(text);
-        n++;
-    }
-    closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 9);
+    assert_int_equal(golden_each("email", check_sendable), KLX_KINDS_N + 9);
 }
 
 int main(void) {

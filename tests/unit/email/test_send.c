@@ -27,11 +27,10 @@ struct sender {
     int done, again;
 };
 
-static void write_file(const char *path, struct klx_sv text) {
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text.p, 1, text.n, f), text.n);
-    fclose(f);
+static void write_ca(struct sender *s, const struct test_pki *pki) {
+    char *pem = klx_sv_dup(test_pki_ca(pki));
+    test_write_file(s->ca, pem);
+    free(pem);
 }
 
 /* The server must have been started. */
@@ -42,14 +41,14 @@ static void open_sender(struct sender *s, const char *host, bool user) {
     assert_non_null(mkdtemp(s->dir));
     snprintf(s->password, sizeof(s->password), "%s/password", s->dir);
     snprintf(s->ca, sizeof(s->ca), "%s/ca", s->dir);
-    write_file(s->password, KLX_SV(PASSWORD "\n"));
+    test_write_file(s->password, PASSWORD "\n");
     klx_buf_init(&yaml, 4096);
     klx_buf_printf(&yaml,
                    "to: [a@x.example, b@x.example, c@x.example]\nfrom: from@x.example\n"
                    "helo: h.example\nsmtp: %s://%s:%u\n",
                    s->server.implicit ? "smtps" : "smtp", host, s->server.port);
     if (tls) {
-        write_file(s->ca, test_pki_ca(s->server.pki));
+        write_ca(s, s->server.pki);
     }
     klx_buf_printf(&yaml, "%s%s\n", tls ? "ca_file: " : "tls: none", tls ? s->ca : "");
     if (user) {
@@ -235,7 +234,7 @@ static void tls_and_credentials(void **state) {
         smtp_server_start(&s.server);
         open_sender(&s, "localhost", cases[i].user);
         if (cases[i].other_ca) { /* a file that was replaced counts from the next mail on */
-            write_file(s.ca, test_pki_ca(other_ca));
+            write_ca(&s, other_ca);
         }
         run(&s, addresses, 1);
         assert_int_equal(s.verdicts[0].class, cases[i].class);
@@ -316,7 +315,7 @@ static void open_token_sender(struct sender *s, struct http_replies *tokens) {
     snprintf(s->dir, sizeof(s->dir), "/tmp/klaxon-email-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     snprintf(s->password, sizeof(s->password), "%s/secret", s->dir);
-    write_file(s->password, KLX_SV("client-secret-value"));
+    test_write_file(s->password, "client-secret-value");
     http_replies_listen(tokens);
     snprintf(yaml, sizeof(yaml),
              "to: a@x.example\nfrom: me@x.example\nsmtp: smtp://127.0.0.1:%u\ntls: none\n"

@@ -44,10 +44,7 @@ static void on_timer(void *arg) {
 }
 
 static void write_file(const char *name, const char *text) {
-    FILE *f = fopen(path_of(name), "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    test_write_file(path_of(name), text);
 }
 
 static void run_for(int64_t ms) {

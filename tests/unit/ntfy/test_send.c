@@ -102,24 +102,13 @@ static void a_token_that_cannot_be_used_names_its_file(void **state) {
     }
 }
 
-static void close_when_served(void *arg) {
-    struct world *w = arg;
-    if (w->server.served > 0) {
-        rig_close_channel(&w->rig);
-        klx_loop_stop(w->rig.env.loop);
-    }
-}
-
 static void close_cancels_without_a_call(void **state) {
     (void)state;
     struct world w = { .server.replies = { HTTP_REPLIES_SILENT } };
     open_world(&w, TOKEN);
-    struct klx_timer *timer = klx_timer_new(w.rig.env.loop, close_when_served, &w);
-    klx_timer_repeat(timer, 50);
     http_replies_start(&w.server);
     rig_send(&w.rig, KLX_SV(PAYLOAD), NULL, 1, on_sent, &w);
-    klx_loop_run(w.rig.env.loop);
-    klx_timer_free(timer);
+    rig_run_and_close(&w.rig, &w.server, 1);
     close_world(&w);
     assert_int_equal(w.done, 0);
 }

@@ -52,10 +52,7 @@ static void write_files(const struct file *files) {
     char path[128];
     for (size_t i = 0; i < FILES_MAX && files[i].name != NULL; i++) {
         path_of(path, sizeof(path), files[i].name);
-        FILE *f = fopen(path, "w");
-        assert_non_null(f);
-        fputs(files[i].text, f);
-        fclose(f);
+        test_write_file(path, files[i].text);
     }
     path_of(main_file, sizeof(main_file), "klaxon.yaml");
 }

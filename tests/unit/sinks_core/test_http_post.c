@@ -30,13 +30,6 @@ static int check(struct klx_sv url, const char *where, struct klx_error *e) {
                : klx_fail(e, -EINVAL, "the URL in %s is not for this", where);
 }
 
-static void write_secret(struct world *w, const char *text) {
-    FILE *f = fopen(w->secret, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void open_world(struct world *w) {
     static const char *const headers[] = { "Content-Type: application/json", "X-A: b", NULL };
     char url[256];
@@ -45,7 +38,7 @@ static void open_world(struct world *w) {
     snprintf(w->secret, sizeof(w->secret), "/tmp/klaxon-post-XXXXXX");
     close(mkstemp(w->secret));
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook?a=%%2f&sig=" TOKEN "\n", w->server.port);
-    write_secret(w, url);
+    test_write_file(w->secret, url);
     w->env = (struct klx_sink_env){ loop, klx_http_new(loop), klx_clock_real() };
     w->url = klx_secret_from_file(klx_sv(w->secret));
     w->post = klx_http_post_new(&(struct klx_http_post_options){
@@ -54,7 +47,7 @@ static void open_world(struct world *w) {
 
 /* In place of the URL that is a secret: one that is none, and a token. */
 static void post_with_token(struct world *w, char address[static 64], const char *token) {
-    write_secret(w, token);
+    test_write_file(w->secret, token);
     snprintf(address, 64, "http://127.0.0.1:%u/", w->server.port);
     klx_http_post_free(w->post);
     w->token = klx_secret_from_file(klx_sv(w->secret));
@@ -179,7 +172,7 @@ static void what_was_not_sent_says_why(void **state) {
         if (contents[i] == NULL) {
             unlink(w.secret);
         } else {
-            write_secret(&w, contents[i]);
+            test_write_file(w.secret, contents[i]);
         }
         start(&w);
         klx_loop_run(w.env.loop);
@@ -199,7 +192,7 @@ static void the_next_may_start_from_done_with_a_new_url(void **state) {
     start(&w);
     char url[128];
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/another-one", w.server.port);
-    write_secret(&w, url);
+    test_write_file(w.secret, url);
     klx_loop_run(w.env.loop);
     assert_int_equal(w.done, 2);
     assert_string_equal(w.said, "2");

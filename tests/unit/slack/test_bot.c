@@ -25,20 +25,13 @@ struct world {
     int done;
 };
 
-static void write_token(struct world *r, const char *token) {
-    FILE *f = fopen(r->secret, "w");
-    assert_non_null(f);
-    fputs(token, f);
-    fclose(f);
-}
-
 static void open_channel(struct world *r, const char *channel, const char *more) {
     char yaml[512];
     snprintf(r->dir, sizeof(r->dir), "/tmp/klaxon-slack-XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     snprintf(r->secret, sizeof(r->secret), "%s/token", r->dir);
     http_replies_listen(&r->server);
-    write_token(r, TOKEN "\n");
+    test_write_file(r->secret, TOKEN "\n");
     snprintf(yaml, sizeof(yaml),
              "{ token: { file: %s }, channel: %s, base_url: 'http://127.0.0.1:%u/api', %s }",
              r->secret, channel, r->server.port, more);
@@ -377,7 +370,7 @@ static void a_token_that_is_gone_names_its_file(void **state) {
     struct world r = { 0 };
     open_world(&r, "");
     struct klx_sv payload = render(&r, KLX_SEVERITY_INFO, KLX_PHASE_NONE, KLX_NOTICE_NEWS);
-    write_token(&r, "not a token");
+    test_write_file(r.secret, "not a token");
     tell(&r, payload, "");
     assert_int_equal(r.verdict.class, KLX_VERDICT_CREDENTIAL_BROKEN);
     assert_string_equal(r.verdict.reason, "token");
@@ -403,14 +396,6 @@ static void a_probe_tests_the_token(void **state) {
     close_world(&r);
 }
 
-static void close_when_served(void *arg) {
-    struct world *r = arg;
-    if (r->server.served > 0) {
-        rig_close_channel(&r->rig);
-        klx_loop_stop(r->rig.env.loop);
-    }
-}
-
 /* While the answer is awaited, and in the second before the plain text. */
 static void close_cancels_without_a_call(void **state) {
     (void)state;
@@ -419,8 +404,6 @@ static void close_cancels_without_a_call(void **state) {
         static const struct klx_sv nobody_in_particular = { "", 0 };
         struct world r = { .server.replies = { replies[i] } };
         open_world(&r, "");
-        struct klx_timer *timer = klx_timer_new(r.rig.env.loop, close_when_served, &r);
-        klx_timer_repeat(timer, 100);
         http_replies_start(&r.server);
         struct klx_sv payload = render(&r, KLX_SEVERITY_INFO, KLX_PHASE_NONE, KLX_NOTICE_NEWS);
         const struct klx_send send = { .payloads = &payload,
@@ -428,22 +411,16 @@ static void close_cancels_without_a_call(void **state) {
                                        .recipients = &nobody_in_particular,
                                        .recipients_n = 1 };
         klx_sink_slack.send(r.rig.channel, &send, on_sent, &r);
-        klx_loop_run(r.rig.env.loop);
-        klx_timer_free(timer);
+        rig_run_and_close(&r.rig, &r.server, 1);
         close_world(&r);
         assert_int_equal(r.done, 0);
     }
 }
 
 static void golden(struct world *r, const char *name, struct klx_sv payload) {
-    struct klx_buf pretty KLX_CLEANUP(klx_buf_release);
     char file[64];
-    const struct klx_json *parsed = payload_parse(&r->arena, payload);
-    klx_buf_init(&pretty, 1 << 20);
-    payload_pretty(&pretty, parsed, 0);
-    klx_buf_add_char(&pretty, '\n');
     snprintf(file, sizeof(file), "slack_bot/%s.json", name);
-    golden_check(file, klx_buf_sv(&pretty));
+    const struct klx_json *parsed = payload_golden(&r->arena, file, payload);
     payload_check_content(klx_json_get(parsed, "message"));
     if (klx_json_get(parsed, "reply") != NULL) {
         payload_check_content(klx_json_get(parsed, "reply"));

@@ -1,7 +1,6 @@
 /* What is sent to Slack: a golden payload for each kind, and hostile text that stays text within every limit. */
 #include "tests/unit/slack/payload.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,15 +43,9 @@ static struct klx_sv render_event(const struct klx_event *e, const struct klx_js
 }
 
 static void check_golden(const char *name, struct klx_sv payload) {
-    struct klx_buf pretty KLX_CLEANUP(klx_buf_release);
     char golden[128];
-    const struct klx_json *message = payload_parse(&arena, payload);
-    klx_buf_init(&pretty, 1 << 20);
-    payload_pretty(&pretty, message, 0);
-    klx_buf_add_char(&pretty, '\n');
     snprintf(golden, sizeof(golden), "slack/%s.json", name);
-    golden_check(golden, klx_buf_sv(&pretty));
-    payload_check(message);
+    payload_check(payload_golden(&arena, golden, payload));
 }
 
 static void each_kind_has_its_message(void **state) {
@@ -233,26 +226,15 @@ static void plain_text_says_the_same(void **state) {
     assert_int_equal(klx_slack_render_plain(KLX_SV("nothing"), &plain), -EINVAL);
 }
 
+static void check_limits(const char *text) {
+    klx_arena_reset(&arena);
+    payload_check(payload_parse(&arena, klx_sv(text)));
+}
+
 /* Also what a later change forgets to render. */
 static void every_golden_file_keeps_the_limits(void **state) {
     (void)state;
-    size_t n = 0;
-    DIR *d = opendir(KLX_TESTS_DIR "/golden/slack");
-    assert_non_null(d);
-    for (struct dirent *entry = readdir(d); entry != NULL; entry = readdir(d)) {
-        char name[300];
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        snprintf(name, sizeof(name), "golden/slack/%s", entry->d_name);
-        char *text = test_read_file(name);
-        klx_arena_reset(&arena);
-        payload_check(payload_parse(&arena, klx_sv(text)));
-        free(text);
-        n++;
-    }
-    closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 9);
+    assert_int_equal(golden_each("slack", check_limits), KLX_KINDS_N + 9);
 }
 
 int main(void) {

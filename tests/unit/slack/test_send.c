@@ -29,18 +29,11 @@ struct world {
     bool again; /* done sends once more */
 };
 
-static void write_secret(struct world *r, const char *text) {
-    FILE *f = fopen(r->secret, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void write_url(struct world *r, const char *name) {
     char url[256];
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/services/T1/%s/" TOKEN "\n", r->server.port,
              name);
-    write_secret(r, url);
+    test_write_file(r->secret, url);
 }
 
 static void open_world(struct world *r) {
@@ -152,7 +145,7 @@ static void nobody_listens(void **state) {
     (void)state;
     struct world r = { 0 };
     open_world(&r);
-    write_secret(&r, "http://127.0.0.1:1/services/T1/B1/" TOKEN);
+    test_write_file(r.secret, "http://127.0.0.1:1/services/T1/B1/" TOKEN);
     send_payload(&r);
     klx_loop_run(r.rig.env.loop);
     assert_int_equal(r.verdict.class, KLX_VERDICT_RETRY_BACKOFF);
@@ -211,7 +204,7 @@ static void a_secret_that_cannot_be_read_names_its_file(void **state) {
         if (contents[i] == NULL) {
             unlink(r.secret);
         } else {
-            write_secret(&r, contents[i]);
+            test_write_file(r.secret, contents[i]);
         }
         assert_int_equal(klx_sink_slack.check(r.rig.config, klx_config_root(r.rig.yaml), &e),
                          -EINVAL);
@@ -284,14 +277,6 @@ static void a_probe_shows_nothing_to_anybody(void **state) {
     }
 }
 
-static void close_when_served(void *arg) {
-    struct world *r = arg;
-    if (r->server.served > 0) {
-        rig_close_channel(&r->rig);
-        klx_loop_stop(r->rig.env.loop);
-    }
-}
-
 /* While the answer is awaited, and in the second before the plain text. */
 static void close_cancels_without_a_call(void **state) {
     (void)state;
@@ -299,12 +284,9 @@ static void close_cancels_without_a_call(void **state) {
     for (size_t i = 0; i < KLX_COUNT(replies); i++) {
         struct world r = { .server.replies = { replies[i] } };
         open_world(&r);
-        struct klx_timer *timer = klx_timer_new(r.rig.env.loop, close_when_served, &r);
-        klx_timer_repeat(timer, 100);
         http_replies_start(&r.server);
         send_payload(&r);
-        klx_loop_run(r.rig.env.loop);
-        klx_timer_free(timer);
+        rig_run_and_close(&r.rig, &r.server, 1);
         close_world(&r);
         assert_int_equal(r.done, 0);
     }

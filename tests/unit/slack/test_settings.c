@@ -27,19 +27,12 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void write_secret(const char *text) {
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 /* `key` is that of the secret; the rest of the channel stands behind it. */
 static void check_as(const char *key, const char *rest, const char *secret, const char *words) {
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     struct rig r = { 0 };
     struct klx_error e = { .text = "" };
-    write_secret(secret);
+    test_write_file(path, secret);
     klx_buf_init(&text, 4096);
     klx_buf_printf(&text, "{ %s: { file: %s }, %s }", key, path, rest);
     rig_bind(&r, &klx_sink_slack, klx_buf_str(&text));

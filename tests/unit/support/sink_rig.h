@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "sinks/core/sink.h"
+#include "tests/unit/support/http_replies.h"
 
 struct rig {
     const struct klx_sink_ops *ops;
@@ -66,6 +67,31 @@ static inline void rig_close_channel(struct rig *r) {
         r->ops->close(r->channel);
         r->channel = NULL;
     }
+}
+
+struct rig_close_plan {
+    struct rig *rig;
+    const struct http_replies *server;
+    int at;
+    bool reached;
+};
+
+static inline void rig_close_when_served(void *arg) {
+    struct rig_close_plan *p = arg;
+    if (p->reached) {
+        rig_close_channel(p->rig);
+        klx_loop_stop(p->rig->env.loop);
+    }
+    p->reached = p->server->served >= p->at;
+}
+
+/* Runs the loop until the server has read so many requests and a moment more, in which an answer comes; then closes the channel. */
+static inline void rig_run_and_close(struct rig *r, const struct http_replies *server, int at) {
+    struct rig_close_plan plan = { .rig = r, .server = server, .at = at };
+    struct klx_timer *timer = klx_timer_new(r->env.loop, rig_close_when_served, &plan);
+    klx_timer_repeat(timer, 50);
+    klx_loop_run(r->env.loop);
+    klx_timer_free(timer);
 }
 
 /* The loop's free asserts that nothing of all this is alive. */

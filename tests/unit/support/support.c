@@ -1,5 +1,6 @@
 #include "tests/unit/support/support.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,38 @@ char *test_read_file(const char *name) {
         fail_msg("cannot read %s", path);
     }
     return text;
+}
+
+void test_write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    if (f == NULL) {
+        fail_msg("cannot write %s", path);
+    }
+    fputs(text, f);
+    fclose(f);
+}
+
+size_t golden_each(const char *folder, void (*check)(const char *text)) {
+    char path[1024];
+    size_t n = 0;
+    path_of(path, sizeof(path), "golden/", folder);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *entry = readdir(d); entry != NULL; entry = readdir(d)) {
+        char name[512];
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        snprintf(name, sizeof(name), "golden/%s/%s", folder, entry->d_name);
+        char *text = test_read_file(name);
+        if (check != NULL) {
+            check(text);
+        }
+        free(text);
+        n++;
+    }
+    closedir(d);
+    return n;
 }
 
 /* Prints the first line that differs: enough to find it, and git shows the rest after an update. */

@@ -1,7 +1,6 @@
 /* What is sent to Teams: a golden message for each kind, and hostile text that stays text within every limit. */
 #include "tests/unit/teams/message.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,15 +70,9 @@ static const struct klx_json *parse(struct klx_sv payload) {
 }
 
 static void check_golden(const char *name, struct klx_sv payload) {
-    struct klx_buf pretty KLX_CLEANUP(klx_buf_release);
     char golden[128];
-    const struct klx_json *message = payload_parse(&arena, payload);
-    klx_buf_init(&pretty, 1 << 20);
-    payload_pretty(&pretty, message, 0);
-    klx_buf_add_char(&pretty, '\n');
     snprintf(golden, sizeof(golden), "teams/%s.json", name);
-    golden_check(golden, klx_buf_sv(&pretty));
-    message_check(payload, message);
+    message_check(payload, payload_golden(&arena, golden, payload));
 }
 
 static void each_kind_has_its_message(void **state) {
@@ -384,14 +377,7 @@ static void a_flow_may_decide_by_what_is_said_of_klaxon(void **state) {
 /* Also what a later change forgets to render. */
 static void every_golden_file_is_one_of_these(void **state) {
     (void)state;
-    size_t n = 0;
-    DIR *d = opendir(KLX_TESTS_DIR "/golden/teams");
-    assert_non_null(d);
-    for (struct dirent *entry = readdir(d); entry != NULL; entry = readdir(d)) {
-        n += entry->d_name[0] != '.';
-    }
-    closedir(d);
-    assert_int_equal(n, KLX_KINDS_N + 10);
+    assert_int_equal(golden_each("teams", NULL), KLX_KINDS_N + 10);
 }
 
 int main(void) {

@@ -27,13 +27,6 @@ struct world {
     int done;
 };
 
-static void write_secret(struct world *w, const char *text) {
-    FILE *f = fopen(w->secret, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 /* `secret` NULL: there is no file. */
 static void open_world_of(struct world *w, const char *secret) {
     char text[512];
@@ -46,7 +39,7 @@ static void open_world_of(struct world *w, const char *secret) {
     klx_log_to_fd(fileno(w->log_file));
     http_replies_listen(&w->server);
     if (secret != NULL) {
-        write_secret(w, secret);
+        test_write_file(w->secret, secret);
     }
     snprintf(text, sizeof(text), "webhook_url: { file: %s }\n", w->secret);
     rig_open(&w->rig, &klx_sink_teams, text);
@@ -56,7 +49,7 @@ static void open_world(struct world *w) {
     char url[512];
     open_world_of(w, NULL);
     snprintf(url, sizeof(url), "http://127.0.0.1:%u%s\n", w->server.port, TARGET);
-    write_secret(w, url);
+    test_write_file(w->secret, url);
 }
 
 /* The log's text, which must hold nothing of the signature. */
@@ -194,30 +187,20 @@ static void an_address_that_will_end_is_doubted(void **state) {
     const char *key = NULL;
     open_world(&w);
     assert_null(klx_sink_teams.doubt(w.rig.config, &key));
-    write_secret(&w, "https://prod-12.westeurope.logic.azure.com:443/workflows/x?sig=" SIG);
+    test_write_file(w.secret,
+                    "https://prod-12.westeurope.logic.azure.com:443/workflows/x?sig=" SIG);
     assert_non_null(klx_sink_teams.doubt(w.rig.config, &key));
     assert_string_equal(key, "webhook_url");
     close_world(&w);
-}
-
-static void close_when_served(void *arg) {
-    struct world *w = arg;
-    if (w->server.served > 0) {
-        rig_close_channel(&w->rig);
-        klx_loop_stop(w->rig.env.loop);
-    }
 }
 
 static void close_cancels_without_a_call(void **state) {
     (void)state;
     struct world w = { .server.replies = { HTTP_REPLIES_SILENT } };
     open_world(&w);
-    struct klx_timer *timer = klx_timer_new(w.rig.env.loop, close_when_served, &w);
-    klx_timer_repeat(timer, 50);
     http_replies_start(&w.server);
     send_payload(&w);
-    klx_loop_run(w.rig.env.loop);
-    klx_timer_free(timer);
+    rig_run_and_close(&w.rig, &w.server, 1);
     close_world(&w);
     assert_int_equal(w.done, 0);
 }

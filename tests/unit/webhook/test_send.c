@@ -193,24 +193,13 @@ static void a_secret_that_is_gone_keeps_the_message(void **state) {
     }
 }
 
-static void close_when_served(void *arg) {
-    struct world *w = arg;
-    if (w->server.served > 0) {
-        rig_close_channel(&w->rig);
-        klx_loop_stop(w->rig.env.loop);
-    }
-}
-
 static void closing_ends_what_is_under_way(void **state) {
     (void)state;
     struct world w = { .server.replies = { HTTP_REPLIES_SILENT } };
     open_world(&w, "");
-    struct klx_timer *timer = klx_timer_new(w.rig.env.loop, close_when_served, &w);
-    klx_timer_repeat(timer, 50);
     http_replies_start(&w.server);
     send_payload(&w);
-    klx_loop_run(w.rig.env.loop);
-    klx_timer_free(timer);
+    rig_run_and_close(&w.rig, &w.server, 1);
     close_world(&w);
     assert_int_equal(w.done, 0);
 }
