@@ -17,40 +17,19 @@ static void run(const char *name, bool restarting) {
     fake_apps_release(&l.objects);
 }
 
-static void transcript(void **state) {
-    run(*state, false);
-}
-
-static void transcript_with_restarts(void **state) {
-    run(*state, true);
-}
-
 static void a_broken_state_is_refused(void **state) {
     (void)state;
-    static const char *const bad[] = { "", "{", "[]", "{\"version\":2}", "{\"version\":1}" };
-    void *d = klx_detector_applicationsets.create(KLX_SV("prod"), NULL);
-    for (size_t i = 0; i < KLX_COUNT(bad); i++) {
-        assert_int_equal(klx_detector_applicationsets.restore(d, KLX_SV("ns/name"), klx_sv(bad[i])),
-                         -EBADMSG);
-    }
-    assert_int_equal(klx_detector_applicationsets.restore(d, KLX_SV("name"), KLX_SV("{}")),
-                     -EBADMSG);
-    klx_detector_applicationsets.destroy(d);
+    static const char *const bad[] = { "{\"version\":1}" };
+    const struct klx_detector_ops *ops = &klx_detector_applicationsets;
+    transcript_check_bad_states(ops, "ns/name", bad, KLX_COUNT(bad));
+    transcript_check_bad_states(ops, "name", NULL, 0);
 }
 
 static const char *const names[] = { "error", "applications", "removed" };
 
-#define FIXED 1
-
 int main(void) {
-    struct CMUnitTest tests[2 * KLX_COUNT(names) + FIXED] = {
+    static const struct CMUnitTest others[] = {
         cmocka_unit_test(a_broken_state_is_refused),
     };
-    for (size_t i = 0; i < KLX_COUNT(names); i++) {
-        void *name = (void *)(uintptr_t)names[i];
-        tests[2 * i + FIXED] = (struct CMUnitTest){ names[i], transcript, NULL, NULL, name };
-        tests[2 * i + FIXED + 1] =
-            (struct CMUnitTest){ names[i], transcript_with_restarts, NULL, NULL, name };
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return transcript_main(others, KLX_COUNT(others), names, KLX_COUNT(names), run);
 }

@@ -206,30 +206,13 @@ static void run(const char *name, bool restarting) {
     transcript_run(&ops, file, restarting, run_line, &c);
 }
 
-static void transcript(void **state) {
-    run(*state, false);
-}
-
-static void transcript_with_restarts(void **state) {
-    run(*state, true);
-}
-
 static void a_broken_state_is_refused(void **state) {
     (void)state;
-    static const char *const bad[] = { "", "{", "[]", "{\"version\":2}" };
-    void *d = klx_detector_autoscaling.create(KLX_SV("prod"), NULL);
-    for (size_t i = 0; i < KLX_COUNT(bad); i++) {
-        assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("hpa/ns/name"), klx_sv(bad[i])),
-                         -EBADMSG);
-        assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("pod/ns/name"), klx_sv(bad[i])),
-                         -EBADMSG);
-        assert_int_equal(
-            klx_detector_autoscaling.restore(d, KLX_SV("memory/ns/name"), klx_sv(bad[i])),
-            -EBADMSG);
+    static const char *const keys[] = { "hpa/ns/name", "pod/ns/name", "memory/ns/name",
+                                        "x/ns/name" };
+    for (size_t i = 0; i < KLX_COUNT(keys); i++) {
+        transcript_check_bad_states(&klx_detector_autoscaling, keys[i], NULL, 0);
     }
-    assert_int_equal(klx_detector_autoscaling.restore(d, KLX_SV("x/ns/name"), KLX_SV("{}")),
-                     -EBADMSG);
-    klx_detector_autoscaling.destroy(d);
 }
 
 static const char *const names[] = {
@@ -243,14 +226,8 @@ static const char *const names[] = {
 };
 
 int main(void) {
-    struct CMUnitTest tests[2 * KLX_COUNT(names) + 1] = {
+    static const struct CMUnitTest others[] = {
         cmocka_unit_test(a_broken_state_is_refused),
     };
-    for (size_t i = 0; i < KLX_COUNT(names); i++) {
-        void *name = (void *)(uintptr_t)names[i];
-        tests[2 * i + 1] = (struct CMUnitTest){ names[i], transcript, NULL, NULL, name };
-        tests[2 * i + 2] =
-            (struct CMUnitTest){ names[i], transcript_with_restarts, NULL, NULL, name };
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return transcript_main(others, KLX_COUNT(others), names, KLX_COUNT(names), run);
 }

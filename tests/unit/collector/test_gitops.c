@@ -37,14 +37,6 @@ static void run(const char *name, bool restarting) {
     fake_apps_release(&apps);
 }
 
-static void transcript(void **state) {
-    run(*state, false);
-}
-
-static void transcript_with_restarts(void **state) {
-    run(*state, true);
-}
-
 /* When an Application was refreshed last is in no record, so with a restart after every line it is told later. */
 static void stalled(void **state) {
     (void)state;
@@ -53,19 +45,10 @@ static void stalled(void **state) {
 
 static void a_broken_state_is_refused(void **state) {
     (void)state;
-    static const char *const bad[] = { "",
-                                       "{",
-                                       "[]",
-                                       "{\"version\":2}",
-                                       "{\"version\":1}",
+    static const char *const bad[] = { "{\"version\":1}",
                                        "{\"version\":1,\"labels\":{},\"about\":{}}" };
-    void *d = klx_detector_gitops.create(KLX_SV("prod"), NULL);
-    for (size_t i = 0; i < KLX_COUNT(bad); i++) {
-        assert_int_equal(klx_detector_gitops.restore(d, KLX_SV("ns/name"), klx_sv(bad[i])),
-                         -EBADMSG);
-    }
-    assert_int_equal(klx_detector_gitops.restore(d, KLX_SV("name"), KLX_SV("{}")), -EBADMSG);
-    klx_detector_gitops.destroy(d);
+    transcript_check_bad_states(&klx_detector_gitops, "ns/name", bad, KLX_COUNT(bad));
+    transcript_check_bad_states(&klx_detector_gitops, "name", NULL, 0);
 }
 
 static void what_is_not_an_application_is_refused(void **state) {
@@ -261,10 +244,8 @@ static const char *const names[] = {
     "recorded-canary",
 };
 
-#define FIXED 6
-
 int main(void) {
-    struct CMUnitTest tests[2 * KLX_COUNT(names) + FIXED] = {
+    static const struct CMUnitTest others[] = {
         cmocka_unit_test(a_broken_state_is_refused),
         cmocka_unit_test(what_is_not_an_application_is_refused),
         cmocka_unit_test(no_secret_leaves),
@@ -272,11 +253,5 @@ int main(void) {
         cmocka_unit_test(text_is_redacted),
         cmocka_unit_test(stalled),
     };
-    for (size_t i = 0; i < KLX_COUNT(names); i++) {
-        void *name = (void *)(uintptr_t)names[i];
-        tests[2 * i + FIXED] = (struct CMUnitTest){ names[i], transcript, NULL, NULL, name };
-        tests[2 * i + FIXED + 1] =
-            (struct CMUnitTest){ names[i], transcript_with_restarts, NULL, NULL, name };
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return transcript_main(others, KLX_COUNT(others), names, KLX_COUNT(names), run);
 }

@@ -1,5 +1,6 @@
 #include "tests/unit/support/transcript.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,13 +82,31 @@ static struct klx_sv object_of(const struct transcript_state *s) {
     return rest;
 }
 
+/* What a klaxon of another version has written is not taken for ours. */
+static void check_other_version(struct transcript *t, const struct transcript_state *s) {
+    static const char ours[] = "\"version\":1";
+    char *other = klx_strdup(klx_buf_str(&s->value));
+    char *at = strstr(other, ours);
+    if (at == NULL) {
+        fail_msg("%s was written without a version: %s", s->key, other);
+    }
+    at[sizeof(ours) - 2] = '2';
+    if (t->ops->restore(t->detector, object_of(s), klx_sv(other)) != -EBADMSG) {
+        fail_msg("%s was read, although its version is another: %s", s->key, other);
+    }
+    free(other);
+}
+
 static void restart(struct transcript *t) {
     t->ops->destroy(t->detector);
     t->detector = t->ops->create(KLX_SV("prod"), t->settings);
     for (size_t i = 0; i < t->states_n; i++) {
         struct transcript_state *s = &t->states[i];
-        if (s->value.len > 0 &&
-            t->ops->restore(t->detector, object_of(s), klx_buf_sv(&s->value)) != 0) {
+        if (s->value.len == 0) {
+            continue;
+        }
+        check_other_version(t, s);
+        if (t->ops->restore(t->detector, object_of(s), klx_buf_sv(&s->value)) != 0) {
             fail_msg("%s was written and cannot be read: %s", s->key, klx_buf_str(&s->value));
         }
     }
@@ -278,4 +297,57 @@ void transcript_run_with(const struct klx_detector_ops *ops, const void *setting
     golden_check(file, klx_buf_sv(&t.text));
     free(text);
     release(&t);
+}
+
+struct planned {
+    transcript_run_fn run;
+    const char *name;
+    bool restarting;
+    char *title;
+};
+
+static void run_planned(void **state) {
+    const struct planned *p = *state;
+    p->run(p->name, p->restarting);
+}
+
+int transcript_main(const struct CMUnitTest *others, size_t others_n, const char *const *names,
+                    size_t names_n, transcript_run_fn run) {
+    size_t planned_n = 2 * names_n;
+    struct planned *planned = klx_alloc_n(struct planned, planned_n);
+    struct CMUnitTest *tests = klx_alloc_n(struct CMUnitTest, others_n + planned_n);
+    memcpy(tests, others, others_n * sizeof(*tests));
+    for (size_t i = 0; i < planned_n; i++) {
+        bool restarting = i % 2 == 1;
+        char *title = klx_asprintf("%s%s", names[i / 2], restarting ? " (restarting)" : "");
+        planned[i] = (struct planned){ run, names[i / 2], restarting, title };
+        tests[others_n + i] = (struct CMUnitTest){ title, run_planned, NULL, NULL, &planned[i] };
+    }
+    int failed = _cmocka_run_group_tests("transcripts", tests, others_n + planned_n, NULL, NULL);
+    for (size_t i = 0; i < planned_n; i++) {
+        free(planned[i].title);
+    }
+    free(planned);
+    free(tests);
+    return failed;
+}
+
+static void check_refused(const struct klx_detector_ops *ops, void *detector, const char *key,
+                          const char *record) {
+    if (ops->restore(detector, klx_sv(key), klx_sv(record)) != -EBADMSG) {
+        fail_msg("a state of %s was not refused: %s", key, record);
+    }
+}
+
+void transcript_check_bad_states(const struct klx_detector_ops *ops, const char *key,
+                                 const char *const *bad, size_t n) {
+    static const char *const always[] = { "", "{", "[]" };
+    void *detector = ops->create(KLX_SV("prod"), NULL);
+    for (size_t i = 0; i < KLX_COUNT(always); i++) {
+        check_refused(ops, detector, key, always[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        check_refused(ops, detector, key, bad[i]);
+    }
+    ops->destroy(detector);
 }

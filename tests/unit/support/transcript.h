@@ -18,6 +18,8 @@
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 
+struct CMUnitTest;
+
 #define TRANSCRIPT_BASE_US INT64_C(1773212400000000) /* 00:00 is 2026-03-11T07:00:00Z */
 
 struct transcript_state {
@@ -54,6 +56,15 @@ void transcript_run(const struct klx_detector_ops *ops, const char *file, bool r
 /* The same with something set. */
 void transcript_run_with(const struct klx_detector_ops *ops, const void *settings, const char *file,
                          bool restarting, transcript_line_fn run_line, void *arg);
+/* How the test runs one of its transcripts: tests/golden/<detector>/<name>.txt, with one of the two above. */
+typedef void (*transcript_run_fn)(const char *name, bool restarting);
+/* All of a test program, what main returns: the tests of `others`, and each transcript twice. */
+int transcript_main(const struct CMUnitTest *others, size_t others_n, const char *const *names,
+                    size_t names_n, transcript_run_fn run);
+/* The detector takes nothing as the state of `key` that is empty, no JSON, no object, or one of `bad`. Another version: every
+   restart of a transcript tries it. */
+void transcript_check_bad_states(const struct klx_detector_ops *ops, const char *key,
+                                 const char *const *bad, size_t n);
 /* For a line that stands for many observations: before each, the time it comes at; after each, the restart that is due. */
 void transcript_begin_step(struct transcript *t, int64_t now_us);
 void transcript_end_step(struct transcript *t);
