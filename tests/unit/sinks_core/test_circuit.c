@@ -7,6 +7,14 @@ static void open_three(void) {
     rig_open_with(2, "token of app B");
 }
 
+/* The first of them finds with a1 that app A's token is refused. */
+static void open_refused(void) {
+    open_three();
+    rig_push(0, "a1", "a");
+    rig_advance(5);
+    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+}
+
 /* Which of the two tries; the other one does not. */
 static size_t who_tries(int64_t ms) {
     for (int64_t waited = 0; waited <= ms; waited += 10) {
@@ -23,10 +31,7 @@ static size_t who_tries(int64_t ms) {
 
 static void a_refused_credential_holds_its_channels(void **state) {
     (void)state;
-    open_three();
-    rig_push(0, "a1", "a");
-    rig_advance(5);
-    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+    open_refused();
     rig_push(1, "b1", "b");
     rig_push(2, "c1", "c");
     rig_advance(0);
@@ -111,10 +116,7 @@ static void a_repair_is_tried_at_once(void **state) {
 /* The one that tries is closed, or loses what it would send: another one goes on. */
 static void who_leaves_does_not_keep_the_others_waiting(void **state) {
     (void)state;
-    open_three();
-    rig_push(0, "a1", "a");
-    rig_advance(5);
-    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+    open_refused();
     rig_push(1, "b1", "b");
     klx_lane_retry_now(rig.lanes[0].lane);
     rig_advance(0);
@@ -134,10 +136,7 @@ static void who_leaves_does_not_keep_the_others_waiting(void **state) {
 /* A reload: the channel is made anew, with what may be another token. */
 static void new_settings_are_tried_at_once(void **state) {
     (void)state;
-    open_three();
-    rig_push(0, "a1", "a");
-    rig_advance(5);
-    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+    open_refused();
     struct klx_lane *old = rig.lanes[0].lane;
     rig_open_with(0, "token of app A");
     klx_lane_take_over(rig.lanes[0].lane, old);
@@ -163,10 +162,7 @@ static void a_channel_that_is_gone_alarms_nobody(void **state) {
 
 static void what_waits_for_a_credential_too_long_is_given_up(void **state) {
     (void)state;
-    open_three();
-    rig_push(0, "a1", "a");
-    rig_advance(5);
-    rig_answer(0, "a1", KLX_VERDICT_CREDENTIAL_BROKEN);
+    open_refused();
     rig_push(1, "b1", "b");
     while (klx_lane_depth(rig.lanes[0].lane) + klx_lane_depth(rig.lanes[1].lane) > 0) {
         rig_advance(60000);
@@ -260,8 +256,7 @@ static void an_open_circuit_is_probed_before_a_message_tells(void **state) {
     rig_open(0);
     rig_advance(0);
     rig_answer_probe(0, KLX_VERDICT_DELIVERED);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 b1");
     rig_advance(5);
     rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
     rig_advance(100000);

@@ -50,11 +50,7 @@ static void it_goes_when_it_is_full(void **state) {
 static void bytes_fill_it_too(void **state) {
     (void)state;
     open_batches(16, 0);
-    rig_push(0, "aaa", "a");
-    rig_push(0, "bbb", "b");
-    rig_push(0, "ccc", "c");
-    rig_push(0, "ddd", "d");
-    rig_push(0, "e", "e");
+    rig_push_all(0, "aaa bbb ccc ddd e");
     rig_advance(0);
     assert_string_equal(rig_under_way(0), "aaa+bbb+ccc+ddd");
     rig_advance(5000);
@@ -66,11 +62,7 @@ static void bytes_fill_it_too(void **state) {
 static void what_is_not_final_goes_again_in_order(void **state) {
     (void)state;
     open_batches(1000, 4);
-    rig_push(0, "a1", "a");
-    rig_push(0, "a2", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
-    rig_push(0, "a3", "a");
+    rig_push_all(0, "a1 a2 b1 c1 a3");
     rig_advance(0);
     const struct klx_verdict v[4] = { rig_verdict(KLX_VERDICT_RETRY_BACKOFF),
                                       rig_verdict(KLX_VERDICT_RETRY_BACKOFF),
@@ -111,8 +103,7 @@ static void a_failing_channel_has_one_batch_under_way(void **state) {
 static void a_stop_sends_what_is_gathered(void **state) {
     (void)state;
     open_batches(1000, 100);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 b1");
     rig_advance(1000);
     klx_lane_stop(rig.lanes[0].lane);
     assert_true(klx_lane_is_sending(rig.lanes[0].lane));
@@ -128,8 +119,7 @@ static void a_stop_does_not_try_what_is_broken(void **state) {
     (void)state;
     rig.ops.concurrency = 2;
     open_batches(1000, 2);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 b1");
     rig_push(0, "c1", "c"); /* gathered while the first batch is under way */
     rig_advance(5);
     rig_answer(0, "a1+b1", KLX_VERDICT_DESTINATION_BROKEN);
@@ -159,8 +149,7 @@ static void a_revoked_one_leaves_the_batch(void **state) {
 static void what_waits_in_it_can_be_taken(void **state) {
     (void)state;
     open_batches(1000, 100);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 b1");
     rig_advance(1000);
     klx_delivery_done(klx_lane_take(rig.lanes[0].lane));
     assert_sv(klx_buf_sv(&rig.done), "a1 ");
@@ -171,9 +160,7 @@ static void what_waits_in_it_can_be_taken(void **state) {
 static void what_is_tried_too_long_is_given_up(void **state) {
     (void)state;
     open_batches(1000, 2);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
+    rig_push_all(0, "a1 b1 c1");
     rig_advance(0);
     rig_answer(0, "a1+b1", KLX_VERDICT_RETRY_BACKOFF);
     while (klx_lane_depth(rig.lanes[0].lane) > 0) {

@@ -7,11 +7,7 @@ static void as_many_as_the_ops_allow_of_different_incidents(void **state) {
     (void)state;
     rig.ops.concurrency = 3;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "a2", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
-    rig_push(0, "d1", "d");
+    rig_push_all(0, "a1 a2 b1 c1 d1");
     assert_string_equal(rig_under_way(0), ""); /* not from inside push */
     rig_advance(0);
     assert_string_equal(rig_under_way(0), "a1 b1 c1");
@@ -33,9 +29,7 @@ static void starts_keep_their_distance(void **state) {
     rig.ops.concurrency = 3;
     rig.ops.min_interval_ms = 1000;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
+    rig_push_all(0, "a1 b1 c1");
     rig_advance(999);
     assert_string_equal(rig_under_way(0), "a1");
     rig_advance(1);
@@ -51,10 +45,7 @@ static void a_failure_of_the_channel_holds_all(void **state) {
     (void)state;
     rig.ops.concurrency = 3;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
-    rig_push(0, "d1", "d");
+    rig_push_all(0, "a1 b1 c1 d1");
     rig_advance(10);
     rig_answer(0, "a1", KLX_VERDICT_RETRY_BACKOFF);
     assert_string_equal(rig_under_way(0), "b1 c1"); /* d1 waits, though there is room */
@@ -78,9 +69,7 @@ static void retry_after_holds_all(void **state) {
     (void)state;
     rig.ops.concurrency = 2;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
+    rig_push_all(0, "a1 b1 c1");
     rig_advance(0);
     struct klx_verdict v = rig_verdict(KLX_VERDICT_RETRY_AFTER);
     v.retry_after_ms = 30000;
@@ -97,9 +86,7 @@ static void half_a_delivery_waits_alone(void **state) {
     rig.names[1] = KLX_SV("r2");
     rig.names_n = 2;
     rig_open(0); /* one at a time: an incident that rests does not hold the channel */
-    rig_push(0, "a1", "a");
-    rig_push(0, "a2", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 a2 b1");
     rig_advance(0);
     const struct klx_verdict half[2] = { rig_verdict(KLX_VERDICT_DELIVERED),
                                          rig_verdict(KLX_VERDICT_RETRY_BACKOFF) };
@@ -119,8 +106,7 @@ static void half_a_delivery_waits_alone(void **state) {
 static void one_bad_message_does_not_hold_the_channel(void **state) {
     (void)state;
     rig_open(0);
-    rig_push(0, "poison", "p");
-    rig_push(0, "poison2", "p");
+    rig_push_all(0, "poison poison2");
     rig_advance(0);
     int answered = 0;
     for (int i = 0; i < 20; i++) {
@@ -144,8 +130,7 @@ static void late_success_does_not_mend_what_broke_meanwhile(void **state) {
     (void)state;
     rig.ops.concurrency = 2;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
+    rig_push_all(0, "a1 b1");
     rig_advance(5);
     rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
     rig_answer(0, "b1", KLX_VERDICT_DELIVERED);
@@ -161,8 +146,7 @@ static void late_success_does_not_mend_what_broke_meanwhile(void **state) {
 static void what_is_tried_keeps_its_handle_and_id(void **state) {
     (void)state;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "a2", "a");
+    rig_push_all(0, "a1 a2");
     rig_advance(0);
     char id[64];
     snprintf(id, sizeof(id), "%s", rig_find(0, "a1")->id);
@@ -201,9 +185,7 @@ static void a_held_lane_ends_what_is_under_way(void **state) {
     (void)state;
     rig.ops.concurrency = 2;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "c1", "c");
+    rig_push_all(0, "a1 b1 c1");
     rig_advance(0);
     klx_lane_hold(rig.lanes[0].lane, true);
     rig_answer(0, "a1", KLX_VERDICT_DELIVERED);
@@ -219,9 +201,7 @@ static void a_held_lane_ends_what_is_under_way(void **state) {
 static void what_waits_can_be_taken_in_order(void **state) {
     (void)state;
     rig_open(0);
-    rig_push(0, "a1", "a");
-    rig_push(0, "b1", "b");
-    rig_push(0, "a2", "a");
+    rig_push_all(0, "a1 b1 a2");
     rig_advance(0);
     rig_answer(0, "a1", KLX_VERDICT_DESTINATION_BROKEN);
     for (struct klx_delivery *d = klx_lane_take(rig.lanes[0].lane); d != NULL;

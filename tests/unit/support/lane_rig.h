@@ -248,6 +248,17 @@ static inline void rig_push(size_t i, const char *id, const char *incident) {
     rig_push_of(i, id, incident, 0);
 }
 
+/* "a1 a2 b1": in this order, each of the incident that its first letter names. */
+static inline void rig_push_all(size_t i, const char *ids) {
+    struct klx_sv rest = klx_sv(ids);
+    while (rest.n > 0) {
+        struct klx_sv id = klx_sv_cut(&rest, ' ');
+        char text[16], incident[2] = { id.p[0], '\0' };
+        snprintf(text, sizeof(text), "%.*s", KLX_SV_FMT(id));
+        rig_push(i, text, incident);
+    }
+}
+
 /* The lane whose wake-up is the next; RIG_LANES: none is wanted by then. */
 static inline size_t rig_next(int64_t end_us) {
     size_t next = RIG_LANES;
