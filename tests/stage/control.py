@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .scenarios import Scenario, names
-from .web import BadRequest, Exchange, Server
+from .web import BadRequest, Exchange, Server, StandIn
 
 if TYPE_CHECKING:
     from .world import Stage
@@ -34,20 +34,10 @@ def _matches(path: str, pattern: str) -> bool:
     return path.startswith(pattern[:-1]) and len(path) >= len(pattern) if pattern.endswith("/*") else path == pattern
 
 
-class Control:
+class Control(StandIn):
     def __init__(self, stage: "Stage", port: int = 0):
         self.stage = stage
         self._server = Server(self._serve, port=port)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
 
     def _serve(self, exchange: Exchange) -> None:
         path = exchange.route_path.rstrip("/") or "/"
@@ -100,6 +90,23 @@ def _since(exchange: Exchange, journal: Any, name: str, to_json: Callable[[Any],
     return {name: [to_json(entry) for entry in entries], "next": number + len(entries)}
 
 
+def _journal(path: str, what: str, name: str, journal_of: Callable[["Stage"], Any],
+             to_json: Callable[[Any], dict[str, Any]] = lambda entry: entry.to_json()) -> None:
+    """A route to what a stand-in has written down."""
+    @route("GET", path, what)
+    def _entries(control: Control, exchange: Exchange) -> Answer:
+        return _since(exchange, journal_of(control.stage), name, to_json)
+
+
+def _fault(part: str, what: str) -> None:
+    """A route that tells that part of the stage to fail; `what` lists the fields."""
+    @route("POST", f"/fault/{part}", what)
+    def _add(control: Control, exchange: Exchange) -> Answer:
+        stand_in = getattr(control.stage, part)
+        stand_in.fault(**_fields(exchange))
+        return {"waiting": stand_in.faults.waiting()}
+
+
 @route("GET", "/", "this page")
 def _overview(control: Control, exchange: Exchange) -> Answer:
     width = max(len(path) for _, path, _, _ in _routes)
@@ -112,14 +119,8 @@ def _addresses(control: Control, exchange: Exchange) -> Answer:
     return control.stage.addresses()
 
 
-@route("GET", "/slack/messages", "what Slack has accepted: ?since=N, and ?wait=S for the next ones")
-def _slack_messages(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.slack.messages, "messages", lambda message: message.to_json())
-
-
-@route("GET", "/slack/attempts", "every post to Slack with its answer: ?since=N&wait=S")
-def _slack_attempts(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.slack.attempts, "attempts", asdict)
+_journal("/slack/messages", "what Slack has accepted: ?since=N, and ?wait=S for the next ones", "messages", lambda stage: stage.slack.messages)
+_journal("/slack/attempts", "every post to Slack with its answer: ?since=N&wait=S", "attempts", lambda stage: stage.slack.attempts, asdict)
 
 
 @route("POST", "/slack/hooks/*", "a new webhook of that name; answers its URL")
@@ -154,49 +155,16 @@ def _channel(control: Control, exchange: Exchange) -> Answer:
     return {"posts": [asdict(post) for post in control.stage.slack.channel(exchange.rest).posts]}
 
 
-@route("GET", "/teams/messages", "what stands in Teams: ?since=N, and ?wait=S for the next ones")
-def _teams_messages(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.teams.messages, "messages", lambda message: message.to_json())
-
-
-@route("GET", "/teams/attempts", "every post to a flow with its answer: ?since=N&wait=S")
-def _teams_attempts(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.teams.attempts, "attempts", asdict)
-
-
-@route("GET", "/teams/runs", "the run history of the flows: ?since=N&wait=S")
-def _teams_runs(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.teams.runs, "runs", asdict)
-
-
-@route("GET", "/mail/messages", "the mails that were taken: ?since=N&wait=S")
-def _mails(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.smtp.mails, "messages", lambda mail: mail.to_json())
-
-
-@route("GET", "/mail/lines", "the SMTP dialogues line by line: ?since=N&wait=S")
-def _lines(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.smtp.lines, "lines", asdict)
-
-
-@route("GET", "/azure/rows", "the rows of Log Analytics: ?since=N&wait=S")
-def _rows(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.azure.rows, "rows", lambda row: row.to_json())
-
-
-@route("GET", "/azure/calls", "every request to the Logs Ingestion API with its answer: ?since=N&wait=S")
-def _calls(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.azure.calls, "calls", asdict)
-
-
-@route("GET", "/services/requests", "what PagerDuty, ServiceNow and /hook have taken: ?since=N&wait=S")
-def _service_requests(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.services.requests, "requests", lambda request: request.to_json())
-
-
-@route("GET", "/services/refused", "what they have refused, and why: ?since=N&wait=S")
-def _service_refused(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.services.refused, "refused", lambda refused: {"status": refused[0], "why": refused[1]})
+_journal("/teams/messages", "what stands in Teams: ?since=N, and ?wait=S for the next ones", "messages", lambda stage: stage.teams.messages)
+_journal("/teams/attempts", "every post to a flow with its answer: ?since=N&wait=S", "attempts", lambda stage: stage.teams.attempts, asdict)
+_journal("/teams/runs", "the run history of the flows: ?since=N&wait=S", "runs", lambda stage: stage.teams.runs, asdict)
+_journal("/mail/messages", "the mails that were taken: ?since=N&wait=S", "messages", lambda stage: stage.smtp.mails)
+_journal("/mail/lines", "the SMTP dialogues line by line: ?since=N&wait=S", "lines", lambda stage: stage.smtp.lines, asdict)
+_journal("/azure/rows", "the rows of Log Analytics: ?since=N&wait=S", "rows", lambda stage: stage.azure.rows)
+_journal("/azure/calls", "every request to the Logs Ingestion API with its answer: ?since=N&wait=S", "calls", lambda stage: stage.azure.calls, asdict)
+_journal("/services/requests", "what PagerDuty, ServiceNow and /hook have taken: ?since=N&wait=S", "requests", lambda stage: stage.services.requests)
+_journal("/services/refused", "what they have refused, and why: ?since=N&wait=S", "refused", lambda stage: stage.services.refused,
+         lambda refused: {"status": refused[0], "why": refused[1]})
 
 
 @route("GET", "/services/alerts", "PagerDuty's alerts by dedup_key: triggered or resolved")
@@ -204,46 +172,13 @@ def _alerts(control: Control, exchange: Exchange) -> Answer:
     return {"alerts": control.stage.services.alerts}
 
 
-@route("POST", "/fault/slack", "hook, method, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
-def _slack_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.slack.fault(**_fields(exchange))
-    return {"waiting": control.stage.slack.faults.waiting()}
-
-
-@route("POST", "/fault/smtp", "stage, address, reply, cut (close, reset, stall), delay, taken, times")
-def _smtp_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.smtp.fault(**_fields(exchange))
-    return {"waiting": control.stage.smtp.faults.waiting()}
-
-
-@route("POST", "/fault/teams", "flow, error | status, body, headers | retry_after | run, delay, cut (reset, close, hang), at (request, answer), times")
-def _teams_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.teams.fault(**_fields(exchange))
-    return {"waiting": control.stage.teams.faults.waiting()}
-
-
-@route("POST", "/fault/azure", "status, code, body | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
-def _azure_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.azure.fault(**_fields(exchange))
-    return {"waiting": control.stage.azure.faults.waiting()}
-
-
-@route("POST", "/fault/entra", "status, body, retry_after | code (AADSTS…), delay, cut (reset, close, hang), client, times")
-def _entra_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.entra.fault(**_fields(exchange))
-    return {"waiting": control.stage.entra.faults.waiting()}
-
-
-@route("POST", "/fault/services", "status, body, headers | cut (reset, close), times")
-def _services_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.services.fault(**_fields(exchange))
-    return {"waiting": control.stage.services.faults.waiting()}
-
-
-@route("POST", "/fault/kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")
-def _kube_fault(control: Control, exchange: Exchange) -> Answer:
-    control.stage.kube.fault(**_fields(exchange))
-    return {"waiting": control.stage.kube.faults.waiting()}
+_fault("slack", "hook, method, error | status, body, headers | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
+_fault("smtp", "stage, address, reply, cut (close, reset, stall), delay, taken, times")
+_fault("teams", "flow, error | status, body, headers | retry_after | run, delay, cut (reset, close, hang), at (request, answer), times")
+_fault("azure", "status, code, body | retry_after, delay, cut (reset, close, hang), at (request, answer), times")
+_fault("entra", "status, body, retry_after | code (AADSTS…), delay, cut (reset, close, hang), client, times")
+_fault("services", "status, body, headers | cut (reset, close), times")
+_fault("kube", "verb, resource, status, body, retry_after | error | cut (reset, close, hang, silent), split, delay, times")
 
 
 @route("POST", "/fault/stream", "what (end, close, reset, silent, error, bookmark, raw, split, cut), resource, code, data, size, delay: the open watches")
@@ -263,9 +198,7 @@ def _clear(control: Control, exchange: Exchange) -> Answer:
     return {}
 
 
-@route("GET", "/kube/requests", "what the API server was asked: ?since=N&wait=S")
-def _requests(control: Control, exchange: Exchange) -> Answer:
-    return _since(exchange, control.stage.kube.requests, "requests", asdict)
+_journal("/kube/requests", "what the API server was asked: ?since=N&wait=S", "requests", lambda stage: stage.kube.requests, asdict)
 
 
 @route("POST", "/kube/apply", "an object: created, or replaced as a whole")

@@ -25,7 +25,7 @@ from .faults import Fault, Faults
 from .journal import Journal
 from .jwt import BadToken, SigningKey
 from .keys import Keys
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EXCHANGE = "api://AzureADTokenExchange"
@@ -85,7 +85,7 @@ class _Application:
     object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-class Entra:
+class Entra(StandIn):
     def __init__(self, directory: Path, keys: Keys | None = None):
         self.tenant = str(uuid.uuid4())
         self.key = SigningKey(directory / "entra.pem")
@@ -101,13 +101,6 @@ class Entra:
         self._tls = keys.server_context() if keys else None
         self._server = Server(self._serve, tls=self._tls)
         self._metadata = Server(self._serve_machine)
-
-    def __enter__(self) -> "Entra":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         self._server.start()

@@ -32,7 +32,7 @@ from .keys import Keys
 from .kube_status import (CONTINUE_EXPIRED, LIST_EXPIRED, REASONS, Refusal, Status, invalid_options, not_found, status, too_large)
 from .kube_store import EVENTS, NODES, PODS, Expired, Object, Resource, Store, key_of
 from .kube_watch import Command, Stream, WatchRequest, encode, frame
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3-stage", "platform": "linux/amd64"}
 VERBS = ("list", "continue", "watch", "get", "create", "update", "patch", "delete")
@@ -89,7 +89,7 @@ class _Asked:
     subresource: str
 
 
-class Kube:
+class Kube(StandIn):
     def __init__(self, keys: Keys | None = None, token: str | None = None, revision: int = 1000, bookmark_every: float | None = 60, port: int = 0):
         self.store = Store(revision)
         self.token = token
@@ -104,28 +104,10 @@ class Kube:
         self._server = Server(self._serve, self._tls, port)
         self._port = self._server.port
 
-    def __enter__(self) -> "Kube":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        """Connections are cut, and new ones refused."""
-        self._server.stop()
-
     def restart(self) -> None:
         """On the same port, after stop()."""
         self._server = Server(self._serve, self._tls, self._port)
         self._server.start()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def write_kubeconfig(self, path: Path | str, token: str | None = None, user: Object | None = None, **cluster: Any) -> Path:
         """With the CA and the token; `user` and more fields of the cluster (proxy-url=…) as given."""

@@ -31,7 +31,7 @@ from .faults import Fault, Faults
 from .journal import Journal
 from .jwt import BadToken
 from .keys import Keys
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 RESOURCE = "https://monitor.azure.com"
 API_VERSIONS = ("2021-11-01-preview", "2023-01-01")
@@ -106,7 +106,7 @@ class _Rule:
     granted: set[str] = field(default_factory=set)
 
 
-class LogAnalytics:
+class LogAnalytics(StandIn):
     def __init__(self, entra: Entra, keys: Keys | None = None, port: int = 0):
         self.entra = entra
         entra.resource(RESOURCE)
@@ -121,23 +121,6 @@ class LogAnalytics:
         self._revoked: set[str] = set()
         self._lock = threading.Lock()
         self._server = Server(self._serve, tls=keys.server_context() if keys else None, port=port)
-
-    def __enter__(self) -> "LogAnalytics":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     # what there is
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from .faults import Fault, Faults
 from .journal import Journal
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 MESSAGE_BYTES_MAX, TITLE_BYTES_MAX, BODY_BYTES_MAX = 4096, 250, 8192
 KEYS = {"topic", "message", "title", "tags", "priority", "actions", "click", "attach", "markdown", "icon", "filename", "delay", "email", "call"}
@@ -69,7 +69,7 @@ def need(holds: object, code: int, why: str) -> None:
         raise Refused(code, why)
 
 
-class Ntfy:
+class Ntfy(StandIn):
     def __init__(self, port: int = 0):
         self.token = "tk_" + secrets.token_hex(14)
         self.messages: Journal[Message] = Journal()
@@ -77,17 +77,6 @@ class Ntfy:
         self.forbidden: set[str] = set()  # topics that the token may not write to
         self.faults = Faults(NtfyFault)
         self._server = Server(self._serve, port=port)
-
-    def __enter__(self) -> "Ntfy":
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def fault(self, **fields: Any) -> None:
         self.faults.add(**fields)

@@ -7,27 +7,16 @@ import socket
 import threading
 
 from .journal import Journal
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 
-class Proxy:
+class Proxy(StandIn):
     """`url` is what a kubeconfig's proxy-url names. `refuse`: the status that answers CONNECT instead of a tunnel."""
 
     def __init__(self, refuse: int | None = None):
         self.refuse = refuse
         self.targets: Journal[str] = Journal()
         self._server = Server(self._serve)
-
-    def __enter__(self) -> "Proxy":
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def _serve(self, exchange: Exchange) -> None:
         if exchange.command != "CONNECT":

@@ -21,7 +21,7 @@ from typing import Any
 
 from .faults import Fault, Faults
 from .journal import Journal
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 KEY = "stage0routing0key0of0thirtytwo00"
 LOGIN = "klaxon.integration:stage-password"
@@ -98,7 +98,7 @@ def check_servicenow(event: Any) -> None:
     datetime.strptime(event["time_of_event"], "%Y-%m-%d %H:%M:%S")
 
 
-class Services:
+class Services(StandIn):
     def __init__(self, port: int = 0):
         self.requests: Journal[Request] = Journal()
         self.refused: Journal[tuple[int, str]] = Journal()
@@ -106,23 +106,6 @@ class Services:
         self.records: list[dict[str, str]] = []
         self.faults = Faults(ServiceFault)
         self._server = Server(self._serve, port=port)
-
-    def __enter__(self) -> "Services":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def fault(self, **fields: Any) -> None:
         self.faults.add(**fields)

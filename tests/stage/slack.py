@@ -26,7 +26,7 @@ from . import slack_rules
 from .faults import Fault, Faults
 from .journal import Journal
 from .slack_api import CODES, SlackChannel, WebApi
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 # The documented errors of a webhook and their statuses; a fault may name the code alone.
 ERRORS = {
@@ -120,7 +120,7 @@ class _Hook:
     free_at: float = 0  # monotonic: the next message that the limit allows
 
 
-class Slack:
+class Slack(StandIn):
     """`rate_limit`: refuse more than one message a second and hook with 429, as Slack does (short bursts are not forgiven)."""
 
     def __init__(self, rate_limit: bool = False, port: int = 0):
@@ -132,23 +132,6 @@ class Slack:
         self._lock = threading.Lock()
         self._server = Server(self._serve, port=port)
         self._api = WebApi(self)
-
-    def __enter__(self) -> "Slack":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def new_hook(self, name: str) -> str:
         """The secret URL of a new webhook."""

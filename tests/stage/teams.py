@@ -27,7 +27,7 @@ from typing import Any
 from . import teams_rules
 from .faults import Fault, Faults
 from .journal import Journal
-from .web import Exchange, Server
+from .web import Exchange, Server, StandIn
 
 # Codes of Power Automate and their statuses; a fault may name the code alone.
 ERRORS = {
@@ -141,7 +141,7 @@ class _Flow:
     taken_at: list[float] = field(default_factory=list)
 
 
-class Teams:
+class Teams(StandIn):
     """`rate_limit`: refuse more than 60 messages a minute and flow with 429."""
 
     def __init__(self, rate_limit: bool = False, port: int = 0):
@@ -154,23 +154,6 @@ class Teams:
         self._gone: set[str] = set()  # ids of messages
         self._lock = threading.Lock()
         self._server = Server(self._serve, port=port)
-
-    def __enter__(self) -> "Teams":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def new_flow(self, name: str, responds: bool = False) -> str:
         """The secret URL of a new flow: its signature holds what must not be encoded anew."""

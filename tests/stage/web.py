@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from cluster.process import free_port
@@ -190,3 +190,27 @@ class Server(ThreadingHTTPServer):
         """A client that goes away is no error; a mistake of the stage's own is shown."""
         if not isinstance(sys.exc_info()[1], OSError):
             traceback.print_exc()
+
+
+class StandIn:
+    """What answers on a server of its own, `_server`, between start() and stop(), or inside `with`."""
+
+    _server: Server
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        """Connections are cut, and new ones refused."""
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        return self._server.url
