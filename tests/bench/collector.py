@@ -10,7 +10,6 @@ clusters    one cluster and fifty, four idle watches each: memory, and CPU a min
 relist      10,000 and 100,000 objects after a 410: peak memory must not grow with their number.
 nodes       10 nodes and 10,000 in the state of a detector: memory, CPU of a heartbeat, start from klaxon.state.
 """
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from bench.support import latency, scale
 from bench.support.frames import FrameServer, frames
 from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell, wait_quiet
+from bench.support.options import Options
 from bench.support.records import bytes_of, check_exactly_once, keep, read_all
 from bench.support.world import PARTITIONS, Topics, binary, collector, kubeconfig_of
 from cluster import Kafka
@@ -124,21 +124,16 @@ def stall(kafka: Kafka, server: FrameServer, directory: Path, seconds: float) ->
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev bench collector", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--events", type=int, default=200_000, help="frames (200000)")
-    parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
-    parser.add_argument("--rate", type=int, default=500, help="Events a second for latency (500)")
-    parser.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall (20)")
-    parser.add_argument("--idle", type=int, default=60, help="seconds that idle clusters are looked at (60)")
-    parser.add_argument("--clusters", type=int, default=50, help="of clusters (50)")
-    parser.add_argument("--objects", type=int, default=100_000, help="of relist; a tenth of them first (100000)")
-    parser.add_argument("--nodes", type=int, default=10_000, help="of nodes (10000)")
-    parser.add_argument("--patience", type=float, default=0, help="seconds to wait before each run until the machine is quiet (0)")
-    args = parser.parse_args()
-    parts = args.parts or list(PARTS)
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"there is no part \"{unknown.pop()}\"; there are: {', '.join(PARTS)}")
+    options = Options("collector", __doc__, PARTS)
+    options.add_argument("--events", type=int, default=200_000, help="frames (200000)")
+    options.add_argument("--rate", type=int, default=500, help="Events a second for latency (500)")
+    options.add_argument("--seconds", type=int, default=20, help="of a latency run and of the stall (20)")
+    options.add_argument("--idle", type=int, default=60, help="seconds that idle clusters are looked at (60)")
+    options.add_argument("--clusters", type=int, default=50, help="of clusters (50)")
+    options.add_argument("--objects", type=int, default=100_000, help="of relist; a tenth of them first (100000)")
+    options.add_argument("--nodes", type=int, default=10_000, help="of nodes (10000)")
+    args = options.read()
+    parts = args.parts
     effort = Effort(args.runs, args.patience)
     print(describe(), flush=True)
     with tempfile.TemporaryDirectory(prefix="klaxon-bench-") as name, Kafka(Path(name) / "kafka") as kafka:

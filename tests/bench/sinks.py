@@ -12,7 +12,6 @@ outage        three channels at a steady rate, of which one is down for a while:
 
 The other side is answer.c, which takes everything at once and remembers when.
 """
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from bench.support.delivery import Answer, World, event, webhooks
 from bench.support.machine import Effort, Span, Usage, cpu_seconds, describe, memory_mb, tell
+from bench.support.options import Options
 from bench.support.outage import FAULTS, outage
 from bench.support.world import binary
 from cluster import Kafka
@@ -149,21 +149,16 @@ def load(kafka: Kafka, directory: Path, name: str, rows: int) -> Run:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev bench sinks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all but outage)")
-    parser.add_argument("--deliveries", type=int, default=100_000, help="of a throughput run (100000)")
-    parser.add_argument("--rows", type=int, default=100_000, help="for loganalytics (100000)")
-    parser.add_argument("--runs", type=int, default=3, help="quiet runs of each (3); up to three times as many are tried")
-    parser.add_argument("--rate", type=int, default=500, help="events a second for latency (500)")
-    parser.add_argument("--seconds", type=int, default=20, help="of a latency run (20)")
-    parser.add_argument("--outage", type=int, default=600, help="seconds that a channel is down (600)")
-    parser.add_argument("--steady", type=int, default=100, help="events a second meanwhile (100)")
-    parser.add_argument("--faults", nargs="+", choices=sorted(FAULTS), default=["503"], help="of the channel that is down, a run each (503)")
-    parser.add_argument("--patience", type=float, default=0, help="seconds to wait before each run until the machine is quiet (0)")
-    args = parser.parse_args()
-    parts = args.parts or [part for part in PARTS if part != "outage"]
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"there is no part \"{unknown.pop()}\"; there are: {', '.join(PARTS)}")
+    options = Options("sinks", __doc__, PARTS, seldom=("outage",))
+    options.add_argument("--deliveries", type=int, default=100_000, help="of a throughput run (100000)")
+    options.add_argument("--rows", type=int, default=100_000, help="for loganalytics (100000)")
+    options.add_argument("--rate", type=int, default=500, help="events a second for latency (500)")
+    options.add_argument("--seconds", type=int, default=20, help="of a latency run (20)")
+    options.add_argument("--outage", type=int, default=600, help="seconds that a channel is down (600)")
+    options.add_argument("--steady", type=int, default=100, help="events a second meanwhile (100)")
+    options.add_argument("--faults", nargs="+", choices=sorted(FAULTS), default=["503"], help="of the channel that is down, a run each (503)")
+    args = options.read()
+    parts = args.parts
     effort = Effort(args.runs, args.patience)
     print(describe(), flush=True)
     with tempfile.TemporaryDirectory(prefix="klaxon-bench-") as name, Kafka(Path(name) / "kafka") as kafka:
