@@ -10,6 +10,7 @@
 #include "cli/asyncapi.h"
 #include "cli/event_schema.h"
 #include "lib/base/cleanup.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/events_page.h"
 #include "tests/unit/support/sample.h"
 #include "tests/unit/support/schema_change.h"
@@ -18,20 +19,6 @@
 #define GENERATED                                                                                  \
     "<!-- What follows is made of schema/kinds.def, schema/data.def and schema/samples/: " UPDATE  \
     " -->\n"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static bool is_updating(void) {
     const char *update = getenv("KLX_GOLDEN_UPDATE");
@@ -214,5 +201,5 @@ int main(void) {
         cmocka_unit_test(the_page_is_that_of_the_lists),
         cmocka_unit_test(what_breaks_readers_is_told),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

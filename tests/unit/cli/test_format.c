@@ -3,22 +3,9 @@
 #include "cli/format.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
+#include "tests/unit/support/arena_rig.h"
 
 #define NOW INT64_C(1773215538316045) /* 2026-03-11T07:52:18 */
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 8192, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static const struct klx_record record = {
     .topic = "klaxon.nodes", .partition = 3, .offset = 42, .timestamp_ms = NOW / 1000
@@ -108,5 +95,5 @@ int main(void) {
         cmocka_unit_test(a_hostile_time_is_no_overflow),
         cmocka_unit_test(too_large_fails),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

@@ -84,15 +84,13 @@ static void what_is_no_news_says_so(void **state) {
     check_golden("escalation", render_notice(&notice));
 }
 
+static void check_event(const char *name, const struct klx_event *e, const struct klx_json *data) {
+    check_golden(name, render_event(e, data));
+}
+
 static void each_kind_has_its_mail(void **state) {
     (void)state;
-    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
-        struct klx_event e;
-        const struct klx_json *data = NULL;
-        klx_arena_reset(&arena);
-        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
-        check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
-    }
+    test_each_event(&arena, check_event);
 }
 
 static void check_notice(const char *name, const struct klx_notice *notice) {

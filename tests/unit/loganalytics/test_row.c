@@ -7,25 +7,13 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/loganalytics/row.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/sample.h"
 
 #define HOUR_US (3600 * KLX_US_PER_S)
 #define NOW_US INT64_C(1773219600000000) /* 2026-03-11 09:00, an hour after the samples */
 
-static struct klx_arena arena;
 static bool seen[64]; /* columns that some row had */
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 64 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static const struct klx_loganalytics_column *column(struct klx_sv name, size_t *ret_at) {
     for (size_t i = 0; klx_loganalytics_columns[i].name != NULL; i++) {
@@ -123,17 +111,15 @@ static void check_golden(const char *name, const struct klx_json *row) {
     golden_check(golden, klx_buf_sv(&pretty));
 }
 
+static void check_event(const char *name, const struct klx_event *e, const struct klx_json *data) {
+    const struct klx_json *row = row_of(e, data, NOW_US);
+    assert_int_equal(klx_json_str(row, "Adjusted").n, 0);
+    check_golden(name, row);
+}
+
 static void each_kind_has_its_row(void **state) {
     (void)state;
-    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
-        struct klx_event e;
-        const struct klx_json *data = NULL;
-        klx_arena_reset(&arena);
-        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
-        const struct klx_json *row = row_of(&e, data, NOW_US);
-        assert_int_equal(klx_json_str(row, "Adjusted").n, 0);
-        check_golden(test_kind_name((enum klx_kind)kind), row);
-    }
+    test_each_event(&arena, check_event);
 }
 
 static const struct klx_json *hostile_row(struct klx_sv text) {
@@ -395,5 +381,5 @@ int main(void) {
         cmocka_unit_test(table_stream_and_rows_have_the_same_columns),
         cmocka_unit_test(the_names_are_azures_to_take),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

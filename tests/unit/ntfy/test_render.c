@@ -7,26 +7,14 @@
 #include "lib/base/url.h"
 #include "sinks/core/card.h"
 #include "sinks/ntfy/message.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
 #include "tests/unit/support/wording_sample.h"
 
-static struct klx_arena arena;
 static char topic[] = "klaxon-ops";
 static struct klx_sv tag = { "prod", 4 };
 static const struct klx_ntfy_config config = { .topic = topic, .tags = { &tag, 1 } };
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 /* docs.ntfy.sh/publish, written down again, so that a mistake in sinks/ntfy/limits.h is found. */
 static void check(struct klx_sv payload, const struct klx_json *m) {
@@ -192,5 +180,5 @@ int main(void) {
         cmocka_unit_test(hostile_text_stays_text),
         cmocka_unit_test(long_text_is_cut_within_every_limit),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

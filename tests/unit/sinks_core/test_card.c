@@ -6,22 +6,9 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/core/card.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static struct klx_card card_of(const struct klx_event *e, const struct klx_json *data) {
     struct klx_card c = { 0 };
@@ -55,21 +42,19 @@ static void print_card(struct klx_buf *out, const struct klx_card *c) {
     print_field(out, "footer", c->footer);
 }
 
+static void check_event(const char *name, const struct klx_event *e, const struct klx_json *data) {
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    char golden[128];
+    klx_buf_init(&out, 16384);
+    struct klx_card c = card_of(e, data);
+    print_card(&out, &c);
+    snprintf(golden, sizeof(golden), "card/%s.txt", name);
+    golden_check(golden, klx_buf_sv(&out));
+}
+
 static void each_kind_has_its_card(void **state) {
     (void)state;
-    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
-        struct klx_buf out KLX_CLEANUP(klx_buf_release);
-        struct klx_event e;
-        const struct klx_json *data = NULL;
-        char golden[128];
-        klx_arena_reset(&arena);
-        klx_buf_init(&out, 16384);
-        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
-        struct klx_card c = card_of(&e, data);
-        print_card(&out, &c);
-        snprintf(golden, sizeof(golden), "card/%s.txt", test_kind_name((enum klx_kind)kind));
-        golden_check(golden, klx_buf_sv(&out));
-    }
+    test_each_event(&arena, check_event);
 }
 
 static void check_notice(const char *name, const struct klx_notice *notice) {
@@ -176,5 +161,5 @@ int main(void) {
         cmocka_unit_test(only_a_plain_address_is_a_link),
         cmocka_unit_test(long_texts_are_cut_and_missing_ones_left_out),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

@@ -4,21 +4,8 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/template.h"
 #include "sinks/core/context.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/sample.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 /* One member of the top level a line. */
 static void check_golden(const char *name, const struct klx_json *context) {
@@ -128,10 +115,10 @@ static void every_kind_has_one(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(has_all_that_the_card_has_and_more, setup, teardown),
-        cmocka_unit_test_setup_teardown(tells_what_a_digest_stands_for, setup, teardown),
-        cmocka_unit_test_setup_teardown(hostile_text_stays_on_its_line, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_kind_has_one, setup, teardown),
+        ARENA_TEST(has_all_that_the_card_has_and_more),
+        ARENA_TEST(tells_what_a_digest_stands_for),
+        ARENA_TEST(hostile_text_stays_on_its_line),
+        ARENA_TEST(every_kind_has_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,20 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "sinks/core/card.h"
 #include "sinks/core/links.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
+#include "tests/unit/support/arena_rig.h"
 
 static void keep_last(void *arg, const char *text) {
     snprintf(arg, 512, "%s", text);
@@ -161,10 +148,10 @@ static void a_card_has_the_events_own_first(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(leads_to_what_the_event_is_about, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_name_cannot_be_more_than_a_name, setup, teardown),
-        cmocka_unit_test_setup_teardown(refuses_what_is_no_link, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_card_has_the_events_own_first, setup, teardown),
+        ARENA_TEST(leads_to_what_the_event_is_about),
+        ARENA_TEST(a_name_cannot_be_more_than_a_name),
+        ARENA_TEST(refuses_what_is_no_link),
+        ARENA_TEST(a_card_has_the_events_own_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

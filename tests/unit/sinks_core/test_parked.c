@@ -9,20 +9,7 @@
 #include "lib/base/time.h"
 #include "sinks/core/parking/marks.h"
 #include "sinks/core/parking/parked.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 4096, 1u << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
+#include "tests/unit/support/arena_rig.h"
 
 static const struct klx_record_header headers[] = {
     { KLX_SV("x-other"), KLX_SV("1") },
@@ -250,14 +237,13 @@ static void a_channel_with_a_name_like_a_novel_has_no_circuit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_event_is_kept_as_it_was_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_was_tried_comes_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_digest_comes_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_record_of_many_headers_keeps_the_events, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_none_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_circuit_is_read_as_it_was_written, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_channel_with_a_name_like_a_novel_has_no_circuit, setup,
-                                        teardown),
+        ARENA_TEST(the_event_is_kept_as_it_was_read),
+        ARENA_TEST(what_was_tried_comes_back),
+        ARENA_TEST(a_digest_comes_back),
+        ARENA_TEST(a_record_of_many_headers_keeps_the_events),
+        ARENA_TEST(what_is_none_is_refused),
+        ARENA_TEST(a_circuit_is_read_as_it_was_written),
+        ARENA_TEST(a_channel_with_a_name_like_a_novel_has_no_circuit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

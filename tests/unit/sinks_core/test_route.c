@@ -2,6 +2,7 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/core/route.h"
+#include "tests/unit/support/arena_rig.h"
 
 static const struct klx_sink_ops ours = { .name = "ours" };
 
@@ -12,20 +13,6 @@ static struct klx_channel_settings channels[] = {
     { .name = "dev", .sink = "ours", .ops = &ours },
 };
 static size_t to_ops[] = { 0 }, to_mail[] = { 1 }, to_all[] = { 2, 1, 0 };
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 8192, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static struct klx_subscription_settings subscription(const char *team, size_t *to, size_t n) {
     return (struct klx_subscription_settings){
@@ -359,5 +346,5 @@ int main(void) {
         cmocka_unit_test(who_asks_for_the_beginning_hears_the_end),
         cmocka_unit_test(history_and_replays_are_no_news),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

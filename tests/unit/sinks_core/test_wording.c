@@ -7,20 +7,7 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/core/context.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
+#include "tests/unit/support/arena_rig.h"
 
 static struct klx_event event;
 
@@ -427,5 +414,5 @@ int main(void) {
         cmocka_unit_test(a_trial_says_what_no_event_would_show_well),
         cmocka_unit_test(a_trial_says_with_which_event_it_cannot_be_filled_in),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

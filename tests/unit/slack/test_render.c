@@ -6,23 +6,10 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/slack/blocks.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/digest_sample.h"
 #include "tests/unit/support/sample.h"
 #include "tests/unit/support/wording_sample.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 8 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 /* The payload's text lives in the arena. */
 static struct klx_sv render_card(const struct klx_card *card) {
@@ -48,15 +35,13 @@ static void check_golden(const char *name, struct klx_sv payload) {
     payload_check(payload_golden(&arena, golden, payload));
 }
 
+static void check_event(const char *name, const struct klx_event *e, const struct klx_json *data) {
+    check_golden(name, render_event(e, data));
+}
+
 static void each_kind_has_its_message(void **state) {
     (void)state;
-    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
-        struct klx_event e;
-        const struct klx_json *data = NULL;
-        klx_arena_reset(&arena);
-        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
-        check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
-    }
+    test_each_event(&arena, check_event);
 }
 
 static void render_notice(const char *name, const struct klx_notice *notice) {
@@ -250,5 +235,5 @@ int main(void) {
         cmocka_unit_test(plain_text_says_the_same),
         cmocka_unit_test(every_golden_file_keeps_the_limits),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

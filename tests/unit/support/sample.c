@@ -66,6 +66,16 @@ void test_read_event(struct klx_arena *a, enum klx_kind kind, struct klx_event *
     }
 }
 
+void test_each_event(struct klx_arena *a, test_event_fn check) {
+    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
+        struct klx_event e;
+        const struct klx_json *data = NULL;
+        klx_arena_reset(a);
+        test_read_event(a, (enum klx_kind)kind, &e, &data);
+        check(test_kind_name((enum klx_kind)kind), &e, data);
+    }
+}
+
 void test_hostile_event(struct klx_arena *a, struct klx_sv text, struct klx_event *ret,
                         const struct klx_json **ret_data) {
     struct klx_buf json KLX_CLEANUP(klx_buf_release);

@@ -6,22 +6,9 @@
 
 #include "lib/base/cleanup.h"
 #include "sinks/teams/adaptive.h"
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/sample.h"
 #include "tests/unit/support/wording_sample.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 8 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static const struct klx_teams_mention people[] = {
     { { "Jo Miller", 9 }, { "jo@example.com", 14 } },
@@ -75,15 +62,13 @@ static void check_golden(const char *name, struct klx_sv payload) {
     message_check(payload, payload_golden(&arena, golden, payload));
 }
 
+static void check_event(const char *name, const struct klx_event *e, const struct klx_json *data) {
+    check_golden(name, render_event(e, data));
+}
+
 static void each_kind_has_its_message(void **state) {
     (void)state;
-    for (int kind = 0; kind < KLX_KINDS_N; kind++) {
-        struct klx_event e;
-        const struct klx_json *data = NULL;
-        klx_arena_reset(&arena);
-        test_read_event(&arena, (enum klx_kind)kind, &e, &data);
-        check_golden(test_kind_name((enum klx_kind)kind), render_event(&e, data));
-    }
+    test_each_event(&arena, check_event);
 }
 
 static void check_notice(const char *name, const struct klx_notice *notice) {
@@ -398,5 +383,5 @@ int main(void) {
         cmocka_unit_test(a_flow_may_decide_by_what_is_said_of_klaxon),
         cmocka_unit_test(every_golden_file_is_one_of_these),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

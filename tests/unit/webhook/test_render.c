@@ -4,22 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/unit/support/arena_rig.h"
 #include "tests/unit/support/sample.h"
 #include "tests/unit/support/wording_sample.h"
-
-static struct klx_arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    klx_arena_init(&arena, 65536, 32 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    klx_arena_release(&arena);
-    return 0;
-}
 
 static struct klx_sv render(const struct channel_rig *c, const struct klx_notice *n) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
@@ -212,12 +199,12 @@ static void only_a_template_is_for_people(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(cloudevents_in_both_modes, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_examples_render_every_kind, setup, teardown),
-        cmocka_unit_test_setup_teardown(hostile_text_stays_text, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_secret_is_put_in_when_it_is_sent, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_template_for_a_form, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_template_has_the_words_of_the_channel, setup, teardown),
+        ARENA_TEST(cloudevents_in_both_modes),
+        ARENA_TEST(the_examples_render_every_kind),
+        ARENA_TEST(hostile_text_stays_text),
+        ARENA_TEST(a_secret_is_put_in_when_it_is_sent),
+        ARENA_TEST(a_template_for_a_form),
+        ARENA_TEST(a_template_has_the_words_of_the_channel),
         cmocka_unit_test(only_a_template_is_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
