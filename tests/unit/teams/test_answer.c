@@ -121,6 +121,48 @@ static void each_answer_has_its_verdict(void **state) {
     }
 }
 
+/* Each with a status that alone would mean something else. */
+static void a_code_counts_more_than_its_status(void **state) {
+    (void)state;
+    static const struct {
+        const char *code;
+        int status;
+        enum klx_verdict_class class;
+    } codes[] = {
+        { "WorkflowTriggerIsNotEnabled", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "WorkflowTriggerNotFound", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "WorkflowNotFound", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "WorkflowDisabled", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "WorkflowSuspended", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "FlowNotFound", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "FlowSuspended", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "EnvironmentNotFound", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "MissingApiVersionParameter", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "InvalidApiVersionParameter", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "DirectApiAuthorizationRequired", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "InvalidSharedAccessSignature", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "AuthorizationFailed", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "MisMatchingOAuthClaims", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "RequestDisallowedByPolicy", 400, KLX_VERDICT_DESTINATION_BROKEN },
+        { "TriggerInputSchemaMismatch", 403, KLX_VERDICT_REJECT_MESSAGE },
+        { "InvalidRequestContent", 403, KLX_VERDICT_REJECT_MESSAGE },
+        { "RequestEntityTooLarge", 403, KLX_VERDICT_REJECT_MESSAGE },
+        { "TooManyRequests", 403, KLX_VERDICT_RETRY_BACKOFF },
+        { "ServerBusy", 403, KLX_VERDICT_RETRY_BACKOFF },
+        { "NoResponse", 500, KLX_VERDICT_AMBIGUOUS },
+        { "GatewayTimeout", 500, KLX_VERDICT_AMBIGUOUS },
+    };
+    for (size_t i = 0; i < KLX_COUNT(codes); i++) {
+        char body[128];
+        snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\"}}", codes[i].code);
+        struct klx_verdict v = judge(codes[i].status, -1, body);
+        if (v.class != codes[i].class) {
+            fail_msg("%s: %s", codes[i].code, klx_verdict_name(v.class));
+        }
+        assert_string_equal(v.reason, codes[i].code);
+    }
+}
+
 static void it_says_when(void **state) {
     (void)state;
     static const struct {
@@ -192,6 +234,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_answer_has_its_verdict),
         cmocka_unit_test(a_message_that_stands_alone_replaces_the_first_one),
+        cmocka_unit_test(a_code_counts_more_than_its_status),
         cmocka_unit_test(it_says_when),
         cmocka_unit_test(silence_is_not_a_refusal),
         cmocka_unit_test(a_success_that_speaks_of_an_error_is_told_apart),
