@@ -143,6 +143,35 @@ static void every_code_has_its_class(void **state) {
                 404);
 }
 
+/* To an edit or a reply: a new message helps. */
+static void what_is_gone_can_be_told_anew(void **state) {
+    (void)state;
+    static const char *const gone[] = {
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "block_mismatch",
+        "is_inactive",
+        "streaming_state_conflict",
+        "restricted_action_thread_locked",
+        "restricted_action_non_threadable_channel",
+        "thread_not_found",
+        "cant_broadcast_message",
+        "cannot_reply_to_message",
+        "channel_not_found",
+        "not_in_channel",
+        "is_archived",
+    };
+    for (size_t i = 0; i < KLX_COUNT(gone); i++) {
+        if (!klx_slack_is_gone(gone[i])) {
+            fail_msg("%s", gone[i]);
+        }
+    }
+    assert_false(klx_slack_is_gone("restricted_action"));
+    assert_false(klx_slack_is_gone("invalid_blocks"));
+    assert_false(klx_slack_is_gone(""));
+}
+
 static void a_code_counts_more_than_its_status(void **state) {
     (void)state;
     assert_int_equal(judge(400, -1, "user_not_found").class, KLX_VERDICT_DESTINATION_BROKEN);
@@ -245,6 +274,7 @@ static void silence_is_not_a_refusal(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_its_class),
+        cmocka_unit_test(what_is_gone_can_be_told_anew),
         cmocka_unit_test(a_code_counts_more_than_its_status),
         cmocka_unit_test(only_ok_is_delivered),
         cmocka_unit_test(what_is_not_known_goes_by_its_status),
