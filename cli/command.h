@@ -16,6 +16,7 @@
 #include "lib/io/kafka_config.h"
 #include "schema/settings.h"
 
+int klx_cli_advise(int argc, char **argv);
 int klx_cli_channel(int argc, char **argv);
 int klx_cli_check(int argc, char **argv);
 int klx_cli_dlq(int argc, char **argv);
