@@ -130,21 +130,16 @@ static const struct klx_subscription_settings *find_subscription(const struct kl
     return NULL;
 }
 
-int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
-                           const char *team, struct klx_buf *out, struct klx_error *e) {
-    struct klx_event event = f->event;
-    const struct klx_subscription_settings *s = find_subscription(c, f, team, &event.severity);
-    struct klx_wording_use words = { .of_subscription = s != NULL ? s->wording : NULL,
+int klx_cli_notice_render(const struct klx_cli_channel *c, const struct klx_notice *notice,
+                          const struct klx_subscription_settings *subscription, struct klx_buf *out,
+                          struct klx_error *e) {
+    struct klx_wording_use words = { .of_subscription =
+                                         subscription != NULL ? subscription->wording : NULL,
                                      .of_channel = c->settings->wording };
-    const struct klx_notice notice = { .event = &event,
-                                       .data = f->data,
-                                       .team = team != NULL ? klx_sv(team)
-                                               : s != NULL  ? s->team
-                                                            : KLX_SV("test"),
-                                       .channel = klx_sv(c->name),
-                                       .links = c->all->sinks.links,
-                                       .wording = &words };
-    int rc = c->ops->render(c->channel, &notice, out, e);
+    struct klx_notice told = *notice;
+    told.links = c->all->sinks.links;
+    told.wording = &words;
+    int rc = c->ops->render(c->channel, &told, out, e);
     if (words.failed > 0) {
         fprintf(stderr, "%s; told in klaxon's own words\n", words.why.text);
     }
@@ -152,6 +147,19 @@ int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_eve
                ? klx_fail(e, -EMSGSIZE, "the message is larger than %zu bytes",
                           c->ops->payload_bytes_max)
                : rc;
+}
+
+int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
+                           const char *team, struct klx_buf *out, struct klx_error *e) {
+    struct klx_event event = f->event;
+    const struct klx_subscription_settings *s = find_subscription(c, f, team, &event.severity);
+    const struct klx_notice notice = { .event = &event,
+                                       .data = f->data,
+                                       .team = team != NULL ? klx_sv(team)
+                                               : s != NULL  ? s->team
+                                                            : KLX_SV("test"),
+                                       .channel = klx_sv(c->name) };
+    return klx_cli_notice_render(c, &notice, s, out, e);
 }
 
 void klx_cli_channel_close(struct klx_cli_channel *c) {

@@ -48,6 +48,10 @@ int klx_cli_channel_open(const struct klx_cli_channels *all, const struct klx_ch
 int klx_cli_channel_render(const struct klx_cli_channel *c, const struct klx_event_file *f,
                            const char *team, struct klx_buf *out,
                            struct klx_error *e) KLX_MUST_CHECK;
+/* The same of a notice that is known, in the words of the channel and of the subscription (NULL: it has none). Its links and words are set here. */
+int klx_cli_notice_render(const struct klx_cli_channel *c, const struct klx_notice *notice,
+                          const struct klx_subscription_settings *subscription, struct klx_buf *out,
+                          struct klx_error *e) KLX_MUST_CHECK;
 void klx_cli_channel_close(struct klx_cli_channel *c);
 
 /* Asks channels by name who their recipients are. Zeroed but for `all`; the channel asked last stays open. */

@@ -1,10 +1,11 @@
 /*
  * `klaxon dlq show`.
  */
+#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/dlq.h"
+#include "cli/letter_request.h"
 #include "cli/terminal.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/time.h"
@@ -78,7 +79,8 @@ static void add_original(struct klx_arena *a, struct klx_buf *out, const struct 
 }
 
 static void write_letter(struct klx_arena *a, const struct klx_letter *l,
-                         const struct klx_json *data, struct klx_buf *out) {
+                         const struct klx_json *data, const struct klx_letter_request *request,
+                         struct klx_buf *out) {
     char time[KLX_TIME_TEXT_BYTES];
     klx_time_format(l->time_us, KLX_TIME_MILLIS, time);
     add_row(out, "id", l->id);
@@ -97,11 +99,12 @@ static void write_letter(struct klx_arena *a, const struct klx_letter *l,
     add_row(out, "incident", klx_json_str(data, "incident"));
     add_row(out, "notice", klx_json_str(data, "notice"));
     add_row(out, "summary", l->summary);
+    klx_letter_request_write(request, out);
     add_original(a, out, data);
 }
 
 static void write_document(const struct klx_letter *l, const struct klx_json *data,
-                           struct klx_buf *out) {
+                           const struct klx_letter_request *request, struct klx_buf *out) {
     struct klx_jw w;
     klx_jw_init(&w, out);
     klx_jw_begin_object(&w);
@@ -114,6 +117,7 @@ static void write_document(const struct klx_letter *l, const struct klx_json *da
     klx_dlq_write_state(&w, l);
     klx_jw_key(&w, "data");
     klx_jw_node(&w, data);
+    klx_letter_request_write_json(request, &w);
     klx_jw_end_object(&w);
     klx_buf_add_char(out, '\n');
 }
@@ -122,12 +126,31 @@ static bool is_the_one(const void *arg, const struct klx_letter *l) {
     return klx_sv_eq(l->id, klx_sv(arg));
 }
 
-static int show_letter(const struct klx_letters *all, const char *id, bool json,
-                       struct klx_buf *out) {
-    const struct klx_letter *l = klx_letters_next(all, NULL);
+static int write_one(const struct klx_cli_channels *channels, const struct klx_letter *l, bool json,
+                     struct klx_buf *out) {
     const struct klx_json *data = NULL;
     struct klx_arena arena;
-    struct klx_error e = { 0 };
+    struct klx_letter_request request;
+    klx_arena_init(&arena, 65536, OUTPUT_BYTES_MAX);
+    int rc = l->record == NULL ? -EMSGSIZE : klx_letter_data(&arena, l->record, &data, NULL);
+    if (rc == 0) {
+        klx_letter_request_make(channels, l, &request);
+        if (json) {
+            write_document(l, data, &request, out);
+        } else {
+            write_letter(&arena, l, data, &request, out);
+        }
+        klx_letter_request_release(&request);
+    } else {
+        fprintf(stderr, SHOW ": it is larger than klaxon reads\n");
+    }
+    klx_arena_release(&arena);
+    return rc == 0 ? KLX_EXIT_OK : KLX_EXIT_FAILED;
+}
+
+static int show_letter(const struct klx_cli_channels *channels, const struct klx_letters *all,
+                       const char *id, bool json, struct klx_buf *out) {
+    const struct klx_letter *l = klx_letters_next(all, NULL);
     while (l != NULL && !is_the_one(id, l)) {
         l = klx_letters_next(all, l);
     }
@@ -136,18 +159,7 @@ static int show_letter(const struct klx_letters *all, const char *id, bool json,
                 SHOW ": there is no dead letter %.80s: `klaxon dlq list --all` shows them\n", id);
         return KLX_EXIT_FAILED;
     }
-    klx_arena_init(&arena, 65536, OUTPUT_BYTES_MAX);
-    int code = KLX_EXIT_OK;
-    if (l->record == NULL || klx_letter_data(&arena, l->record, &data, &e) != 0) {
-        fprintf(stderr, SHOW ": it is larger than klaxon reads\n");
-        code = KLX_EXIT_FAILED;
-    } else if (json) {
-        write_document(l, data, out);
-    } else {
-        write_letter(&arena, l, data, out);
-    }
-    klx_arena_release(&arena);
-    return code;
+    return write_one(channels, l, json, out);
 }
 
 static const struct klx_option show_options[] = {
@@ -161,7 +173,8 @@ int klx_dlq_show(int argc, char **argv) {
     static const struct klx_command_help help = {
         .name = SHOW,
         .operands = "ID",
-        .summary = "Show a dead letter: whom it was for, what was answered, and the event.",
+        .summary =
+            "Show a dead letter: whom it was for, what was answered, the request and the event.",
         .examples = "  klaxon dlq list -q | head -1 | xargs -r klaxon dlq show\n",
     };
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
@@ -174,12 +187,15 @@ int klx_dlq_show(int argc, char **argv) {
     if (first < 0 || code != KLX_EXIT_OK) {
         return code;
     }
+    struct klx_cli_channels channels = { 0 };
     struct klx_letters *all = klx_letters_new(is_the_one, argv[first]);
-    code = klx_letters_read(SHOW, &c, -1, all);
+    code = klx_cli_channels_load(SHOW, o.config, &channels);
+    code = code == KLX_EXIT_OK ? klx_letters_read(SHOW, &c, -1, all) : code;
     if (code == KLX_EXIT_OK) {
-        code = show_letter(all, argv[first], klx_cli_is_json(o.output), &out);
+        code = show_letter(&channels, all, argv[first], klx_cli_is_json(o.output), &out);
     }
     klx_letters_free(all);
+    klx_cli_channels_release(&channels);
     klx_cli_config_release(&c);
     return klx_cli_print(SHOW, klx_buf_sv(&out), code);
 }

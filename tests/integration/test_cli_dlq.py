@@ -128,6 +128,12 @@ def test_a_letter_is_shown(world: World) -> None:
     document = json.loads(world.run("show", letter["id"], "-o", "json"))
     assert (document["kind"], document["id"], document["state"]) == ("DeadLetter", letter["id"], "open")
     assert document["data"]["original"] == original
+    request = document["request"]
+    assert request["bytes"] == len(request["text"].encode())
+    assert f"request, as it would be sent now: {request['bytes']} bytes of at most 65536\n{{" in text
+    world.run("redrive", letter["id"])
+    world.slack.messages.wait("told", lambda _: len(world.slack.of("ops")) == 2, 30)
+    assert json.loads(request["text"]) == world.slack.of("ops")[-1].payload
     world.run("show", "nothing", code=1, stderr="klaxon dlq show: there is no dead letter nothing: `klaxon dlq list --all` shows them\n")
 
 
@@ -138,6 +144,7 @@ def test_what_is_no_event_is_shown_and_discarded(world: World) -> None:
     rows = [row.split()[:4] for row in world.run("list").splitlines()[1:]]
     assert rows == [["<none>", "slack", "not_cloudevent", "1"], ["ops", "slack", "reject_message", "1"]]
     poison, refused = world.ids()
+    assert json.loads(world.run("show", poison, "-o", "json"))["request"] == {"error": "it is about a record that is no event, so nobody is to be told"}
     assert "specversion is missing" in world.run("show", poison) and "\x1b" not in world.run("show", poison)
     why = "it is about a record that is no event, so nobody is to be told"
     world.run("redrive", poison, code=1, stderr=f"klaxon dlq redrive: deadletter/{poison} cannot be redriven: {why}\n")
@@ -277,6 +284,7 @@ def test_a_channel_that_is_not_configured_is_said(world: World) -> None:
     [letter] = world.ids()
     text = world.sink.config.read_text()
     world.sink.config.write_text(text.replace('"ops"', '"dev"'))
+    assert "request     none: the channel is not in this configuration\n" in world.run("show", letter)
     done = world.klaxon.run("dlq", "redrive", letter, "--dry-run")
     assert done.returncode == 0
     assert "the channel ops is not in this configuration" in done.stderr
