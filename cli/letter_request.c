@@ -86,7 +86,6 @@ void klx_letter_request_release(struct klx_letter_request *r) {
 }
 
 void klx_letter_request_write(const struct klx_letter_request *r, struct klx_buf *out) {
-    struct klx_sv rest = klx_buf_sv(&r->text);
     if (r->why.text[0] != '\0') {
         klx_buf_printf(out, "%-12snone: ", "request");
         klx_terminal_text_plain(out, klx_sv(r->why.text));
@@ -95,12 +94,7 @@ void klx_letter_request_write(const struct klx_letter_request *r, struct klx_buf
     }
     klx_buf_printf(out, "request, as it would be sent now: %zu bytes of at most %zu\n", r->text.len,
                    r->bytes_max);
-    while (rest.n > 0) {
-        struct klx_sv line = klx_sv_cut(&rest, '\n');
-        line.n -= line.n > 0 && line.p[line.n - 1] == '\r';
-        klx_terminal_text_plain(out, line);
-        klx_buf_add_char(out, '\n');
-    }
+    klx_terminal_lines(out, klx_buf_sv(&r->text));
 }
 
 void klx_letter_request_write_json(const struct klx_letter_request *r, struct klx_jw *w) {

@@ -112,3 +112,12 @@ const char *klx_terminal_color(const struct klx_terminal *t, enum klx_severity s
 const char *klx_terminal_plain(const struct klx_terminal *t) {
     return t->color ? "\033[0m" : "";
 }
+
+void klx_terminal_lines(struct klx_buf *out, struct klx_sv text) {
+    while (text.n > 0) {
+        struct klx_sv line = klx_sv_cut(&text, '\n');
+        line.n -= line.n > 0 && line.p[line.n - 1] == '\r';
+        klx_terminal_text_plain(out, line);
+        klx_buf_add_char(out, '\n');
+    }
+}

@@ -34,6 +34,8 @@ void klx_terminal_env_read(struct klx_terminal_env *ret, int fd);
 void klx_terminal_text(const struct klx_terminal *t, struct klx_buf *out, struct klx_sv text);
 /* The same for what goes to the process's stdout, without colours. */
 void klx_terminal_text_plain(struct klx_buf *out, struct klx_sv text);
+/* The same line by line, each ended by LF whatever it ended in. */
+void klx_terminal_lines(struct klx_buf *out, struct klx_sv text);
 /* Appends JSON that klx_jw has written, the same characters as \uXXXX: the document's meaning stays. */
 void klx_terminal_json(struct klx_buf *out, struct klx_sv json);
 /* A mark that needs no colour to be told apart: ● ▲ ■, or i ! X. */

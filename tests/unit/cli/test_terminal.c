@@ -86,8 +86,17 @@ static void severities_differ_without_colour(void **state) {
     }
 }
 
+static void lines_stay_lines(void **state) {
+    (void)state;
+    struct klx_buf out KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&out, 4096);
+    klx_terminal_lines(&out, KLX_SV("a\r\nb\x1b[2J\n\nc\rd"));
+    assert_string_equal(klx_buf_str(&out), "a\nb\\x1b[2J\n\nc\\rd\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_stay_lines),
         cmocka_unit_test(colours_follow_the_environment),
         cmocka_unit_test(text_commands_no_terminal),
         cmocka_unit_test(json_keeps_its_meaning),
