@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from cli_world import Klaxon
-from stage import Slack
+from stage import Slack, Smtp
 
 SAMPLES = Path(__file__).resolve().parents[2] / "schema/samples"
 TESTED = SAMPLES / "node.notready.json"
@@ -35,20 +37,21 @@ def test_channels_are_listed(klaxon: Klaxon) -> None:
     done = klaxon.run("channel", "list")
     assert [line.split() for line in done.stdout.splitlines()] == [
         ["NAME", "KIND", "SUBSCRIPTIONS"], ["ops", "slack", "2"], ["unused", "slack", "0"], ["mail", "email", "1"]]
+    assert klaxon.run("channel", "list", "-q").stdout.split() == ["ops", "unused", "mail"]
     listed = json.loads(klaxon.run("channel", "list", "-o", "json").stdout)
     assert listed["kind"] == "ChannelList"
     assert listed["items"][0] == {"name": "ops", "sink": "slack", "subscriptions": 2}
 
 
 def test_a_test_message_arrives(klaxon: Klaxon, slack: Slack) -> None:
-    done = klaxon.run("channel", "send", "ops")
+    done = klaxon.run("channel", "send", "ops", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("channel/ops delivered: ok, after ")
     assert "This is a test of the channel ops" in json.dumps(slack.messages.all()[0].payload)
 
 
 def test_an_event_is_sent_as_a_test(klaxon: Klaxon, slack: Slack) -> None:
-    assert klaxon.run("channel", "send", "ops", "--event", str(TESTED)).returncode == 0
+    assert klaxon.run("channel", "send", "ops", "--event", str(TESTED), "-y").returncode == 0
     assert "TEST: Node aks-system" in json.dumps(slack.messages.all()[0].payload)
 
 
@@ -60,17 +63,86 @@ def test_a_dry_run_sends_nothing(klaxon: Klaxon, slack: Slack) -> None:
 
 
 def test_what_a_channel_answers_decides_the_exit_code(klaxon: Klaxon, tmp_path: Path) -> None:
-    done = klaxon.run("channel", "send", "mail")
+    done = klaxon.run("channel", "send", "mail", "--yes")
     assert done.returncode == 5  # nobody listens
     assert [line.split(" after ")[0] for line in done.stdout.splitlines()][0].startswith("channel/mail to a@example.com retry_backoff: connect")
     hook = tmp_path / "hook"
     hook.write_text(hook.read_text().rsplit("/", 1)[0] + "/nobody")
-    done = klaxon.run("channel", "send", "ops")
+    done = klaxon.run("channel", "send", "ops", "--yes")
     assert (done.returncode, done.stdout.split(",")[0]) == (1, "channel/ops destination_broken: no_service")
 
 
+def test_what_is_sent_is_said_in_json(klaxon: Klaxon, slack: Slack) -> None:
+    document = json.loads(klaxon.run("channel", "send", "ops", "-y", "-o", "json").stdout)
+    (item,) = document.pop("items")
+    size = document.pop("bytes")
+    assert document == {"apiVersion": "klaxon.io/v1", "kind": "SendResult", "channel": "ops", "sink": "slack", "dryRun": False, "bytesMax": 65536}
+    assert 0 < size < 65536 and item.pop("tookMs") >= 0
+    assert item == {"recipient": None, "verdict": "delivered", "reason": "ok", "answer": "ok", "handle": None, "retryAfterMs": None}
+    assert len(slack.of("ops")) == 1
+    dry = json.loads(klaxon.run("channel", "send", "ops", "--dry-run", "-o", "json").stdout)
+    assert (dry["dryRun"], dry["items"]) == (True, [])
+    assert len(slack.of("ops")) == 1
+
+
+def test_one_of_two_recipients(klaxon: Klaxon, smtp: Smtp, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("stage-password")
+    email = {"to": ["a@example.com", "b@example.com"], "from": "k@example.com", "smtp": smtp.url, "ca_file": str(smtp.ca), "user": "klaxon",
+             "password": {"file": "password"}}
+    klaxon.configure(f"channels: {json.dumps({'mail': {'email': email}})}\n")
+    smtp.fault(stage="rcpt", address="a@example.com", reply="550 5.1.1 no such user", times=1)
+    done = klaxon.run("channel", "send", "mail", "-y", "-o", "json")
+    assert (done.returncode, done.stderr) == (6, "")
+    assert [(one["recipient"], one["verdict"]) for one in json.loads(done.stdout)["items"]] == [
+        ("a@example.com", "reject_recipient"), ("b@example.com", "delivered")]
+
+
+@pytest.mark.parametrize("answer, code, told", [("y", 0, 1), ("n", 1, 0)])
+def test_on_a_terminal_it_asks(klaxon: Klaxon, slack: Slack, answer: str, code: int, told: int) -> None:
+    ours, its = pty.openpty()
+    try:
+        asking = klaxon.start("channel", "send", "ops", stdin=its, stderr=its)
+        os.close(its)
+        said = b""
+        while b"[y/N] " not in said:
+            said += os.read(ours, 4096)
+        assert b"channel/ops would be sent a real message, marked as a test. Go on?" in said
+        os.write(ours, answer.encode() + b"\n")
+        asking.communicate(timeout=20)
+    finally:
+        os.close(ours)
+    assert (asking.returncode, len(slack.of("ops"))) == (code, told)
+
+
+def test_the_html_of_a_mail(klaxon: Klaxon) -> None:
+    done = klaxon.run("render", "mail", "-e", str(TESTED), "--html")
+    assert done.returncode == 0
+    assert done.stdout.startswith("<!DOCTYPE html>") and done.stdout.rstrip().endswith("</html>")
+    assert "Auto-Submitted" not in done.stdout and "=3D" not in done.stdout
+    assert done.stderr.strip().endswith("of at most 1048576")
+
+
+def test_on_a_terminal_a_rendered_message_commands_nothing(klaxon: Klaxon, tmp_path: Path) -> None:
+    record = json.loads(TESTED.read_text())
+    record["value"]["summary"] = "evil \u009b2J \u202e name"
+    (tmp_path / "event.json").write_text(json.dumps(record))
+    klaxon.configure('channels: { hook: { webhook: { url: "https://example.com/x" } } }\n')
+    assert "\u009b2J" in klaxon.run("render", "hook", "-e", "event.json").stdout
+    ours, its = pty.openpty()
+    try:
+        shown = klaxon.start("render", "hook", "-e", "event.json", stdout=its)
+        os.close(its)
+        said = b""
+        while b"202e name" not in said and "\u202e name".encode() not in said:
+            said += os.read(ours, 4096)
+        shown.communicate(timeout=20)
+    finally:
+        os.close(ours)
+    assert b"ce-id: " in said and "\u009b".encode() not in said and "\u202e".encode() not in said
+
+
 def test_the_secrets_of_other_channels_are_not_needed(klaxon: Klaxon, slack: Slack) -> None:
-    done = klaxon.run("channel", "send", "unused")
+    done = klaxon.run("channel", "send", "unused", "--yes")
     assert (done.returncode, done.stdout.split(" (")[0]) == (4, "channel/unused credential_broken: webhook_url")
     assert "NOT_SET" in done.stdout
     assert slack.attempts.all() == []
@@ -153,8 +225,10 @@ def test_whom_an_incident_is_escalated_to(klaxon: Klaxon) -> None:
 
 
 @pytest.mark.parametrize("args, said, code", [
-    (["channel", "send", "opps"], 'there is no channel "opps", did you mean "ops"?', 1),
+    (["channel", "send", "opps", "--dry-run"], 'there is no channel "opps", did you mean "ops"?', 1),
     (["channel", "send"], "CHANNEL is missing", 2),
+    (["channel", "send", "ops"], "there is no terminal to ask on: give --yes, or --dry-run", 2),
+    (["render", "ops", "--html"], "ops: a message of slack has no HTML, that of email has", 1),
     (["channel", "send", "ops", "mail"], 'takes one CHANNEL, found "mail" as well', 2),
     (["channel", "lst"], 'there is no command "lst", did you mean "list"?', 2),
     (["render", "ops", "-e", "nowhere.json"], "cannot read nowhere.json: No such file", 1),
