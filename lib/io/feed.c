@@ -6,7 +6,7 @@
 
 #include "lib/base/mem.h"
 
-#define PER_TURN 500 /* then the loop's other objects have their turn */
+#define PER_TURN 64 /* then the loop's other objects have their turn */
 
 struct klx_feed {
     rd_kafka_queue_t *queue;
