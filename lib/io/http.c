@@ -15,6 +15,9 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define BODY_BYTES_MAX (16u << 20)
 #define STREAM_BUFFER_BYTES 262144L
+#define SMALL_BUFFER_BYTES 4096L /* for an answer of a few lines */
+#define UPLOAD_BUFFER_BYTES_MIN 16384
+#define UPLOAD_BUFFER_BYTES_MAX 65536
 #define DEAD_PEER_MS 30000
 #define RETRY_AFTER_MAX_S (7 * 86400) /* who asks for more does not mean it */
 
@@ -354,6 +357,20 @@ void klx_curl_set_tls(CURL *easy, const struct klx_tls *tls) {
     }
 }
 
+/* libcurl takes 80 KB for each call under way unless it is told otherwise. */
+static void set_buffers(struct klx_http_call *c, const struct klx_http_request *r) {
+    size_t upload = r->body.n < UPLOAD_BUFFER_BYTES_MIN   ? UPLOAD_BUFFER_BYTES_MIN
+                    : r->body.n < UPLOAD_BUFFER_BYTES_MAX ? r->body.n
+                                                          : UPLOAD_BUFFER_BYTES_MAX;
+    bool small = r->body_bytes_max > 0 && r->body_bytes_max <= UPLOAD_BUFFER_BYTES_MAX;
+    curl_easy_setopt(c->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)upload);
+    if (r->own_connection) {
+        curl_easy_setopt(c->easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
+    } else if (small) {
+        curl_easy_setopt(c->easy, CURLOPT_BUFFERSIZE, SMALL_BUFFER_BYTES);
+    }
+}
+
 static void set_transport(struct klx_http_call *c, const struct klx_http_request *r) {
     CURL *easy = c->easy;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -373,10 +390,10 @@ static void set_transport(struct klx_http_call *c, const struct klx_http_request
     if (r->own_connection) {
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
         curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
     }
     klx_curl_set_tls(easy, r->tls);
+    set_buffers(c, r);
 }
 
 /* A server name other than the URL's host: the name goes into the URL, the host into the address to connect to. */
