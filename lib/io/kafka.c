@@ -270,6 +270,24 @@ size_t klx_kafka_config_bind_anywhere(struct klx_kafka_config *c, const struct k
     return bind_members(c, map, true, report, arg);
 }
 
+/* As librdkafka reads it, with its defaults. */
+static bool has_value(const rd_kafka_conf_t *conf, const char *name, const char *part) {
+    char value[64] = "";
+    size_t n = sizeof(value);
+    return rd_kafka_conf_get(conf, name, value, &n) == RD_KAFKA_CONF_OK &&
+           strcasestr(value, part) != NULL;
+}
+
+void klx_kafka_config_spare_plugins(const struct klx_kafka_config *c) {
+    rd_kafka_conf_t *conf = klx_kafka_conf(c);
+    bool kerberos = has_value(conf, "security.protocol", "sasl") &&
+                    has_value(conf, "sasl.mechanisms", "GSSAPI");
+    if (!kerberos) {
+        setenv("SASL_PATH", "/nonexistent", 0); /* Cyrus SASL has no other way */
+    }
+    rd_kafka_conf_destroy(conf);
+}
+
 int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) {
     rd_kafka_conf_t *conf = klx_kafka_conf(c);
     rd_kafka_t *rk = NULL;

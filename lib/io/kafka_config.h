@@ -30,6 +30,10 @@ size_t klx_kafka_config_bind_anywhere(struct klx_kafka_config *c, const struct k
 /* What only shows when a client is made of all the properties: a CA file that is not there, a mechanism without its user … Connects to
    nothing. -EINVAL with librdkafka's words. */
 int klx_kafka_config_check(const struct klx_kafka_config *c, struct klx_error *e) KLX_MUST_CHECK;
+/* With its first client librdkafka starts Cyrus SASL, which loads every plugin of the system, a database with them: half a megabyte that
+   only Kerberos needs. Without Kerberos they are left out. Before the first client and thread, for a process that starts no others: they
+   would inherit SASL_PATH. */
+void klx_kafka_config_spare_plugins(const struct klx_kafka_config *c);
 /* Why SCRAM may not work with this machine's librdkafka, or NULL. (its issue 4895: it repeats its nonce; brokers before 4.0 tolerate that) */
 const char *klx_kafka_config_doubt(const struct klx_kafka_config *c);
 /* "host:9092,…", "" when not set. */

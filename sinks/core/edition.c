@@ -24,6 +24,7 @@ static void check_kafka(const struct klx_edition *e, struct counter *c) {
         return; /* that is a mistake of the settings, and said */
     }
     klx_kafka_config_bind(e->kafka, e->settings.kafka, count_report, c);
+    klx_kafka_config_spare_plugins(e->kafka);
     if (c->n == before && klx_kafka_config_check(e->kafka, &why) != 0) {
         klx_fail(&said, -EINVAL, "%s: %s", klx_config_file(e->settings.kafka), why.text);
         count_report(c, said.text);

@@ -96,10 +96,54 @@ static void what_only_the_environment_can_bring_is_no_mistake_elsewhere(void **s
     assert_non_null(strstr(words, "nothing proves who klaxon is"));
 }
 
+/* Whether a file of this name is mapped. */
+static bool is_loaded(const char *name) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[1024];
+    bool found = false;
+    assert_non_null(maps);
+    while (!found && fgets(line, sizeof(line), maps) != NULL) {
+        found = strstr(line, name) != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+static void spare(const char *protocol, const char *mechanism) {
+    struct klx_kafka_config *kafka = klx_kafka_config_new();
+    assert_int_equal(
+        klx_kafka_config_set(kafka, KLX_SV("security.protocol"), klx_sv(protocol), NULL), 0);
+    if (mechanism != NULL) {
+        assert_int_equal(
+            klx_kafka_config_set(kafka, KLX_SV("sasl.mechanism"), klx_sv(mechanism), NULL), 0);
+    }
+    klx_kafka_config_spare_plugins(kafka);
+    klx_kafka_config_free(kafka);
+}
+
+/* The first case: plugins are loaded with the first client of a process, and stay. */
+static void plugins_of_sasl_are_for_kerberos_alone(void **state) {
+    (void)state;
+    char words[1024];
+    unsetenv("SASL_PATH");
+    spare("SASL_SSL", NULL); /* GSSAPI, unless it is said */
+    assert_null(getenv("SASL_PATH"));
+    spare("SASL_PLAINTEXT", "GSSAPI");
+    assert_null(getenv("SASL_PATH"));
+    spare("SASL_SSL", "SCRAM-SHA-512");
+    assert_non_null(getenv("SASL_PATH"));
+    unsetenv("SASL_PATH");
+    spare("PLAINTEXT", NULL);
+    assert_non_null(getenv("SASL_PATH"));
+    assert_int_equal(bind("bootstrap.servers: k\n", false, words), 0); /* makes a client */
+    assert_false(is_loaded("/sasl2/"));
+}
+
 int main(void) {
     unsetenv("AZURE_FEDERATED_TOKEN_FILE");
     setenv("KLX_TEST_SECRET", "s3cret", 1);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plugins_of_sasl_are_for_kerberos_alone),
         cmocka_unit_test(what_does_not_fit_a_login_is_refused_with_its_place),
         cmocka_unit_test(a_login_that_fits_is_taken),
         cmocka_unit_test(what_only_the_environment_can_bring_is_no_mistake_elsewhere),
