@@ -18,6 +18,10 @@ void klx_share_heap(void) {
     mallopt(M_ARENA_MAX, 1);
 }
 
+void klx_trim_heap(void) {
+    malloc_trim(0);
+}
+
 void *klx_new_bytes(size_t bytes) {
     return checked(calloc(1, bytes > 0 ? bytes : 1));
 }

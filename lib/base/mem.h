@@ -10,6 +10,8 @@
 
 /* Before the first thread: all threads share one heap. glibc gives each its own, and keeps in each what was once needed there. */
 void klx_share_heap(void);
+/* What was freed goes back to the system. Takes milliseconds after a great deal of it. */
+void klx_trim_heap(void);
 void *klx_new_bytes(size_t bytes) __attribute__((returns_nonnull, malloc)); /* zeroed */
 #define klx_alloc(type) ((type *)klx_new_bytes(sizeof(type)))
 #define klx_alloc_n(type, n) ((type *)klx_grow_array(NULL, 0, (n), sizeof(type)))

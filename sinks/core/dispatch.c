@@ -18,6 +18,7 @@
 
 #define FLUSH_MS 50 /* for records that concern nobody: a prefix is not stored for each of them */
 #define GAUGES_MS 1000
+#define TRIM_BYTES (1u << 20) /* of messages that are done */
 #define SAY_EVERY_US (60 * KLX_US_PER_S)
 
 static int64_t mono_us(const struct klx_dispatch *d) {
@@ -62,6 +63,8 @@ static bool has_room(const struct klx_dispatch *d) {
 }
 
 void klx_dispatch_check_brake(struct klx_dispatch *d) {
+    size_t bytes = klx_message_pool_bytes(d->pool);
+    d->bytes_most = bytes > d->bytes_most ? bytes : d->bytes_most;
     if (d->closed) {
         return; /* the consumer may be gone */
     }
@@ -78,7 +81,7 @@ void klx_dispatch_check_brake(struct klx_dispatch *d) {
             pause_for(d, "the queue of a channel", klx_outlet_name(d->outlets.items[i]));
         }
     }
-    if (klx_message_pool_bytes(d->pool) >= KLX_DISPATCH_BYTES_MAX) {
+    if (bytes >= KLX_DISPATCH_BYTES_MAX) {
         pause_for(d, "the memory for messages", "");
     } else if (klx_ledger_full(d->ledger)) {
         pause_for(d, "the receipts that Kafka has not taken", "");
@@ -503,8 +506,18 @@ static void count_limit_hits(struct klx_dispatch *d) {
     d->limit_hits = hits;
 }
 
+/* When much was under way (an outage, catching up) and is done, the system has its memory back. */
+static void trim(struct klx_dispatch *d) {
+    size_t bytes = klx_message_pool_bytes(d->pool);
+    if (d->bytes_most >= bytes + TRIM_BYTES && bytes <= d->bytes_most / 4) {
+        klx_trim_heap();
+        d->bytes_most = bytes;
+    }
+}
+
 static void on_gauges(void *arg) {
     struct klx_dispatch *d = arg;
+    trim(d);
     if (d->parking != NULL && !d->closed) {
         klx_parking_look(d->parking);
     }

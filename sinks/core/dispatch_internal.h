@@ -36,6 +36,7 @@ struct klx_dispatch {
     const char *holder; /* the channel that held back most when something was abandoned */
     bool holder_broken;
     size_t again_said, limit_hits;
+    size_t bytes_most; /* of messages, since memory was last given back */
     int64_t pause_said_us, unreadable_said_us;
     void (*on_idle)(void *arg);
     void *idle_arg;

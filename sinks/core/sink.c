@@ -563,6 +563,7 @@ int klx_sink_main(const struct klx_sink_ops *ops, int argc, char **argv) {
         .name = p.name, .operands = "", .summary = summary, .examples = examples
     };
     int code = 0;
+    klx_share_heap();
     if (klx_startup(argc, argv, &help, component_of(&p), &p.startup, &code)) {
         code = check_or_run(&p);
         klx_edition_unref(p.first);

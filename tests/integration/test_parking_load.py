@@ -76,9 +76,8 @@ def test_thousands_are_parked_in_flat_memory_and_nobody_waits(world: Parked, bin
     world.sink.wait("settled", lambda: world.sink.metric("klaxon_sink_unsettled_records") == 0)
     tell(world, 4)
     assert world.told("gone") == []
-    grown = rss_kib(world.sink.process.pid) - memory
-    print(f"{grown} KiB more")
     assert world.sink.metric("klaxon_sink_parked_in_hand") <= 100
-    sanitized = "asan" in binaries.name  # what is freed is kept for a while there
-    assert grown < (256 if sanitized else 16) * 1024
+    # What was under way is given back to the system; a sanitizer keeps what is freed for a while.
+    most = (256 if "asan" in binaries.name else 5) * 1024
+    world.sink.wait(f"at most {most} KiB more", lambda: rss_kib(world.sink.process.pid) - memory < most)
     assert world.sink.stop() == 0
