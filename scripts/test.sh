@@ -56,6 +56,7 @@ suite_integration() {
     local preset=$1 junit="$run_dir/integration-$1.xml"
     install_servers
     install_readers
+    install_gitops
     step "build $preset" build "$preset" || { count 0 1 0; return; }
     rm -f "$junit"
     step "integration tests ($preset)" env KLAXON_BIN="$root/build/$preset" "$python" -m pytest -q -rs -p no:cacheprovider \

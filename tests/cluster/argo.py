@@ -26,6 +26,7 @@ PROJECT = {
              "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]},
 }
 REDIS, REPO, CONTROLLER, SERVER, ROLLOUTS = "redis", "argocd-repo-server", "argocd-application-controller", "argocd-server", "rollouts-controller"
+SETS = "argocd-applicationset-controller"  # started by its name only
 
 
 class Argo:
@@ -56,7 +57,7 @@ class Argo:
             "ARGOCD_BINARY_NAME": name, "HOSTNAME": f"{name}-0", "KUBECONFIG": os.fspath(self._kubeconfig()), "HOME": os.fspath(home),
             "ARGOCD_FAKE_IN_CLUSTER": "true", "ARGOCD_GPG_ENABLED": "false", "ARGOCD_TLS_DATA_PATH": os.fspath(self.dir / "tls"),
             "ARGOCD_SSH_DATA_PATH": os.fspath(self.dir / "ssh"), "TMPDIR": os.fspath(self._temporary()),
-            "PATH": f"{binaries}:{os.environ['PATH']}", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+            "PATH": f"{binaries}:{self._kustomize()}:{os.environ['PATH']}", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
         }
 
     def _temporary(self) -> Path:
@@ -64,6 +65,16 @@ class Argo:
         temporary = self.dir / "tmp"
         temporary.mkdir(exist_ok=True)
         return temporary
+
+    def _kustomize(self) -> Path:
+        """A folder with the `kustomize` that the repo-server calls: kubectl has the same library."""
+        script = self.dir / "bin" / "kustomize"
+        if not script.exists():
+            script.parent.mkdir()
+            kubectl_path = self.api.binaries / "kubectl"
+            script.write_text(f'#!/bin/sh\n[ "$1" = version ] && echo v5.7.1 && exit\nshift\nexec {kubectl_path} kustomize "$@"\n')
+            script.chmod(0o755)
+        return script.parent
 
     def _kubeconfig(self) -> Path:
         path = self.dir / "kubeconfig"
@@ -85,6 +96,8 @@ class Argo:
                          "--repo-error-grace-period-seconds", "0"],
             SERVER: [binary, "--insecure", "--port", str(self.ports[SERVER]), "--address", "127.0.0.1", "--metrics-port", str(free_port()),
                      "--metrics-address", "127.0.0.1", "--redis", redis, "--repo-server", repo, "--namespace", NAMESPACE],
+            SETS: [binary, "--argocd-repo-server", repo, "--namespace", NAMESPACE,
+                   *(f"{flag}=127.0.0.1:{free_port()}" for flag in ("--metrics-addr", "--probe-addr", "--webhook-addr"))],
             ROLLOUTS: [cache.rollouts() / "rollouts-controller", "--kubeconfig", self.api.kubeconfig, "--leader-elect=false",
                        "--metricsport", str(free_port()), "--healthzPort", str(free_port())],
         }
@@ -118,7 +131,7 @@ class Argo:
         return True
 
     def start(self, *names: str) -> None:
-        for name in names or self.children:
+        for name in names or [name for name in self.children if name != SETS]:
             self.children[name].start()
             if name == SERVER:
                 wait_until("argocd-server", self._answers, READY_SECONDS, self.children[SERVER])

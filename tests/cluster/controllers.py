@@ -26,7 +26,8 @@ class Controllers:
     claims. metrics-server scrapes it, and the HPA controller looks every five seconds.
     """
 
-    def __init__(self, api: ApiServer):
+    def __init__(self, api: ApiServer, more: tuple[str, ...] = ()):
+        """`more`: controllers of kube-controller-manager beside the usual ones."""
         self.api = api
         binaries, directory = api.binaries, api.dir
         self.metrics_port = free_port()
@@ -38,7 +39,7 @@ class Controllers:
                 f"--service-account-private-key-file={api.pki}/sa.key", "--bind-address=127.0.0.1",
                 f"--secure-port={free_port()}", "--horizontal-pod-autoscaler-sync-period=5s",
                 "--horizontal-pod-autoscaler-initial-readiness-delay=1s", "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
-                "--node-monitor-grace-period=50s", f"--controllers={CONTROLLERS}",
+                "--node-monitor-grace-period=50s", f"--controllers={','.join((CONTROLLERS, *more))}",
             ], directory / f"{MANAGER}.log"),
             KWOK: Child(KWOK, [
                 binaries / KWOK, "--kubeconfig", admin, "--manage-all-nodes=true", "--config", cache.kwok_stages() / "kwok.yaml",
