@@ -1,5 +1,6 @@
 """deploy/argocd holds what it says: it parses, it builds, nothing in it has a public address, and images cannot change under a name."""
 import ipaddress
+import json
 import re
 import shutil
 import subprocess
@@ -202,3 +203,29 @@ def test_promote_refuses_two_digests(tmp_path: Path) -> None:
     file = tree / "apps/flask/overlays/dev/kustomization.yaml"
     file.write_text(file.read_text().replace("images:\n", f"images:\n  - name: other\n    digest: {digest(tree, 'dev')}\n"))
     assert "not exactly one digest" in promote(tree, "flask", "dev", "staging").stderr
+
+
+# deploy/argocd/klaxon
+
+def test_klaxon_takes_its_configuration(binaries: Path, tmp_path: Path) -> None:
+    part = documents(TREE / "klaxon/klaxon.yaml")[0]
+    subscribed = documents(TREE / "klaxon/subscriptions.yaml")[0]
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX")
+    config = tmp_path / "klaxon.yaml"
+    (tmp_path / "kubeconfig").write_text("")
+    clusters = [one | {"kubeconfig": str(tmp_path / "kubeconfig")} for one in part["clusters"]]
+    channels = {name: {"slack": {"webhook_url": {"file": str(tmp_path / "hook")}}} for name in ("release", "web")}
+    config.write_text(json.dumps({"kafka": {"bootstrap.servers": "x"}, "clusters": clusters, "channels": channels,
+                                  "subscriptions": [{"team": subscribed["team"], **one} for one in subscribed["subscriptions"]]}))
+    done = subprocess.run([binaries / "klaxon", "check", "-c", config, "--no-environment", "--strict"], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_runbooks_are_linked_from_the_guide() -> None:
+    docs = TREE.parents[1] / "docs"
+    guide = (docs / "gitops.md").read_text()
+    runbooks = sorted(docs.glob("runbooks/gitops-*.md"))
+    assert len(runbooks) >= 6
+    for page in runbooks:
+        assert f"(runbooks/{page.name})" in guide
+        assert "klaxon" in page.read_text(), f"{page.name} does not say what klaxon tells"
