@@ -79,6 +79,11 @@ class Walk:
         self.hears(app, "app.sync.started", **wanted)
         self.hears(app, "app.deployed", **wanted)
 
+    def switched_to_stable(self) -> None:
+        """The blue-green Service sends to the stable version, and to no other."""
+        selector = self.world.client.list("/api/v1/namespaces/flask-dev/services/flask")["spec"]["selector"]
+        assert selector.get("rollouts-pod-template-hash") == self.world.rollout("dev")["status"]["stableRS"], selector
+
     def runs(self, environment: str, version: str) -> None:
         """Nothing but this version."""
         wait_until(f"{environment} runs only {version}", lambda: self.world.running(environment) == {RELEASES[version]}, 120)
@@ -92,6 +97,7 @@ def install(w: Walk) -> None:
         w.deployed(app, by="auto-sync")
         w.hears(app, "app.settled", 180)
     w.world.wait_app("flask-prod", "compared", lambda app: app["status"]["sync"]["status"] == "OutOfSync")
+    w.switched_to_stable()
     w.is_refused("a sync of production by the team", Forbidden, lambda: w.wanda.sync("flask-prod"))
     w.is_refused("a sync by whoever only looks", Forbidden, lambda: w.vera.sync("flask-dev"))
     w.rita.sync("flask-prod")
@@ -138,6 +144,7 @@ def promote(w: Walk) -> None:
     w.hears_rollout("dev", "rollout.started")
     w.hears_rollout("dev", "rollout.completed")
     w.runs("dev", "1.1.0")
+    w.switched_to_stable()
     rehearsed = w.world.promote("dev", "staging")
     w.world.wait_compared("flask-staging", rehearsed)
     w.deployed("flask-staging", by="auto-sync", to=rehearsed)
@@ -183,8 +190,7 @@ def bad_preview(w: Walk) -> None:
     w.world.wait_compared("flask-dev", bad)
     w.hears_rollout("dev", "rollout.started")
     w.hears_rollout("dev", "rollout.aborted")
-    active = w.world.client.list("/api/v1/namespaces/flask-dev/services/flask")["spec"]["selector"]["rollouts-pod-template-hash"]
-    assert active == w.world.rollout("dev")["status"]["stableRS"]
+    w.switched_to_stable()
     w.world.wait_compared("flask-dev", w.world.revert())
     w.hears("flask-dev", "app.recovered", phase="resolved")
     w.runs("dev", "1.1.0")
