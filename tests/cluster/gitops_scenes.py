@@ -81,7 +81,7 @@ class Walk:
 
     def switched_to_stable(self) -> None:
         """The blue-green Service sends to the stable version, and to no other."""
-        selector = self.world.client.list("/api/v1/namespaces/flask-dev/services/flask")["spec"]["selector"]
+        selector = self.world.get("/api/v1/namespaces/flask-dev/services/flask")["spec"]["selector"]
         assert selector.get("rollouts-pod-template-hash") == self.world.rollout("dev")["status"]["stableRS"], selector
 
     def runs(self, environment: str, version: str) -> None:
@@ -201,7 +201,7 @@ def drift(w: Walk) -> None:
     by_hand = ("patch", "service", "flask", "--type=json", '-p=[{"op":"replace","path":"/spec/ports/0/port","value":8080}]')
 
     def port(environment: str) -> int:
-        return w.world.client.list(f"/api/v1/namespaces/flask-{environment}/services/flask")["spec"]["ports"][0]["port"]
+        return w.world.get(f"/api/v1/namespaces/flask-{environment}/services/flask")["spec"]["ports"][0]["port"]
     w.world.kubectl("-n", "flask-dev", *by_hand)
     w.hears("flask-dev", "app.drifted", resources={"Service/flask"})
     w.hears("flask-dev", "app.insync", by="self-heal", phase="resolved")
@@ -243,23 +243,23 @@ def window(w: Walk) -> None:
     w.world.rewrite("projects/prod.yaml", {r're:schedule: ".*"': 'schedule: "* * * * *"'})
     w.world.wait_compared("root", w.world.commit())
     project = f"{PROJECTS}/prod"
-    wait_until("the window is open", lambda: w.world.client.list(project)["spec"]["syncWindows"][0]["schedule"] == "* * * * *", 60)
+    wait_until("the window is open", lambda: w.world.get(project)["spec"]["syncWindows"][0]["schedule"] == "* * * * *", 60)
     w.is_refused("a sync in the window", (Refused, Forbidden), lambda: w.rita.sync("flask-prod"), "window")
     w.world.rewrite("projects/prod.yaml", {"manualSync: false": "manualSync: true"})
     w.world.wait_compared("root", w.world.commit())
-    wait_until("a person may", lambda: w.world.client.list(project)["spec"]["syncWindows"][0].get("manualSync", False), 60)
+    wait_until("a person may", lambda: w.world.get(project)["spec"]["syncWindows"][0].get("manualSync", False), 60)
     w.rita.sync("flask-prod")
     w.deployed("flask-prod", by="rita")
     w.world.rewrite("projects/prod.yaml", {"manualSync: true": "manualSync: false"})
     w.world.move_windows_away()
     w.world.wait_compared("root", w.world.commit())
-    wait_until("the window is closed", lambda: w.world.client.list(project)["spec"]["syncWindows"][0]["schedule"] != "* * * * *", 60)
+    wait_until("the window is closed", lambda: w.world.get(project)["spec"]["syncWindows"][0]["schedule"] != "* * * * *", 60)
 
 
 def restore(w: Walk) -> None:
     """Everything of Argo CD is lost and comes back from the backup, with its history; not a pod notices."""
     def pods() -> set[str]:
-        return {pod["metadata"]["uid"] for name in OURS for pod in w.world.client.list(f"/api/v1/namespaces/{name}/pods")["items"]}
+        return {pod["metadata"]["uid"] for name in OURS for pod in w.world.get(f"/api/v1/namespaces/{name}/pods")["items"]}
 
     def histories() -> dict[str, list]:
         return {name: w.world.app(name)["status"].get("history", []) for name in OURS}
@@ -268,7 +268,7 @@ def restore(w: Walk) -> None:
     before, ledger = pods(), histories()
     for collection in (APPLICATIONS + "/root", SETS, APPLICATIONS, PROJECTS):
         w.world.client.request("DELETE", collection)
-    wait_until("all of it is gone", lambda: not any(w.world.client.list(one)["items"] for one in (APPLICATIONS, SETS)), 120)
+    wait_until("all of it is gone", lambda: not any(w.world.get(one)["items"] for one in (APPLICATIONS, SETS)), 120)
     for name in OURS:
         w.hears(name, "app.deleted")
     assert pods() == before, "pods went with the Applications"

@@ -175,8 +175,17 @@ class GitopsWorld:
         data = {f"accounts.{name}.{key}": value for name in PEOPLE for key, value in (("password", hashed), ("passwordMtime", now))}
         self.client.request("PATCH", f"/api/v1/namespaces/{NAMESPACE}/secrets/argocd-secret", {"data": data}, MERGE)
 
+    def get(self, path: str, **params: Any) -> Object:
+        """A busy machine lets the API server think for longer than a client waits."""
+        for _ in range(4):
+            try:
+                return self.client.request("GET", path, timeout=30, **params)
+            except requests.Timeout:
+                continue
+        return self.client.request("GET", path, timeout=60, **params)
+
     def app(self, name: str) -> Object:
-        return self.client.list(f"{APPLICATIONS}/{name}")
+        return self.get(f"{APPLICATIONS}/{name}")
 
     def wait_app(self, name: str, what: str, wanted: Callable[[Object], bool], seconds: float = 120) -> None:
         def look() -> bool:
@@ -188,7 +197,7 @@ class GitopsWorld:
 
     def refresh(self, *names: str) -> None:
         for name in names:
-            self.client.request("PATCH", f"{APPLICATIONS}/{name}", {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}, MERGE)
+            self.client.request("PATCH", f"{APPLICATIONS}/{name}", {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}, MERGE, timeout=60)
 
     def wait_compared(self, name: str, commit: str) -> None:
         """A refresh that is asked for while another one ends is lost, so it is asked for again."""
@@ -203,7 +212,7 @@ class GitopsWorld:
         wait_until(f"{name} is compared with {commit[:7]}", look, 120)
 
     def rollout(self, environment: str) -> Object:
-        return self.client.list(f"/apis/argoproj.io/v1alpha1/namespaces/flask-{environment}/rollouts/flask")
+        return self.get(f"/apis/argoproj.io/v1alpha1/namespaces/flask-{environment}/rollouts/flask")
 
     def wait_rollout(self, environment: str, phase: str, version: str | None = None, seconds: float = 180) -> None:
         """With what the controller has seen of the spec; `version` is the one that is wanted."""
@@ -220,7 +229,7 @@ class GitopsWorld:
 
     def running(self, environment: str) -> set[str]:
         """The images of the pods that are ready."""
-        pods = self.client.list(f"/api/v1/namespaces/flask-{environment}/pods")["items"]
+        pods = self.get(f"/api/v1/namespaces/flask-{environment}/pods")["items"]
         return {pod["spec"]["containers"][0]["image"].partition("@")[2] for pod in pods if pod["status"].get("phase") == "Running"
                 and not pod["metadata"].get("deletionTimestamp")}
 
@@ -247,7 +256,7 @@ class Person:
         self.session.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
     def _ask(self, method: str, path: str, body: Object | None = None) -> Object:
-        answer = self.session.request(method, f"{self.url}/api/v1/applications{path}", json=body or {}, timeout=30)
+        answer = self.session.request(method, f"{self.url}/api/v1/applications{path}", json=body or {}, timeout=90)
         if answer.status_code == 403:
             raise Forbidden(answer.text)
         if answer.status_code >= 400:
