@@ -179,7 +179,7 @@ def bad_canary(w: Walk) -> None:
     assert any(rate > 0 for _, rate in w.world.prometheus.asked)
     good = w.world.revert()
     w.world.wait_compared("flask-staging", good)
-    w.hears_rollout("staging", "rollout.recovered")
+    w.hears_rollout("staging", "rollout.completed", phase="resolved")
     w.hears("flask-staging", "app.recovered", phase="resolved")
     w.runs("staging", "1.1.0")
 
@@ -191,6 +191,7 @@ def bad_preview(w: Walk) -> None:
     w.hears_rollout("dev", "rollout.started")
     w.hears_rollout("dev", "rollout.aborted")
     w.switched_to_stable()
+    w.hears("flask-dev", "app.degraded", phase="open")
     w.world.wait_compared("flask-dev", w.world.revert())
     w.hears("flask-dev", "app.recovered", phase="resolved")
     w.runs("dev", "1.1.0")
