@@ -1,5 +1,6 @@
 #include "sinks/core/dispatch_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,7 @@ void klx_dispatch_check_brake(struct klx_dispatch *d) {
 /* A broken channel, or else the one with the longest queue. */
 static void find_holder(struct klx_dispatch *d) {
     size_t most = 0;
-    d->holder = NULL;
+    d->holder[0] = '\0';
     d->holder_broken = false;
     for (size_t i = 0; i < d->outlets.n; i++) {
         const struct klx_outlet *outlet = d->outlets.items[i];
@@ -103,7 +104,7 @@ static void find_holder(struct klx_dispatch *d) {
         bool broken = n > 0 && klx_outlet_is_broken(outlet);
         if ((broken && !d->holder_broken) || (broken == d->holder_broken && n > most)) {
             most = n;
-            d->holder = klx_outlet_name(outlet);
+            snprintf(d->holder, sizeof(d->holder), "%s", klx_outlet_name(outlet));
             d->holder_broken = broken;
         }
     }
@@ -118,17 +119,13 @@ void klx_dispatch_say_again(struct klx_dispatch *d) {
                      KLX_F_INT("events", n), KLX_F_STR("broken", d->holder));
     } else if (n > 0) {
         klx_log_info("events will be told again to channels that have been told already",
-                     KLX_F_INT("events", n),
-                     KLX_F_STR("waited_for", d->holder != NULL ? d->holder : ""));
+                     KLX_F_INT("events", n), KLX_F_STR("waited_for", d->holder));
     }
 }
 
 void klx_dispatch_flush(struct klx_dispatch *d) {
     klx_timer_stop(d->flush_timer);
     klx_tracker_flush(d->tracker, d->o.store, d->o.arg);
-    if (!d->closed) {
-        klx_dispatch_say_again(d); /* of a rebalance: all its partitions in one line */
-    }
 }
 
 static void on_flush(void *arg) {
@@ -521,6 +518,9 @@ static void on_gauges(void *arg) {
     if (d->parking != NULL && !d->closed) {
         klx_parking_look(d->parking);
     }
+    if (!d->closed) {
+        klx_dispatch_say_again(d); /* of a rebalance: all of a second in one line */
+    }
     count_limit_hits(d);
     klx_freshness_look(d->freshness, !d->paused);
     if (d->noise != NULL) {
@@ -687,7 +687,6 @@ static void on_gone(void *arg, struct klx_outlet *t) {
         i++;
     }
     d->leaving[i] = d->leaving[--d->leaving_n];
-    d->holder = d->holder == klx_outlet_name(t) ? NULL : d->holder;
     klx_outlet_free(t);
     klx_dispatch_check_brake(d);
 }

@@ -32,8 +32,8 @@ struct klx_dispatch {
     struct klx_timer *ledger_timer, *flush_timer, *gauge_timer, *idle_timer, *returns_timer;
     bool asked; /* what is parked is not known: records wait */
     bool paused, closed;
-    bool draining;      /* on_idle waits for the ledger and for parking too */
-    const char *holder; /* the channel that held back most when something was abandoned */
+    bool draining;   /* on_idle waits for the ledger and for parking too */
+    char holder[64]; /* the channel that held back most when something was abandoned; "": none */
     bool holder_broken;
     size_t again_said, limit_hits;
     size_t bytes_most; /* of messages, since memory was last given back */
