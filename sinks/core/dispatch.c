@@ -506,7 +506,7 @@ static void count_limit_hits(struct klx_dispatch *d) {
 /* When much was under way (an outage, catching up) and is done, the system has its memory back. */
 static void trim(struct klx_dispatch *d) {
     size_t bytes = klx_message_pool_bytes(d->pool);
-    if (d->bytes_most >= bytes + TRIM_BYTES && bytes <= d->bytes_most / 4) {
+    if (d->bytes_most >= bytes + TRIM_BYTES && bytes <= d->bytes_most / 2) {
         klx_trim_heap();
         d->bytes_most = bytes;
     }
