@@ -3,7 +3,8 @@
  * there whole.
  *
  *     bench-answer [STATUS [PORT]]   → "PORT\n" on stdout, then it serves until its stdin ends; STATUS: 200 unless given; "hang": it takes
- *                                      every request and never answers; PORT: any
+ *                                      every request and never answers; PORT: any. At the end it prints what
+ *                                      GET /taken tells, so that nothing is taken behind that
  *
  *     POST /anything                 remembered under the header ce-id or webhook-id, or else without an id
  *     GET /count                     how many were taken
@@ -118,7 +119,7 @@ static void answer(int fd, const char *body, size_t n) {
     put(fd, body, n);
 }
 
-static void tell_taken(int fd) {
+static char *taken_text(size_t *ret_n) {
     char *text = grown(NULL, taken_n * (PATH_BYTES + ID_BYTES + 48) + 1);
     size_t n = 0;
     for (size_t i = 0; i < taken_n; i++) {
@@ -126,7 +127,21 @@ static void tell_taken(int fd) {
                              taken[i].id[0] != '\0' ? taken[i].id : "-", taken[i].at_ns,
                              taken[i].bytes);
     }
+    *ret_n = n;
+    return text;
+}
+
+static void tell_taken(int fd) {
+    size_t n = 0;
+    char *text = taken_text(&n);
     answer(fd, text, n);
+    free(text);
+}
+
+static void print_taken(void) {
+    size_t n = 0;
+    char *text = taken_text(&n);
+    fwrite(text, 1, n, stdout);
     free(text);
 }
 
@@ -228,6 +243,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < n; i++) {
             void *what = events[i].data.ptr;
             if (what == &stdin_mark) {
+                print_taken();
                 return 0; /* whoever began it has gone */
             }
             if (what == &listener_mark) {

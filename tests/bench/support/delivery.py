@@ -30,8 +30,12 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stdin.close()
-        self._process.wait(10)
+        self.end()
+
+    def end(self) -> list[tuple[str, str, float, int]]:
+        """As taken(): all of it, since nothing is answered any more."""
+        text, _ = self._process.communicate(timeout=30)
+        return _rows(text)
 
     def count(self) -> int:
         with urlopen(f"{self.url}/count") as response:
@@ -40,8 +44,11 @@ class Answer:
     def taken(self) -> list[tuple[str, str, float, int]]:
         """Channel, id, seconds of the monotonic clock, bytes."""
         with urlopen(f"{self.url}/taken") as response:
-            rows = [line.split() for line in response.read().decode().splitlines()]
-        return [(path, id_, int(ns) / 1e9, int(size)) for path, id_, ns, size in rows]
+            return _rows(response.read().decode())
+
+
+def _rows(text: str) -> list[tuple[str, str, float, int]]:
+    return [(path, id_, int(ns) / 1e9, int(size)) for path, id_, ns, size in map(str.split, text.splitlines())]
 
 
 def event(number: int) -> tuple[str, bytes, list[tuple[str, str]]]:
