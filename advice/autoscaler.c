@@ -7,7 +7,7 @@
 #include "lib/base/quantity.h"
 
 #define MILLI 1000.0
-#define VALUE_MAX 9e15    /* milli-units of 9 TB: a sum of a thousand pods still fits */
+#define PERCENT_MAX 100000
 #define REPLICAS_MAX 1000 /* that are played */
 
 bool klx_autoscaler_is_name(struct klx_sv text) {
@@ -51,7 +51,8 @@ static bool take_bounds(struct klx_autoscaler *s, int64_t min, int64_t max) {
 }
 
 static bool take_value(struct klx_autoscaler *s, bool utilization, double value) {
-    if (!(value > 0) || value * MILLI > VALUE_MAX) {
+    double most = utilization ? PERCENT_MAX : (double)KLX_USAGE_MAX / MILLI;
+    if (!(value > 0) || value > most) {
         return false;
     }
     s->spec.metrics[0] =

@@ -14,7 +14,8 @@
 #include "schema/event.h"
 
 #define EVENT_BYTES_MAX (4u << 20)
-#define HASH_BYTES 600 /* "cluster/namespace/workload" */
+#define BYTES_MAX (INT64_C(1) << 42) /* of a container: 4 TB */
+#define HASH_BYTES 600               /* "cluster/namespace/workload" */
 
 /* An HPA of the name in a cluster and namespace. */
 struct place {
@@ -373,7 +374,7 @@ static bool usage_of(const struct klx_evidence *h, const struct klx_json *sample
     for (; c != NULL; c = klx_json_next(c)) {
         int64_t bytes = klx_json_int(c, "memoryBytes", -1);
         bool wanted = only[0] == '\0' || klx_sv_eq(klx_json_str(c, "name"), klx_sv(only));
-        if (!wanted || bytes < 0) {
+        if (!wanted || bytes < 0 || bytes > BYTES_MAX) {
             continue;
         }
         double limit = quantity(c, "memoryLimit");

@@ -15,6 +15,8 @@
 #define GAP_SCRAPES 5
 #define SETTLED_SCRAPES 2 /* after a change of the replicas, until the pods hold what they will */
 #define SETTLED_MAX_SCRAPES 20
+#define SOON_SCRAPES 4
+#define SHOULD_LEAST 0.02 /* of what a pod holds: less drowns in noise */
 #define SKEW_MAX 100.0
 #define BASE_ASSUMED 0.1 /* of the smallest pod, where neither changes nor requests tell */
 #define INTERVALS_MAX 20000
@@ -90,8 +92,9 @@ static void find_instants(struct klx_load *l, const struct klx_evidence *h) {
 
 /* What the pods of both instants hold, for relief. */
 struct pair {
-    size_t before, after; /* instants */
-    double old_before, old_after;
+    size_t before, first,
+        after;        /* instants: before the scaling, the first with its pods, the settled one */
+    double old_after; /* the sum of the pods that are in both, and their number */
     int32_t old;
 };
 
@@ -113,47 +116,72 @@ static void sum_old(const struct klx_load *l, const struct klx_evidence *h, stru
     const struct klx_load_instant *b = &l->items[p->before], *a = &l->items[p->after];
     size_t i0 = first_sample(h, b->at_us), j0 = first_sample(h, a->at_us);
     p->old = 0;
-    p->old_before = p->old_after = 0;
+    p->old_after = 0;
     for (size_t i = i0; i < i0 + (size_t)b->pods; i++) {
         for (size_t j = j0; j < j0 + (size_t)a->pods; j++) {
             if (h->samples[i].pod == h->samples[j].pod) {
                 p->old++;
-                p->old_before += (double)h->samples[i].bytes;
                 p->old_after += (double)h->samples[j].bytes;
             }
         }
     }
 }
 
-/* Whether the HPA scaled before that, and in that direction: a pod that restarts has no sample for a while, too. */
-static bool is_scaled(const struct klx_load *l, const struct klx_evidence *h, size_t i) {
+/* The HPA's change that the one of the pods at i comes of; NULL: none, since a pod that restarts has no sample for a while, too. */
+static const struct klx_scaling_change *scaling_of(const struct klx_load *l,
+                                                   const struct klx_evidence *h, size_t i) {
     bool up = l->items[i].pods > l->items[i - 1].pods;
+    const struct klx_scaling_change *found = NULL;
     for (size_t k = 0; k < h->changes_n; k++) {
-        int64_t late_us = l->items[i].at_us - h->changes[k].at_us;
-        if (late_us >= -l->scrape_us && late_us <= START_MAX_US &&
-            up == (h->changes[k].to > h->changes[k].from)) {
+        const struct klx_scaling_change *c = &h->changes[k];
+        int64_t late_us = l->items[i].at_us - c->at_us;
+        if (late_us >= -l->scrape_us && late_us <= START_MAX_US && up == (c->to > c->from)) {
+            found = c;
+        }
+    }
+    return found;
+}
+
+static bool has_kill(const struct klx_evidence *h, int64_t after_us, int64_t until_us) {
+    for (size_t i = 0; i < h->kills; i++) {
+        if (h->kills_us[i] > after_us && h->kills_us[i] <= until_us) {
             return true;
         }
     }
     return false;
 }
 
-/* The next change of the replicas from *at on that is quiet before and after; the pair around it. */
+/* The last instant of that many pods in a row from i on; a few are enough to have settled, more would have drifted. */
+static size_t settled(const struct klx_load *l, const struct klx_evidence *h, size_t i) {
+    size_t last = i;
+    while (last + 1 < l->n && last - i < SETTLED_MAX_SCRAPES &&
+           !has_kill(h, l->items[i].at_us, l->items[last + 1].at_us) &&
+           l->items[last + 1].pods == l->items[i].pods &&
+           l->items[last + 1].at_us - l->items[last].at_us <= l->gap_us) {
+        last++;
+    }
+    return last;
+}
+
+/* The next change of the replicas from *at on that is quiet afterwards, and the pair around it. What was before is what was before the
+   HPA scaled: pods share the load before they have a sample. */
 static bool next_pair(const struct klx_load *l, const struct klx_evidence *h, size_t *at,
                       struct pair *ret) {
     for (size_t i = *at > 0 ? *at : 1; i < l->n; i++) {
-        if (l->items[i].pods == l->items[i - 1].pods || !is_scaled(l, h, i)) {
+        const struct klx_scaling_change *c =
+            l->items[i].pods != l->items[i - 1].pods ? scaling_of(l, h, i) : NULL;
+        if (c == NULL) {
             continue;
         }
-        size_t last = i;
-        while (last + 1 < l->n && last - i < SETTLED_MAX_SCRAPES &&
-               l->items[last + 1].pods == l->items[i].pods &&
-               l->items[last + 1].at_us - l->items[last].at_us <= l->gap_us) {
-            last++;
+        size_t before = i - 1, last = settled(l, h, i);
+        while (before > 0 && l->items[before].at_us > c->at_us) {
+            before--;
         }
-        bool whole = l->items[i].at_us - l->items[i - 1].at_us <= l->gap_us;
+        bool whole = l->items[i].at_us - l->items[before].at_us <= START_MAX_US &&
+                     l->items[before].pods == l->items[i - 1].pods &&
+                     !has_kill(h, l->items[before].at_us, l->items[i].at_us);
         if (whole && last - i >= SETTLED_SCRAPES) {
-            *ret = (struct pair){ .before = i - 1, .after = last };
+            *ret = (struct pair){ .before = before, .first = i, .after = last };
             *at = i + 1;
             return true;
         }
@@ -173,39 +201,64 @@ static bool slope(const struct klx_load *l, size_t from, size_t to, double *ret)
     return to > from;
 }
 
+static double took(const struct klx_load *l, const struct pair *p) {
+    return (double)(l->items[p->after].at_us - l->items[p->before].at_us);
+}
+
+static bool slope_before(const struct klx_load *l, const struct pair *p, double *ret) {
+    size_t span = p->after - p->before, from = p->before >= span ? p->before - span : 0;
+    while (from < p->before && l->items[from].pods != l->items[p->before].pods) {
+        from++;
+    }
+    return slope(l, from, p->before, ret);
+}
+
 /* How much the sum would have grown without the change: by the slopes before and after it. */
 static double drift(const struct klx_load *l, const struct pair *p) {
-    size_t span = p->after - p->before;
-    size_t from = p->before >= span ? p->before - span : 0;
-    size_t settled = p->before + 1 + SETTLED_SCRAPES;
     double before = 0, after = 0;
-    int n = slope(l, from, p->before, &before);
-    n += slope(l, settled < p->after ? settled : p->after, p->after, &after);
-    int64_t took_us = l->items[p->after].at_us - l->items[p->before].at_us;
-    return n > 0 ? (before + after) / n * (double)took_us : 0;
+    int n = slope_before(l, p, &before);
+    n += slope(l, p->first, p->after, &after);
+    return n > 0 ? (before + after) / n * took(l, p) : 0;
+}
+
+static struct pair soon(const struct pair *p) {
+    struct pair early = *p;
+    early.after = p->first + SOON_SCRAPES < p->after ? p->first + SOON_SCRAPES : p->after;
+    return early;
 }
 
 static double base_by(const struct klx_load *l, const struct pair *p) {
-    const struct klx_load_instant *b = &l->items[p->before], *a = &l->items[p->after];
-    return (a->total - drift(l, p) - b->total) / (a->pods - b->pods);
+    struct pair early = soon(p);
+    const struct klx_load_instant *b = &l->items[early.before], *a = &l->items[early.after];
+    return (a->total - drift(l, &early) - b->total) / (a->pods - b->pods);
 }
 
-/* Of pods that there were before: how far they went down when replicas were added, against how far they should have. */
-static bool relief_by(const struct klx_load *l, const struct klx_evidence *h, struct pair *p,
+/* Of pods that there were before: how far they are below where they were going when replicas were added, against how far they should be. */
+static bool relief_at(const struct klx_load *l, const struct klx_evidence *h, struct pair *p,
                       double base, double *ret) {
     const struct klx_load_instant *b = &l->items[p->before], *a = &l->items[p->after];
-    double load = a->total - a->pods * base;
+    double grows = 0;
     sum_old(l, h, p);
-    if (a->pods <= b->pods || p->old == 0 || load <= 0) {
+    if (a->pods <= b->pods || p->old == 0 || !slope_before(l, p, &grows)) {
         return false;
     }
-    /* With nothing shared anew the old pods hold the whole load. */
-    double none = load / p->old, all = load / a->pods, is = p->old_after / p->old - base;
-    if (none - all < load * 0.01) {
+    double going = (b->total + grows * took(l, p)) / b->pods, is = p->old_after / p->old;
+    double should = (going - base) * (1 - (double)b->pods / a->pods);
+    if (should < going * SHOULD_LEAST) {
         return false;
     }
-    *ret = fmin(1, fmax(0, (none - is) / (none - all)));
+    *ret = fmin(1, fmax(0, (going - is) / should));
     return true;
+}
+
+/* Soon after, a load that moves has not moved far; later, a heap that is given back slowly is given back. */
+static bool relief_by(const struct klx_load *l, const struct klx_evidence *h, const struct pair *p,
+                      double base, double *ret) {
+    struct pair early = soon(p), late = *p;
+    double x = 0, y = 0;
+    bool has_x = relief_at(l, h, &early, base, &x), has_y = relief_at(l, h, &late, base, &y);
+    *ret = fmax(x, y);
+    return has_x || has_y;
 }
 
 static double smallest_pod(const struct klx_evidence *h) {

@@ -108,6 +108,11 @@ static void scrape(struct player *p, int64_t now_us) {
     p->sampled_us = now_us;
 }
 
+static int64_t milli(double bytes) {
+    double value = bytes * MILLI;
+    return value < (double)KLX_USAGE_MAX ? (int64_t)value : KLX_USAGE_MAX;
+}
+
 /* As the controller would be shown them. Each as the mean: only their sum matters to it. */
 static void show_pods(struct player *p, int64_t now_us) {
     for (int32_t i = 0; i < p->n; i++) {
@@ -115,8 +120,8 @@ static void show_pods(struct player *p, int64_t now_us) {
         p->usages[i] = (struct klx_pod_usage){
             .phase = pod->runs_us <= now_us ? KLX_POD_RUNNING : KLX_POD_PENDING,
             .has_sample = pod->sampled,
-            .usage = (int64_t)(p->held.mean * MILLI),
-            .request = (int64_t)(p->o->load->request * MILLI),
+            .usage = milli(p->held.mean),
+            .request = milli(p->o->load->request),
         };
     }
 }

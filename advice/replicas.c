@@ -55,8 +55,13 @@ static void group(const struct klx_replicas_question *q, struct groups *g) {
     }
 }
 
+/* As a percentage, cut; a sum of many pods times a hundred would not fit otherwise. */
+static int64_t percent_of(int64_t part, int64_t whole) {
+    return (int64_t)((__int128)part * 100 / whole);
+}
+
 static double ratio_of(const struct klx_replicas_target *t, const struct sums *s) {
-    int64_t is = t->utilization ? s->usage * 100 / s->request : s->usage / s->pods;
+    int64_t is = t->utilization ? percent_of(s->usage, s->request) : s->usage / s->pods;
     return (double)is / (double)t->value;
 }
 
@@ -79,7 +84,8 @@ static void count_missing(const struct klx_replicas_target *t, const struct grou
     s->request += g->missing_request;
     if (ratio < 1.0) {
         int64_t percent = t->value > 100 ? t->value : 100;
-        s->usage += t->utilization ? g->missing_request * percent / 100 : t->value * g->missing;
+        s->usage += t->utilization ? (int64_t)((__int128)g->missing_request * percent / 100)
+                                   : t->value * g->missing;
     }
 }
 

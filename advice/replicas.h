@@ -20,6 +20,8 @@
 #include "lib/base/error.h"
 
 #define KLX_REPLICAS_MAX 100000 /* nothing asks for more */
+#define KLX_USAGE_MAX                                                                              \
+    INT64_C(4000000000000000) /* of a pod, milli-units: 4 TB; a thousand of them fit into a sum */
 
 enum klx_pod_phase { KLX_POD_RUNNING, KLX_POD_PENDING, KLX_POD_GONE /* deleting, or Failed */ };
 

@@ -119,11 +119,12 @@ void klx_report_recommendation(const struct klx_report *r, struct klx_buf *out) 
                            ? ": with them no pod meets its limit and the maximum is not pressed"
                            : "");
     }
-    if (!a->no_relief && a->max_needed > 0 && a->max_needed < a->proposed.spec.max) {
+    int32_t least = a->max_needed > a->proposed.spec.min ? a->max_needed : a->proposed.spec.min;
+    if (!a->no_relief && least < a->proposed.spec.max) {
         klx_buf_printf(out,
                        "A maximum of %d would do for this load with %d %% growth; a higher one "
                        "costs nothing until it is needed.\n",
-                       a->max_needed, percent_more(r));
+                       least, percent_more(r));
     }
     say_what_is_left(r, out);
     if (a->proposed.result.flaps > 0) {

@@ -10,7 +10,8 @@ struct filling {
 };
 
 static struct klx_series_column *column_at(struct klx_series *s, int64_t at_us) {
-    double part = (double)(at_us - s->from_us) / (double)(s->to_us - s->from_us);
+    double span = s->to_us > s->from_us ? (double)(s->to_us - s->from_us) : 1;
+    double part = (double)(at_us - s->from_us) / span;
     size_t i = part <= 0 ? 0 : (size_t)(part * (double)s->n);
     return &s->columns[i < s->n ? i : s->n - 1];
 }
