@@ -259,7 +259,7 @@ static int hpa(int argc, char **argv) {
         .summary = "Play the HPA over the recorded load, with today's bounds and with better ones.",
         .examples = "  klaxon advise hpa ama-metrics-hpa\n"
                     "  klaxon advise hpa ama-metrics-hpa --since 14d --svg hpa.svg\n"
-                    "  kubectl get hpa web -o json | klaxon advise hpa web --hpa -\n"
+                    "  klaxon advise hpa ama-metrics-hpa --hpa hpa.json --growth 50\n"
                     "  klaxon advise hpa ama-metrics-hpa -o manifest > hpa.yaml\n",
     };
     struct options o = { .since = "14d", .sync = "15s", .color = "auto", .growth = 20 };

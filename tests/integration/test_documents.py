@@ -18,6 +18,7 @@ from cluster import Kafka
 from conftest import ROOT
 from stage import Slack
 from test_cli import GOOD
+from test_cli_advise import OBJECT, Recorder
 
 SCHEMA = json.loads((ROOT / "schema/klaxon.schema.json").read_text())
 KINDS = re.findall(r"^KLX_SINK\((\w+)\)$", (ROOT / "sinks/core/list.def").read_text(), re.M)
@@ -53,7 +54,19 @@ def world_with(binaries: Path, directory: Path, kafka: Kafka, slack: Slack) -> K
                    .replace("channels: {", f"channels: {{ {others}, ").replace(" ops:", " ops-slack:").replace("[ops,", f"[ops-slack, {', '.join(name for name, _ in OTHERS.values())},").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
     assert made.run("topics", "apply").returncode == 0
     made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
+    record_hpa(made, directory)
     return made
+
+
+def record_hpa(made: Klaxon, directory: Path) -> None:
+    """Half an hour of the managed HPA, and its object."""
+    recorder = Recorder(made.bootstrap, made.prefix, "kube-system", "ama-metrics-hpa", "ama-metrics", "prometheus-collector")
+    recorder.about(2, 12, time.time() - 3600)
+    for second in range(0, 1800, 30):
+        recorder.sample("ama-metrics-1", time.time() - 1800 + second, 3 << 30)
+    recorder.flush()
+    (directory / "hpa.json").write_text(json.dumps(OBJECT | {"metadata": {"name": "ama-metrics-hpa", "namespace": "kube-system"}, "spec": OBJECT["spec"] | {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ama-metrics"}}}))
 
 
 def section(text: str, name: str) -> list[str]:
