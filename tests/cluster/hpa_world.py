@@ -10,7 +10,7 @@ import time
 import uuid
 from pathlib import Path
 
-from .client import MERGE, Object
+from .client import MERGE, KubeClient, Object
 from .controllers import METRICS, Controllers, create, kubectl, pods_of
 from .kube import ApiServer
 from .objects import now
@@ -95,27 +95,26 @@ class HpaWorld:
         self.api.client.request("DELETE", HPA_PATH)
 
     def exit_container(self, name: str, code: int, reason: str, loop_seconds: float = 0) -> str:
-        """A container of the pod ends and is started again, after CrashLoopBackOff if that takes a while. Returns finishedAt."""
-        finished = now()
-        status = self._container(name)
-        ended = {"exitCode": code, "reason": reason, "startedAt": status["state"]["running"]["startedAt"], "finishedAt": finished,
-                 "containerID": f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"}
-        self._report(name, status | {"ready": False, "state": {"terminated": ended}})
-        if loop_seconds:
-            waiting = {"reason": "CrashLoopBackOff", "message": f"back-off 10s restarting failed container={CONTAINER}"}
-            self._report(name, status | {"ready": False, "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
-            time.sleep(loop_seconds)  # it is the length of the back-off that is played
-        self._report(name, status | {"restartCount": status["restartCount"] + 1, "state": {"running": {"startedAt": now()}},
-                                     "lastState": {"terminated": ended}})
-        return finished
+        return exit_container(self.api.client, NAMESPACE, name, code, reason, loop_seconds)
 
-    def _container(self, name: str) -> Object:
-        pod = self.api.client.list(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}")
-        return pod["status"]["containerStatuses"][0]
 
-    def _report(self, name: str, container: Object) -> None:
-        self.api.client.request("PATCH", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status",
-                                {"status": {"containerStatuses": [container]}}, MERGE)
+def exit_container(client: KubeClient, namespace: str, name: str, code: int, reason: str, loop_seconds: float = 0) -> str:
+    """A container of the pod ends and is started again, after CrashLoopBackOff if that takes a while. Returns finishedAt."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    finished = now()
+    status = client.list(path)["status"]["containerStatuses"][0]
+
+    def report(container: Object) -> None:
+        client.request("PATCH", f"{path}/status", {"status": {"containerStatuses": [container]}}, MERGE)
+    ended = {"exitCode": code, "reason": reason, "startedAt": status["state"]["running"]["startedAt"], "finishedAt": finished,
+             "containerID": f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"}
+    report(status | {"ready": False, "state": {"terminated": ended}})
+    if loop_seconds:
+        waiting = {"reason": "CrashLoopBackOff", "message": f"back-off 10s restarting failed container={CONTAINER}"}
+        report(status | {"ready": False, "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
+        time.sleep(loop_seconds)  # it is the length of the back-off that is played
+    report(status | {"restartCount": status["restartCount"] + 1, "state": {"running": {"startedAt": now()}}, "lastState": {"terminated": ended}})
+    return finished
 
 
 def condition(hpa: Object, kind: str) -> tuple[str, str] | None:
