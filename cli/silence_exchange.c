@@ -189,7 +189,7 @@ int klx_cli_silence_import(int argc, char **argv) {
         .name = IMPORT,
         .operands = "FILE",
         .summary = "Add the silences of a file in Alertmanager's JSON; - is stdin. All or none.",
-        .examples = "  amtool silence query -o json | klaxon silence import - --dry-run\n",
+        .examples = "  klaxon silence export | klaxon silence import - --dry-run\n",
     };
     struct options o = { 0 };
     int code = 0, first = klx_options_parse(argc, argv, &help, import_options, &o, &code);
