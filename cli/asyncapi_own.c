@@ -128,6 +128,21 @@ static const char letter_payload[] =
     "same id is open\",\"required\":[\"partition\",\"offset\"],\"properties\":{"
     "\"partition\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"}}}}}";
 
+static const char replay_payload[] =
+    "{\"type\":\"object\",\"required\":[\"state\",\"at\",\"by\",\"reason\",\"to\"],\"properties\":{"
+    "\"state\":{\"type\":\"string\",\"description\":\"how far it is\",\"examples\":["
+    "\"begun\",\"resumed\",\"broken_off\",\"done\"]},"
+    "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"when this was "
+    "written\"},"
+    "\"by\":{\"type\":\"string\",\"description\":\"who\"},"
+    "\"reason\":{\"type\":\"string\",\"description\":\"why\"},"
+    "\"to\":{\"type\":\"string\",\"description\":\"channel/NAME or topic/NAME\"},"
+    "\"since\":{\"type\":[\"string\",\"null\"],\"description\":\"the range; null: from the "
+    "oldest record on\"},"
+    "\"until\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"its end\"},"
+    "\"events\":{\"type\":\"integer\",\"description\":\"how many are meant\"},"
+    "\"done\":{\"type\":\"integer\",\"description\":\"how many of them have been told\"}}}";
+
 const struct klx_own_message klx_own_messages[] = {
     { KLX_TOPIC_RETRY, "parked", "Parked delivery",
       "An event that waits for a channel: its record as it was read, and what the delivery is in "
@@ -139,5 +154,8 @@ const struct klx_own_message klx_own_messages[] = {
     { KLX_TOPIC_CONTROL, "letter", "What was done about a dead letter",
       "A dead letter was redriven or discarded. Key: dlq/<id of the dead letter>.", NULL,
       letter_payload },
+    { KLX_TOPIC_CONTROL, "replay", "A replay",
+      "Who has told what happened again, to whom and why. Key: replay/<replayid>.", NULL,
+      replay_payload },
 };
 const size_t klx_own_messages_n = sizeof(klx_own_messages) / sizeof(klx_own_messages[0]);

@@ -228,7 +228,7 @@ static int send(const struct klx_cli_channels *channels, const struct options *o
     struct klx_error e = { 0 };
     int rc = o->event != NULL ? klx_event_file_read(o->event, &f, &e)
                               : klx_event_file_test(name, klx_cli_now_us(), &f, &e);
-    rc = rc == 0 && o->event != NULL ? klx_event_file_mark(&f, &e) : rc;
+    rc = rc == 0 && o->event != NULL ? klx_event_file_mark(&f, "TEST: ", &e) : rc;
     int code = KLX_EXIT_FAILED;
     if (rc == 0) {
         code = send_event(channels, o, s, &f);

@@ -109,7 +109,9 @@ static const struct klx_subscription_settings *find_subscription(const struct kl
     struct klx_subject subject;
     if (team == NULL) {
         struct klx_route *route = klx_route_new(all, c->ops);
-        size_t n = klx_route_match(route, f->topic, &f->event, f->data, &targets);
+        struct klx_event live = f->event;
+        live.replay_id = KLX_SV(""); /* nobody is told of a replay; who was told of the event? */
+        size_t n = klx_route_match(route, f->topic, &live, f->data, &targets);
         const struct klx_target *t = find_target(c, targets, n);
         const struct klx_subscription_settings *s = t != NULL ? t->subscription : NULL;
         *severity = t != NULL ? t->severity : *severity;

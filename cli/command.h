@@ -23,6 +23,7 @@ int klx_cli_dlq(int argc, char **argv);
 int klx_cli_export(int argc, char **argv);
 int klx_cli_rbac(int argc, char **argv);
 int klx_cli_render(int argc, char **argv);
+int klx_cli_replay(int argc, char **argv);
 int klx_cli_schema(int argc, char **argv);
 int klx_cli_silence(int argc, char **argv);
 int klx_cli_subscription(int argc, char **argv);

@@ -166,7 +166,22 @@ int klx_event_file_test(const char *channel, int64_t now_us, struct klx_event_fi
     return klx_json_parse(&ret->arena, ret->event.data, NULL, &ret->data, e);
 }
 
-int klx_event_file_mark(struct klx_event_file *f, struct klx_error *e) {
+int klx_event_file_of(const struct klx_record *r, const struct klx_topic_names *topics,
+                      struct klx_event_file *ret, struct klx_error *e) {
+    *ret = (struct klx_event_file){ .record = *r };
+    klx_arena_init(&ret->arena, 65536, ARENA_BYTES_MAX);
+    int rc = decode(ret, e);
+    if (rc == 0) {
+        find_topic(ret, klx_sv(""));
+    }
+    for (size_t i = 0; rc == 0 && ret->event.kind == KLX_KIND_UNKNOWN && i < KLX_TOPICS_N; i++) {
+        bool here = klx_sv_eq(klx_sv(r->topic), klx_sv(topics->name[i]));
+        ret->topic = here ? (enum klx_topic)i : ret->topic;
+    }
+    return rc;
+}
+
+int klx_event_file_mark(struct klx_event_file *f, const char *word, struct klx_error *e) {
     struct klx_buf data KLX_CLEANUP(klx_buf_release);
     struct klx_jw w;
     klx_buf_init(&data, KLX_EVENT_FILE_BYTES_MAX * 2);
@@ -174,7 +189,7 @@ int klx_event_file_mark(struct klx_event_file *f, struct klx_error *e) {
     klx_jw_begin_object(&w);
     klx_jw_member_sv(
         &w, "summary",
-        klx_arena_printf(&f->arena, "TEST: %.*s", KLX_SV_FMT(klx_json_str(f->data, "summary"))));
+        klx_arena_printf(&f->arena, "%s%.*s", word, KLX_SV_FMT(klx_json_str(f->data, "summary"))));
     const struct klx_json *m = klx_json_first(f->data);
     for (; m != NULL; m = klx_json_next(m)) {
         if (!klx_sv_eq(klx_json_key(m), KLX_SV("summary"))) {

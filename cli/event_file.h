@@ -29,6 +29,10 @@ int klx_event_file_read(const char *path, struct klx_event_file *ret,
 /* The event by which a channel is tried: it says that it is a test, and from whom. */
 int klx_event_file_test(const char *channel, int64_t now_us, struct klx_event_file *ret,
                         struct klx_error *e) KLX_MUST_CHECK;
-/* Puts "TEST: " in front of its summary, so that nobody takes it for what has just happened. */
-int klx_event_file_mark(struct klx_event_file *f, struct klx_error *e) KLX_MUST_CHECK;
+/* An event that a record of `topics` carries, with its data; borrows from the record. -EBADMSG: it is none. *ret as above. */
+int klx_event_file_of(const struct klx_record *r, const struct klx_topic_names *topics,
+                      struct klx_event_file *ret, struct klx_error *e) KLX_MUST_CHECK;
+/* Puts a word ("TEST: ") in front of its summary, so that nobody takes it for what has just happened. */
+int klx_event_file_mark(struct klx_event_file *f, const char *word,
+                        struct klx_error *e) KLX_MUST_CHECK;
 void klx_event_file_release(struct klx_event_file *f);

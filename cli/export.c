@@ -13,15 +13,14 @@
 #include <unistd.h>
 
 #include "cli/event_topics.h"
-#include "cli/export_state.h"
 #include "cli/history_counts.h"
 #include "cli/history_read.h"
+#include "cli/history_state.h"
 #include "cli/terminal.h"
 #include "history/output.h"
 #include "history/sorter.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
-#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 
@@ -47,10 +46,13 @@ struct export {
     struct klx_output *output;
     struct klx_buf line, shown;
     char *folder; /* of --resume; NULL: nothing is kept */
+    char *state;  /* the file in it */
     char question[KLX_HASH_TEXT_BYTES];
     uint64_t written;
     int64_t begun_us;
 };
+
+static const char *const formats[] = { "ndjson", "rows", "csv", "raw" };
 
 /* The reader's going away is no failure. */
 static void stop_writing(struct export *x, const struct klx_error *e) {
@@ -133,9 +135,10 @@ static void finish(struct export *x) {
     klx_progress_clear(&x->read.progress);
     say_result(x);
     if (x->folder != NULL) {
+        unlink(x->state); /* first: it names runs */
         klx_sorter_free(x->sorter);
         x->sorter = NULL;
-        klx_export_state_remove(x->folder);
+        rmdir(x->folder);
     }
     klx_history_read_end(&x->read, x->read.gone > 0 ? KLX_EXIT_PARTLY : KLX_EXIT_OK);
 }
@@ -197,7 +200,7 @@ static void on_signal(void *arg) {
 
 static int on_spill(void *arg, const uint32_t *runs, size_t n, struct klx_error *e) {
     struct export *x = arg;
-    const struct klx_export_state s = {
+    const struct klx_history_state s = {
         .question = klx_sv(x->question),
         .span = x->plan.span,
         .selected = x->read.selected,
@@ -207,47 +210,16 @@ static int on_spill(void *arg, const uint32_t *runs, size_t n, struct klx_error 
         .runs = runs,
         .runs_n = n,
     };
-    return klx_export_state_save(x->folder, &s, e);
-}
-
-static struct klx_sv join(struct klx_buf *b, const struct klx_option_strings *s) {
-    for (size_t i = 0; i < s->n; i++) {
-        klx_buf_printf(b, "%s%c", s->items[i], '\0');
-    }
-    return klx_buf_sv(b);
-}
-
-/* Everything that decides what is in the file. */
-static void digest(struct export *x) {
-    const struct klx_history_options *h = &x->o->history;
-    struct klx_buf lists KLX_CLEANUP(klx_buf_release), format KLX_CLEANUP(klx_buf_release);
-    klx_buf_init(&lists, 65536);
-    klx_buf_init(&format, 64);
-    (void)join(&lists, &h->clusters);
-    klx_buf_add_char(&lists, '\n');
-    (void)join(&lists, &h->severities);
-    klx_buf_add_char(&lists, '\n');
-    (void)join(&lists, &h->nodes);
-    for (size_t i = 0; i < x->plan.topics_n; i++) {
-        klx_buf_printf(&lists, "\n%s", x->plan.topics[i]);
-    }
-    klx_buf_printf(&format, "%d %d %d %d", (int)x->format, (int)x->plan.field, h->heartbeats,
-                   h->utc);
-    const struct klx_sv parts[] = {
-        klx_sv(h->since),  klx_sv(h->until),   klx_sv(h->at),
-        klx_sv(h->tz),     klx_sv(h->match),   klx_sv(h->grep),
-        klx_sv(h->margin), klx_buf_sv(&lists), klx_buf_sv(&format),
-    };
-    klx_hash_parts(parts, KLX_COUNT(parts), x->question);
+    return klx_history_state_save(x->state, &s, e);
 }
 
 /* What stands there is taken over: the range as it was then, how far each partition was read, and what was selected. */
 static int take_up(struct export *x, struct klx_arena *a, struct klx_error *e) {
-    struct klx_export_state s = { 0 };
+    struct klx_history_state s = { 0 };
     if (mkdir(x->folder, 0700) != 0 && errno != EEXIST) {
         return klx_fail(e, -errno, "%s: %s", x->folder, strerror(errno));
     }
-    int rc = klx_export_state_load(x->folder, a, &s, e);
+    int rc = klx_history_state_load(x->state, a, &s, e);
     if (rc == -ENOENT) {
         return klx_sorter_resume(x->sorter, NULL, 0, e);
     }
@@ -296,7 +268,7 @@ static int run(struct export *x, const struct klx_kafka_config *kafka) {
     klx_buf_init(&x->line, KLX_HISTORY_LINE_BYTES_MAX);
     klx_buf_init(&x->shown, 6 * (size_t)KLX_HISTORY_LINE_BYTES_MAX);
     x->plan.filter.heartbeats |= raw && !x->plan.selects;
-    digest(x);
+    klx_history_digest(&x->plan, &x->o->history, formats[x->format], x->question);
     x->read.command = COMMAND;
     x->read.kafka = kafka;
     x->read.plan = &x->plan;
@@ -335,12 +307,11 @@ static bool take_ending(struct klx_sv *name, const char *ending) {
 
 /* By -o, or the name of the file: events.csv.zst. */
 static int choose_format(struct export *x, struct klx_error *e) {
-    static const char *const words[] = { "ndjson", "rows", "csv", "raw" };
     struct klx_sv name = klx_sv(x->o->file);
     x->zstd = take_ending(&name, ".zst") || take_ending(&name, ".zstd") || x->o->zstd;
     x->format = take_ending(&name, ".csv") ? KLX_HISTORY_CSV : KLX_HISTORY_NDJSON;
-    for (size_t i = 0; x->o->output != NULL && i < KLX_COUNT(words); i++) {
-        x->format = strcmp(x->o->output, words[i]) == 0 ? (enum klx_history_format)i : x->format;
+    for (size_t i = 0; x->o->output != NULL && i < KLX_COUNT(formats); i++) {
+        x->format = strcmp(x->o->output, formats[i]) == 0 ? (enum klx_history_format)i : x->format;
     }
     x->terminal = x->o->file == NULL && isatty(STDOUT_FILENO) == 1;
     if (x->terminal && x->zstd) {
@@ -352,7 +323,10 @@ static int choose_format(struct export *x, struct klx_error *e) {
     if (x->o->resume && (x->o->file == NULL || x->o->unordered || x->o->dry_run)) {
         return klx_fail(e, -EINVAL, "--resume wants --file, and neither --unordered nor --dry-run");
     }
-    x->folder = x->o->resume ? klx_asprintf("%s.parts", x->o->file) : NULL;
+    if (x->o->resume) {
+        x->folder = klx_asprintf("%s.parts", x->o->file);
+        x->state = klx_asprintf("%s/state.json", x->folder);
+    }
     return 0;
 }
 
@@ -423,6 +397,7 @@ int klx_cli_export(int argc, char **argv) {
         code = KLX_EXIT_USAGE;
     }
     free(x.folder);
+    free(x.state);
     klx_cli_config_release(&config);
     return code;
 }

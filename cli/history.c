@@ -151,3 +151,29 @@ void klx_history_span_words(const struct klx_span *s, struct klx_buf *out) {
     klx_time_format(s->until_us, KLX_TIME_MILLIS, until);
     klx_buf_printf(out, "%s to %s (UTC)", since, until);
 }
+
+static void add_list(struct klx_buf *b, const struct klx_option_strings *s) {
+    for (size_t i = 0; i < s->n; i++) {
+        klx_buf_add_str(b, s->items[i]);
+        klx_buf_add_char(b, '\0');
+    }
+    klx_buf_add_char(b, '\n');
+}
+
+void klx_history_digest(const struct klx_history_plan *p, const struct klx_history_options *o,
+                        const char *what, char out[static KLX_HASH_TEXT_BYTES]) {
+    struct klx_buf lists KLX_CLEANUP(klx_buf_release);
+    klx_buf_init(&lists, 1 << 20);
+    add_list(&lists, &o->clusters);
+    add_list(&lists, &o->severities);
+    add_list(&lists, &o->nodes);
+    for (size_t i = 0; i < p->topics_n; i++) {
+        klx_buf_printf(&lists, "%s\n", p->topics[i]);
+    }
+    klx_buf_printf(&lists, "%d %d %d", (int)p->field, o->heartbeats, o->utc);
+    const struct klx_sv parts[] = {
+        klx_sv(what),     klx_sv(o->since), klx_sv(o->until),  klx_sv(o->at),      klx_sv(o->tz),
+        klx_sv(o->match), klx_sv(o->grep),  klx_sv(o->margin), klx_buf_sv(&lists),
+    };
+    klx_hash_parts(parts, KLX_COUNT(parts), out);
+}

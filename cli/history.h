@@ -9,6 +9,7 @@
 #include "cli/filter.h"
 #include "lib/base/config.h"
 #include "lib/base/error.h"
+#include "lib/base/hash.h"
 #include "lib/base/options.h"
 #include "lib/base/span.h"
 #include "schema/topics.h"
@@ -108,5 +109,8 @@ int64_t klx_history_time(const struct klx_history_plan *p, const struct klx_reco
 bool klx_history_in_span(const struct klx_history_plan *p, int64_t time_us);
 bool klx_history_wants(const struct klx_history_plan *p, const struct klx_event *e,
                        const struct klx_json *data);
+/* Of everything that decides what is meant, and of `what` (the form, the goal): to tell whether a broken-off command is the same. */
+void klx_history_digest(const struct klx_history_plan *p, const struct klx_history_options *o,
+                        const char *what, char out[static KLX_HASH_TEXT_BYTES]);
 /* "2026-03-10T23:00:00.000Z to 2026-03-11T23:00:00.000Z (UTC)" */
 void klx_history_span_words(const struct klx_span *s, struct klx_buf *out);

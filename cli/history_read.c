@@ -27,8 +27,9 @@ void klx_history_read_end(struct klx_history_read *h, int code) {
     h->over = true;
     h->code = code;
     klx_progress_clear(&h->progress);
-    klx_range_free(h->range);
-    h->range = NULL;
+    if (h->range != NULL) {
+        klx_range_pause(h->range);
+    }
     klx_loop_defer(h->loop, leave, h);
 }
 

@@ -44,8 +44,8 @@ struct klx_history_read {
 
     struct klx_loop *loop; /* from the run's beginning to its end */
     struct klx_progress progress;
-    const struct klx_range_partition *partitions;
-    struct klx_history_count *counts; /* of each; until klx_history_read_release */
+    const struct klx_range_partition *partitions; /* until klx_history_read_release */
+    struct klx_history_count *counts;             /* of each; until klx_history_read_release */
     size_t partitions_n;
     uint64_t selected, not_events;
     int64_t gone; /* offsets that were deleted before they were read */

@@ -21,6 +21,7 @@ static const struct klx_cli_command commands[] = {
     { "topics", "Create and list the topics", klx_cli_topics },
     { "tail", "Show events as they come, or those of a span of time", klx_cli_tail },
     { "export", "Write the events of a span of time as a table or a file", klx_cli_export },
+    { "replay", "Tell a channel or a topic again what happened in a span of time", klx_cli_replay },
     { "advise", "Advise on an HPA's bounds, from the recorded load", klx_cli_advise },
     { "rbac", "Print the rights that the collector needs", klx_cli_rbac },
     { "schema", "Print the schema of klaxon.yaml, of events, or of all topics", klx_cli_schema },

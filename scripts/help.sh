@@ -48,7 +48,7 @@ Builds and runs the tests, all suites by default; ends in `N passed, N failed, N
   unit, asan         unit tests and corpora: release build; with ASan and UBSan
   integration        the real binaries with a real Kafka and a real kube-apiserver
   integration-asan   the same under ASan and UBSan
-  prove              exactly-once across 40 disturbances, and a repair end to end
+  prove              exactly-once across 40 disturbances, a repair end to end, history against a filter in Python
 TXT
         ;;
     bench | prove) cat <<TXT

@@ -71,6 +71,7 @@ suite_prove() {
     prove "exactly-once" --kills 40 --seed 2
     prove "repair" --nodes 3
     prove "sinks" --kills 20 --seed 1
+    prove "replay" --seed 2
 }
 
 prove() {

@@ -1,4 +1,4 @@
-#include "cli/export_state.h"
+#include "cli/history_state.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -25,7 +25,7 @@ static void write_partition(struct klx_jw *w, const struct klx_range_partition *
     klx_jw_end_object(w);
 }
 
-static void encode(const struct klx_export_state *s, struct klx_buf *out) {
+static void encode(const struct klx_history_state *s, struct klx_buf *out) {
     struct klx_jw w;
     klx_jw_init(&w, out);
     klx_jw_begin_object(&w);
@@ -34,6 +34,8 @@ static void encode(const struct klx_export_state *s, struct klx_buf *out) {
     klx_jw_member_time(&w, "until", s->span.until_us);
     klx_jw_member_int(&w, "selected", (int64_t)s->selected);
     klx_jw_member_int(&w, "notEvents", (int64_t)s->not_events);
+    klx_jw_member_sv_opt(&w, "replayId", s->replay_id);
+    klx_jw_member_int(&w, "done", (int64_t)s->done);
     klx_jw_key(&w, "partitions");
     klx_jw_begin_array(&w);
     for (size_t i = 0; i < s->partitions_n; i++) {
@@ -55,13 +57,12 @@ static int failed(const char *path, struct klx_error *e) {
     return klx_fail(e, code, "%s: %s", path, strerror(-code));
 }
 
-int klx_export_state_save(const char *folder, const struct klx_export_state *s,
-                          struct klx_error *e) {
-    char path[PATH_MAX], temporary[PATH_MAX];
+int klx_history_state_save(const char *path, const struct klx_history_state *s,
+                           struct klx_error *e) {
+    char temporary[PATH_MAX];
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&text, BYTES_MAX);
-    snprintf(path, sizeof(path), "%s/state.json", folder);
-    snprintf(temporary, sizeof(temporary), "%s/state.json.new", folder);
+    snprintf(temporary, sizeof(temporary), "%s.new", path);
     encode(s, &text);
     if (text.failed) {
         return klx_fail(e, -EMSGSIZE, "%s: too many partitions", path);
@@ -118,11 +119,11 @@ static bool is_whole(const struct klx_range_partition *p) {
 }
 
 static int read_lists(const struct klx_json *node, struct klx_arena *a,
-                      struct klx_export_state *s) {
+                      struct klx_history_state *s) {
     const struct klx_json *partitions = klx_json_get(node, "partitions");
     const struct klx_json *runs = klx_json_get(node, "runs");
     size_t partitions_n = count(partitions), runs_n = count(runs);
-    if (partitions_n > PARTITIONS_MAX || runs_n > KLX_EXPORT_RUNS_MAX) {
+    if (partitions_n > PARTITIONS_MAX || runs_n > KLX_HISTORY_RUNS_MAX) {
         return -EBADMSG;
     }
     struct klx_range_partition *p = klx_arena_alloc(a, (partitions_n + 1) * sizeof(*p));
@@ -148,14 +149,12 @@ static int read_lists(const struct klx_json *node, struct klx_arena *a,
     return 0;
 }
 
-int klx_export_state_load(const char *folder, struct klx_arena *a, struct klx_export_state *ret,
-                          struct klx_error *e) {
-    char path[PATH_MAX];
+int klx_history_state_load(const char *path, struct klx_arena *a, struct klx_history_state *ret,
+                           struct klx_error *e) {
     struct klx_buf text KLX_CLEANUP(klx_buf_release);
     const struct klx_json *node = NULL;
-    struct klx_export_state s = { .span = { KLX_TIME_NONE, KLX_TIME_NONE } };
+    struct klx_history_state s = { .span = { KLX_TIME_NONE, KLX_TIME_NONE } };
     klx_buf_init(&text, BYTES_MAX);
-    snprintf(path, sizeof(path), "%s/state.json", folder);
     int rc = read_file(path, &text, e);
     if (rc != 0) {
         return rc;
@@ -168,16 +167,11 @@ int klx_export_state_load(const char *folder, struct klx_arena *a, struct klx_ex
     s.question = klx_json_str(node, "question");
     s.selected = (uint64_t)klx_json_int(node, "selected", 0);
     s.not_events = (uint64_t)klx_json_int(node, "notEvents", 0);
+    s.replay_id = klx_json_str(node, "replayId");
+    s.done = (uint64_t)klx_json_int(node, "done", 0);
     if (rc != 0 || !spans || s.question.n == 0) {
-        return klx_fail(e, -EBADMSG, "%s cannot be read: remove %s to begin anew", path, folder);
+        return klx_fail(e, -EBADMSG, "%s is no state of klaxon's: remove it to begin anew", path);
     }
     *ret = s;
     return 0;
-}
-
-void klx_export_state_remove(const char *folder) {
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/state.json", folder);
-    unlink(path);
-    rmdir(folder);
 }
