@@ -199,20 +199,20 @@ def bad_preview(w: Walk) -> None:
 
 def drift(w: Walk) -> None:
     """A hand-made change: healed in dev, told in production until somebody syncs."""
-    by_hand = ("patch", "service", "flask", "--type=json", '-p=[{"op":"replace","path":"/spec/ports/0/port","value":8080}]')
+    by_hand = ("patch", "service", "flask", "--type=json", '-p=[{"op":"replace","path":"/spec/ports/0/targetPort","value":8080}]')
 
-    def port(environment: str) -> int:
-        return w.world.get(f"/api/v1/namespaces/flask-{environment}/services/flask")["spec"]["ports"][0]["port"]
+    def port(environment: str) -> int | str:
+        return w.world.get(f"/api/v1/namespaces/flask-{environment}/services/flask")["spec"]["ports"][0]["targetPort"]
     w.world.kubectl("-n", "flask-dev", *by_hand)
     w.hears("flask-dev", "app.drifted", resources={"Service/flask"})
     w.hears("flask-dev", "app.insync", by="self-heal", phase="resolved")
-    assert port("dev") == 80
+    assert port("dev") == "http"
     w.world.kubectl("-n", "flask-prod", *by_hand)
     w.hears("flask-prod", "app.drifted", resources={"Service/flask"}, phase="open")
     assert port("prod") == 8080
     w.rita.sync("flask-prod")
     w.hears("flask-prod", "app.insync", by="rita", phase="resolved")
-    assert port("prod") == 80
+    assert port("prod") == "http"
 
 
 def roll_back(w: Walk) -> None:

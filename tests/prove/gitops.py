@@ -24,6 +24,7 @@ from cluster.process import Child
 from stage import Slack
 
 RBAC = "rbac"
+FIRST = "install"
 
 
 class Klaxon:
@@ -103,8 +104,8 @@ def story(w: Walk, klaxon: Klaxon, reader: Reader, names: list[str]) -> bool:
         print(f"{name}: {SCENES[name].__doc__}", flush=True)
         try:
             SCENES[name](w)
-        except (AssertionError, TimeoutError, RuntimeError, Exception) as failure:  # the story cannot go on
-            wrong.append(f"{name}: {failure}")
+        except Exception as failure:  # whatever it was, the story cannot go on
+            wrong.append(f"{name}: {type(failure).__name__}: {failure}")
             break
         done += 1
         print(f"{name}: right after {time.monotonic() - began:.0f} s", flush=True)
@@ -130,7 +131,7 @@ def rbac(directory: Path) -> bool:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev prove gitops", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"how far the story goes: up to the last of {', '.join(SCENES)}; or {RBAC} alone (default: all)")
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"some of {', '.join(SCENES)}, {RBAC} (default: all). {FIRST} is always played; roll-back wants promote before it")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     args = parser.parse_args()
     unknown = [name for name in args.scenes if name not in (*SCENES, RBAC)]
@@ -141,13 +142,15 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
-    last = max((list(SCENES).index(name) for name in args.scenes if name != RBAC), default=-1 if args.scenes else len(SCENES))
+    names = [name for name in SCENES if not args.scenes or name in args.scenes or name == FIRST]
+    if args.scenes == [RBAC]:
+        names = []
     directory = Path(tempfile.mkdtemp(prefix="klaxon-gitops-"))
     right = False
     try:
         right = RBAC not in args.scenes and bool(args.scenes) or rbac(directory)
-        if last >= 0:
-            right = walk(directory, list(SCENES)[: last + 1]) and right
+        if names:
+            right = walk(directory, names) and right
     finally:
         if args.keep or not right:
             print(f"logs: {directory}")
