@@ -161,6 +161,8 @@ def test_the_values_of_the_chart_say_the_same() -> None:
     wanted |= {key: (folder / file).read_text() for key, file in (one.split("=") for one in generator["files"])}
     assert values["configs"]["rbac"] == wanted
     assert values["server"]["service"]["type"] == "ClusterIP" and values["server"]["ingress"] == {"enabled": False}
+    ingress = documents(folder / "values-ingress.yaml")[0]["server"]["ingress"]
+    assert ingress["ingressClassName"].endswith("-internal") and ingress["hostname"].endswith(".internal.example.com")
 
 
 # deploy/argocd/promote
