@@ -208,7 +208,7 @@ def drift(w: Walk) -> None:
     w.hears("flask-dev", "app.insync", by="self-heal", phase="resolved")
     assert port("dev") == "http"
     w.world.kubectl("-n", "flask-prod", *by_hand)
-    w.hears("flask-prod", "app.drifted", resources={"Service/flask"}, phase="open")
+    w.hears("flask-prod", "app.drifted", resources={"Service/flask"})
     assert port("prod") == 8080
     w.rita.sync("flask-prod")
     w.hears("flask-prod", "app.insync", by="rita", phase="resolved")
