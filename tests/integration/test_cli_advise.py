@@ -29,15 +29,16 @@ OBJECT = {
 class Recorder:
     """Writes what the collector would."""
 
-    def __init__(self, bootstrap: str, prefix: str, namespace: str, hpa: str, workload: str, container: str):
+    def __init__(self, bootstrap: str, prefix: str, namespace: str, hpa: str, workload: str, container: str, cluster: str = "prod-weu"):
         self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "log_level": 0, "queue.buffering.max.messages": 1000000})
         self.prefix, self.namespace, self.hpa, self.workload, self.container = prefix, namespace, hpa, workload, container
+        self.cluster = cluster
 
     def put(self, topic: str, kind: str, name: str, at: float, data: dict) -> None:
         text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-        headers = {"specversion": "1.0", "id": uuid.uuid4().hex, "source": "/clusters/prod-weu/hpa", "type": f"io.klaxon.{kind}",
-                   "time": text, "cluster": "prod-weu", "severity": "info"}
-        self.producer.produce(self.prefix + topic, json.dumps(data), f"prod-weu/{self.namespace}/{name}", timestamp=int(at * 1000),
+        headers = {"specversion": "1.0", "id": uuid.uuid4().hex, "source": f"/clusters/{self.cluster}/hpa", "type": f"io.klaxon.{kind}",
+                   "time": text, "cluster": self.cluster, "severity": "info"}
+        self.producer.produce(self.prefix + topic, json.dumps(data), f"{self.cluster}/{self.namespace}/{name}", timestamp=int(at * 1000),
                               headers=[(f"ce_{k}", v) for k, v in headers.items()] + [("content-type", "application/json")])
         self.producer.poll(0)
 
@@ -145,6 +146,24 @@ def test_an_hpa_from_its_object(klaxon: Klaxon, tmp_path: Path) -> None:
     assert manifest["spec"]["scaleTargetRef"] == OBJECT["spec"]["scaleTargetRef"]
     if found["proposed"]["target"] != "5Gi":
         assert "/spec/metrics/1/resource/target/averageValue" in found["patch"]
+
+
+def test_without_topics(binaries: Path, tmp_path: Path, kafka: Kafka) -> None:
+    done = Klaxon(binaries, tmp_path, kafka.bootstrap, f"t{uuid.uuid4().hex[:8]}.").run("advise", "hpa", "web")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run `klaxon topics apply`" in done.stderr
+
+
+def test_two_clusters_have_one(managed: Klaxon) -> None:
+    other = Recorder(managed.bootstrap, managed.prefix, "kube-system", "ama-metrics-hpa", "ama-metrics", "prometheus-collector", "prod-neu")
+    other.about(2, 4, time.time() - 3600)
+    other.flush()
+    done = managed.run("advise", "hpa", "ama-metrics-hpa")
+    assert done.returncode == 1 and "in 2 places" in done.stderr and "prod-neu/kube-system" in done.stderr and "prod-weu/kube-system" in done.stderr
+    found = json.loads(advise(managed, "ama-metrics-hpa", "--cluster", "prod-weu", "-o", "json"))
+    assert found["recorded"]["pods"] == 4
+    done = managed.run("advise", "hpa", "ama-metrics-hpa", "--cluster", "prod-neu")
+    assert done.returncode == 1 and "there are 0 samples of pods" in done.stderr
 
 
 @pytest.mark.parametrize(("args", "word"), [
