@@ -1,7 +1,9 @@
 #include "lib/base/json_text.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/base/json.h"
 
@@ -87,9 +89,35 @@ static bool skip_escape(struct reading *r) {
     return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether one of eight bytes is what a string may not hold as it is, ends it, or is past ASCII. */
+static bool is_special(uint64_t eight) {
+    uint64_t quote = eight ^ EACH('"'), backslash = eight ^ EACH('\\');
+    uint64_t found = ((quote - EACH(1)) & ~quote) | ((backslash - EACH(1)) & ~backslash) |
+                     (eight - EACH(0x20)) | eight;
+    return (found & EACH(0x80)) != 0;
+}
+
+/* Most of a text is strings, and most of those are plain. */
+static void skip_plain(struct reading *r) {
+    uint64_t eight = 0;
+    while (r->end - r->p >= (ptrdiff_t)sizeof(eight)) {
+        memcpy(&eight, r->p, sizeof(eight));
+        if (is_special(eight)) {
+            return;
+        }
+        r->p += sizeof(eight);
+    }
+}
+
 /* Behind the quote. */
 static bool skip_string(struct reading *r) {
     while (r->p < r->end) {
+        skip_plain(r);
+        if (r->p == r->end) {
+            return false;
+        }
         unsigned char c = (unsigned char)*r->p++;
         if (c == '"') {
             return true;

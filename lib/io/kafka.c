@@ -463,8 +463,8 @@ struct klx_record klx_kafka_record(const rd_kafka_message_t *m, struct klx_recor
         .value = klx_sv_n(m->payload, m->len),
         .headers = headers,
     };
-    rd_kafka_headers_t *list = NULL;
-    if (rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_headers_t *list = NULL; /* parsed when they are asked for */
+    if (max == 0 || rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return r;
     }
     const char *name = NULL;

@@ -1,5 +1,6 @@
 #include "tests/unit/support/support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,34 @@ static void what_is_no_json_is_refused(void **state) {
     }
 }
 
+/* Strings are looked at eight bytes at a time: whatever is special is seen wherever it stands. */
+static void what_is_special_is_seen_at_every_place(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good, same;
+    } specials[] = {
+        { "\\", true, true },    { "\"", false, false },   { "\x1f", false, false },
+        { "\\\"", true, true },  { "\x01", false, false }, { "\xC3\xB6", true, true },
+        { "\x80", true, false }, { "\x20", true, true },   { "\x7f", true, true },
+        { "!", true, true },     { "#", true, true },      { "[", true, true },
+        { "]", true, true },
+    };
+    char text[64];
+    for (size_t i = 0; i < KLX_COUNT(specials); i++) {
+        bool is_escape = strcmp(specials[i].text, "\\") == 0;
+        for (int before = 0; before < 20; before++) {
+            struct klx_buf out KLX_CLEANUP(klx_buf_release);
+            klx_buf_init(&out, 1024);
+            snprintf(text, sizeof(text), "[\"%.*s%s%saaaaaaaaaa\"]", before, "aaaaaaaaaaaaaaaaaaaa",
+                     specials[i].text, is_escape ? "n" : "");
+            assert_int_equal(klx_json_compact(&out, klx_sv(text)) == 0, specials[i].good);
+            assert_true(!specials[i].good ||
+                        klx_sv_eq(klx_buf_sv(&out), klx_sv(text)) == specials[i].same);
+        }
+    }
+}
+
 static void nesting_has_a_limit(void **state) {
     (void)state;
     for (size_t depth = 64; depth <= 65; depth++) {
@@ -73,6 +102,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_value_loses_its_spaces_and_nothing_else),
         cmocka_unit_test(what_is_no_json_is_refused),
+        cmocka_unit_test(what_is_special_is_seen_at_every_place),
         cmocka_unit_test(nesting_has_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
