@@ -243,7 +243,9 @@ static void make_room(struct klx_sorter *s, size_t bytes) {
 int klx_sorter_add(struct klx_sorter *s, const struct klx_sorter_key *k, struct klx_sv item,
                    struct klx_error *e) {
     make_room(s, item.n);
-    memcpy(s->text + s->text_bytes, item.p, item.n);
+    if (item.n > 0) {
+        memcpy(s->text + s->text_bytes, item.p, item.n);
+    }
     s->entries[s->n++] = (struct entry){ *k, (uint32_t)item.n, s->text_bytes };
     s->text_bytes += item.n;
     return s->text_bytes + s->n * sizeof(struct entry) >= s->memory_max ? klx_sorter_flush(s, e)
