@@ -16,6 +16,7 @@
 #define SETTLED_SCRAPES 2 /* after a change of the replicas, until the pods hold what they will */
 #define SETTLED_MAX_SCRAPES 20
 #define SOON_SCRAPES 4
+#define JUST_OVER 1.001   /* or a rounding would take it for just below */
 #define SHOULD_LEAST 0.02 /* of what a pod holds: less drowns in noise */
 #define SKEW_MAX 100.0
 #define BASE_ASSUMED 0.1 /* of the smallest pod, where neither changes nor requests tell */
@@ -367,7 +368,7 @@ static size_t before_kill(const struct klx_load *l, int64_t at_us) {
 /* A container that was killed held its limit: so much the load was at least, with the pods and the skew of before. */
 static void raise_to_limit(struct klx_load *l, size_t before, int64_t until_us) {
     const struct klx_load_instant *x = &l->items[before];
-    double least = (l->limit - l->base) * x->pods / x->skew;
+    double least = (l->limit - l->base) * x->pods / x->skew * JUST_OVER;
     bool seen = false;
     for (size_t i = before; i < l->n && l->items[i].at_us <= until_us + KLX_LOAD_KILL_US; i++) {
         seen |= l->items[i].load >= least;

@@ -211,6 +211,11 @@ static void keep_minimum(const struct search *s) {
     }
 }
 
+/* One at the very end has taken no time. */
+static bool has_kills(const struct klx_play_result *r) {
+    return r->oom_us > 0 || r->oom_kills > 0;
+}
+
 void klx_search(const struct klx_search_options *o, struct klx_advice *ret) {
     struct search s = { .o = o, .a = ret };
     const struct klx_scaler_spec *spec = &o->subject->spec;
@@ -221,7 +226,7 @@ void klx_search(const struct klx_search_options *o, struct klx_advice *ret) {
     find_bounds(&s, spec, &ret->proposed);
     int32_t needed = ret->max_needed;
     bool capped = ret->capped;
-    ret->bounds_cannot = ret->proposed.result.oom_us > 0;
+    ret->bounds_cannot = has_kills(&ret->proposed.result);
     struct klx_outcome best = ret->proposed;
     if (!ret->no_relief) {
         find_target(&s, spec, &best);
@@ -230,7 +235,7 @@ void klx_search(const struct klx_search_options *o, struct klx_advice *ret) {
     ret->with_target = best;
     if (!o->subject->managed) {
         ret->proposed = best;
-        ret->bounds_cannot = best.result.oom_us > 0;
+        ret->bounds_cannot = has_kills(&best.result);
     }
     ret->max_needed = needed;
     ret->capped = capped && !ret->no_relief;
