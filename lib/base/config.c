@@ -233,9 +233,23 @@ static struct klx_config_node *build(struct builder *b, int id,
     return rc == 0 ? n : NULL;
 }
 
-static int syntax_error(const yaml_parser_t *p, const char *file, struct klx_error *e) {
-    return klx_fail(e, -EINVAL, "%s:%zu:%zu: %s", file, p->problem_mark.line + 1,
-                    p->problem_mark.column + 1, p->problem != NULL ? p->problem : "not YAML");
+/* Of what is no text libyaml says the offset alone. */
+static yaml_mark_t mark_of(struct klx_sv text, size_t offset) {
+    yaml_mark_t mark = { 0 };
+    for (size_t i = 0; i < offset && i < text.n; i++) {
+        bool begins = ((unsigned char)text.p[i] & 0xc0u) != 0x80u; /* a character */
+        mark.line += text.p[i] == '\n';
+        mark.column = text.p[i] == '\n' ? 0 : mark.column + begins;
+    }
+    return mark;
+}
+
+static int syntax_error(const yaml_parser_t *p, struct klx_sv text, const char *file,
+                        struct klx_error *e) {
+    yaml_mark_t at =
+        p->error == YAML_READER_ERROR ? mark_of(text, p->problem_offset) : p->problem_mark;
+    return klx_fail(e, -EINVAL, "%s:%zu:%zu: %s", file, at.line + 1, at.column + 1,
+                    p->problem != NULL ? p->problem : "not YAML");
 }
 
 static int depth_change(const yaml_event_t *event) {
@@ -257,7 +271,7 @@ static int refuse_while_scanning(struct klx_sv text, const char *file, struct kl
     while (rc == 0 && more) {
         yaml_event_t event;
         if (!yaml_parser_parse(&p, &event)) {
-            rc = syntax_error(&p, file, e);
+            rc = syntax_error(&p, text, file, e);
             break;
         }
         documents += event.type == YAML_DOCUMENT_START_EVENT;
@@ -308,7 +322,7 @@ int klx_config_parse(struct klx_sv text, const char *file, struct klx_config **r
     yaml_parser_initialize(&p);
     yaml_parser_set_input_string(&p, (const unsigned char *)text.p, text.n);
     if (!yaml_parser_load(&p, &doc)) {
-        rc = syntax_error(&p, file, e);
+        rc = syntax_error(&p, text, file, e);
         yaml_parser_delete(&p);
         return rc;
     }

@@ -228,6 +228,29 @@ static const struct klx_config_node *kind_from(const struct klx_config_node *mem
     return member;
 }
 
+/* Two members that may be the kind, and are not both. */
+static void report_second(struct binder *b, const struct klx_config_node *first,
+                          const struct klx_config_node *second) {
+    static const char *const beside[] = { "throttle", "message" };
+    struct klx_error e;
+    bool one = is_kind(klx_config_key(first)) != is_kind(klx_config_key(second));
+    if (!one) {
+        klx_config_fail_key(second, &e,
+                            "a channel has one kind of sink, found \"%.*s\" and \"%.*s\": make two "
+                            "channels",
+                            KLX_SV_FMT(klx_config_key(first)), KLX_SV_FMT(klx_config_key(second)));
+    } else {
+        const struct klx_config_node *unknown = is_kind(klx_config_key(first)) ? second : first;
+        struct klx_config_hint hint =
+            klx_config_hint(klx_config_key(unknown), beside, KLX_COUNT(beside));
+        klx_config_fail_key(
+            unknown, &e, "unknown key \"%.*s\"%s", KLX_SV_FMT(klx_config_key(unknown)),
+            hint.text[0] != '\0' ? hint.text
+                                 : ": a channel has its kind, and may have throttle and message");
+    }
+    klx_settings_report(&b->r, &e);
+}
+
 /* The one member of the channel's map that names a kind of sink, or NULL after a report. */
 static const struct klx_config_node *only_kind(struct binder *b, const struct klx_config_node *n) {
     struct klx_error e;
@@ -242,11 +265,7 @@ static const struct klx_config_node *only_kind(struct binder *b, const struct kl
     }
     const struct klx_config_node *second = kind_from(klx_config_next(kind));
     if (second != NULL) {
-        klx_config_fail_key(second, &e,
-                            "a channel has one kind of sink, found \"%.*s\" and \"%.*s\": make two "
-                            "channels",
-                            KLX_SV_FMT(klx_config_key(kind)), KLX_SV_FMT(klx_config_key(second)));
-        klx_settings_report(&b->r, &e);
+        report_second(b, kind, second);
         return NULL;
     }
     return kind;

@@ -211,13 +211,18 @@ static void bind_zone(struct binder *b, const struct klx_config_node *n, const c
     }
 }
 
+static bool has_value(const struct klx_config_node *n, const char *key) {
+    const struct klx_config_node *at = klx_config_get(n, key);
+    return at != NULL && !klx_config_is_null(at);
+}
+
 static bool is_empty(const struct klx_config_node *n) {
     for (size_t part = 0; part < KLX_WORDING_TEXTS_N; part++) {
-        if (klx_config_get(n, klx_wording_texts[part].key) != NULL) {
+        if (has_value(n, klx_wording_texts[part].key)) {
             return false;
         }
     }
-    return klx_config_get(n, "facts") == NULL;
+    return !has_value(n, "facts");
 }
 
 static void bind_entry(struct binder *b, const struct klx_config_node *n) {
@@ -227,11 +232,11 @@ static void bind_entry(struct binder *b, const struct klx_config_node *n) {
     struct klx_wording_entry *to = &w->entries[w->n++];
     to->at = n;
     klx_config_bind_all(n, klx_wording_fields, &item, klx_settings_report_text, b->r);
-    if (klx_config_type(n) == KLX_CONFIG_MAP) {
-        if (is_empty(n)) {
-            mistake(b, n,
-                    "this changes nothing: expected title, subject, summary, advice or facts");
-        }
+    bool map = klx_config_type(n) == KLX_CONFIG_MAP;
+    if ((map && is_empty(n)) || klx_config_is_null(n)) {
+        mistake(b, n, "this changes nothing: expected title, subject, summary, advice or facts");
+    }
+    if (map) {
         bind_event(b, item.event, to);
         bind_zone(b, n, item.timezone, to);
         bind_texts(b, n, to);

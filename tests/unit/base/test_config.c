@@ -122,6 +122,8 @@ static void every_mistake_has_its_place_and_remedy(void **state) {
           "t.yaml:2:1: one file holds one document: remove the \"---\"" },
         { "name: x\n\tlist: [a]\n", "t.yaml:2:1: found a tab character that violates indentation" },
         { "- a\n", "t.yaml:1:1: expected a map, found a list" },
+        { "name: x\nlist: [\xc3\xa4, \xff]\n", "t.yaml:2:11: invalid leading UTF-8 octet" },
+        { "name: x\n\nlist: [\x01]\n", "t.yaml:3:8: control characters are not allowed" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char words[1024];

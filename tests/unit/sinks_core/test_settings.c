@@ -352,6 +352,10 @@ static const struct {
       ".yaml:5:5: channels.ops: a channel has one kind of sink, found \"slack\" and \"email\": "
       "make "
       "two channels" },
+    { "channels:\n  ops:\n    slack: {webhook_url: {env: KLX_TEST_URL}}\n    throtle: {}\n",
+      ".yaml:5:5: channels.ops: unknown key \"throtle\", did you mean \"throttle\"?" },
+    { "channels:\n  ops:\n    pigeon: 1\n    slack: {webhook_url: {env: KLX_TEST_URL}}\n",
+      ".yaml:4:5: channels.ops: unknown key \"pigeon\": a channel has its kind, and may have" },
     { "channels: { \"o/s\": { slack: {webhook_url: {env: KLX_TEST_URL}} } }\n",
       ".yaml:2:13: channels: the name of a channel is 1 to 63 of letters" },
     { "channels: { ops: { slack: {} } }\n",
