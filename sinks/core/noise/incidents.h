@@ -69,7 +69,7 @@ struct klx_incident {
     bool looked_up;                /* `subscription` is what there is */
     bool escalates;                /* the channel is one of the subscription's `escalate:` */
     enum klx_incident_wait waited; /* what it waited for before that what is on its way */
-    uint32_t pushed; /* the number of the last event that is on its way to the channel */
+    uint32_t pushed; /* of the last event that is on its way to the channel; refused: `told` */
     int64_t look_us; /* not before that: it was silenced when it was looked at */
     const struct klx_subscription_settings *subscription; /* that asks for it; NULL: not known */
     char *key;                                            /* "channel/incident" */

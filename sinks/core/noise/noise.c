@@ -411,6 +411,10 @@ static void hand_on(struct passage *p) {
     klx_noise_push(p->n, p->to->channel, d);
 }
 
+static uint32_t newest_of(const struct klx_incident *i) {
+    return i->told > i->pushed ? i->told : i->pushed;
+}
+
 /* Older than what the channel was told, or is about to be told. */
 static bool is_late(struct passage *p, enum klx_suppression *ret_why) {
     const struct klx_incident *i = p->incident;
@@ -418,7 +422,7 @@ static bool is_late(struct passage *p, enum klx_suppression *ret_why) {
     if (i == NULL || number == 0) {
         return false;
     }
-    uint32_t newest = i->told > i->pushed ? i->told : i->pushed;
+    uint32_t newest = newest_of(i);
     snprintf(p->detail, sizeof(p->detail), "by number %u of the incident", (unsigned)newest);
     *ret_why = number < newest ? KLX_SUPPRESSION_SUPERSEDED : KLX_SUPPRESSION_REPEATED;
     return number < newest || (i->was_told && number == i->told);
@@ -541,16 +545,29 @@ static void told(struct klx_noise *n, struct klx_message *m, const struct klx_ou
     }
 }
 
+/* The channel was not told of it after all: what was before it, and is redriven, is not older than anything that it was told. */
+static void lost(struct klx_noise *n, struct klx_message *m, const struct klx_outcome *o) {
+    struct klx_incident *i =
+        m->event.incident.n > 0
+            ? klx_incidents_find(n->incidents, klx_sv(o->channel), m->event.incident)
+            : NULL;
+    if (i != NULL && i->pushed == m->event.incident_seq) {
+        i->pushed = i->told;
+    }
+}
+
 void klx_noise_outcome(struct klx_noise *n, const struct klx_outcome *o) {
     const struct klx_delivery *d = o->delivery;
-    if (klx_outcome_is_lost(o) || is_store(n)) {
+    void (*note)(struct klx_noise *, struct klx_message *, const struct klx_outcome *) =
+        klx_outcome_is_lost(o) ? lost : told;
+    if (is_store(n)) {
         return;
     }
     for (size_t i = 0; i < d->covered_n; i++) {
-        told(n, d->covered[i], o);
+        note(n, d->covered[i], o);
     }
     if (d->digest == NULL) {
-        told(n, d->message, o);
+        note(n, d->message, o);
     }
 }
 
@@ -569,11 +586,11 @@ bool klx_noise_passes_over(struct klx_noise *n, const char *channel, const struc
         return false;
     }
     const struct klx_incident *i = klx_incidents_find(n->incidents, klx_sv(channel), e->incident);
-    if (i == NULL || e->incident_seq >= i->pushed) {
+    if (i == NULL || e->incident_seq >= newest_of(i)) {
         return false;
     }
     char detail[64];
-    snprintf(detail, sizeof(detail), "by number %u of the incident", (unsigned)i->pushed);
+    snprintf(detail, sizeof(detail), "by number %u of the incident", (unsigned)newest_of(i));
     suppress(n, &(struct klx_suppressed){ .message = d->message,
                                           .subscription = d->subscription,
                                           .channel = channel,

@@ -17,6 +17,44 @@ static void what_is_redriven_late_is_old(void **state) {
     close_world();
 }
 
+static void outcome(size_t at, enum klx_verdict_class class) {
+    struct klx_verdict v;
+    klx_verdict_set(&v, class, "x", KLX_SV(""));
+    const struct klx_outcome o = { .delivery = w.on_the_way[at].d,
+                                   .message = w.on_the_way[at].d->message,
+                                   .subscription = w.on_the_way[at].d->subscription,
+                                   .channel = "slack",
+                                   .verdict = &v };
+    klx_noise_outcome(w.noise, &o);
+}
+
+static bool passes_over(size_t at) {
+    return klx_noise_passes_over(w.noise, "slack", w.on_the_way[at].d);
+}
+
+/* Dead letters are redriven in the order in which they were refused: none of them is old because of another that nobody was told of. */
+static void what_was_refused_makes_nothing_old(void **state) {
+    (void)state;
+    open_world();
+    start();
+    open_("i1.1");
+    w.holds = true;
+    update("i1.2");
+    update("i1.3");
+    update("i1.4");
+    assert_true(passes_over(1)); /* behind it a newer one waits */
+    for (size_t i = 0; i < 3; i++) {
+        outcome(i, KLX_VERDICT_REJECT_MESSAGE);
+    }
+    assert_false(passes_over(0));
+    assert_false(passes_over(1));
+    outcome(1, KLX_VERDICT_DELIVERED);
+    assert_true(passes_over(0));
+    assert_false(passes_over(1)); /* for another recipient */
+    assert_false(passes_over(2));
+    close_world();
+}
+
 static size_t tombstones_of(const char *key) {
     size_t n = 0;
     for (size_t i = 0; i < w.written_n; i++) {
@@ -50,6 +88,7 @@ static void a_silence_that_ended_long_ago_goes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_redriven_late_is_old),
+        cmocka_unit_test(what_was_refused_makes_nothing_old),
         cmocka_unit_test(a_silence_that_ended_long_ago_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
