@@ -273,9 +273,11 @@ def restore(w: Walk) -> None:
     for name in OURS:
         w.hears(name, "app.deleted")
     assert pods() == before, "pods went with the Applications"
+    meanwhile = w.world.commit()  # what stands in the backup is Synced; that it is looked at again shows by this commit
     w.world.argocd("admin", "import", "-n", NAMESPACE, "-", stdin=backup)
     for name in OURS:
         w.hears(name, "app.created")
+        w.world.wait_compared(name, meanwhile)
         w.world.wait_app(name, "Synced", lambda app: app["status"]["sync"]["status"] == "Synced")
     time.sleep(5)  # what auto-sync would do, it does now
     assert pods() == before, "pods were replaced by the restoration"
