@@ -13,6 +13,7 @@ import yaml
 
 from .argo import APPLICATIONS, NAMESPACE, PROJECTS
 from .argo_scenes import FACTS
+from .client import MERGE
 from .gitops_world import RELEASES, Forbidden, GitopsWorld, Refused
 from .process import wait_until
 
@@ -91,7 +92,7 @@ class Walk:
 
 def install(w: Walk) -> None:
     """From the root Application comes everything; dev and staging are there by themselves, production when a release manager says so."""
-    for app in ("root", "argocd", "rollouts-prod", "guardrails-prod", "secrets-prod", *OURS):
+    for app in ("root", "argocd", "rollouts-prod", "guardrails-management", "secrets-management", *OURS):
         w.hears(app, "app.created", 180)
     for app in OURS[:2]:
         w.deployed(app, by="auto-sync")
@@ -103,7 +104,7 @@ def install(w: Walk) -> None:
     w.rita.sync("flask-prod")
     w.deployed("flask-prod", by="rita")
     w.hears("flask-prod", "app.settled", 180)
-    for app in ("root", "rollouts-prod", "guardrails-prod", "secrets-prod", *OURS):
+    for app in ("root", "rollouts-prod", "guardrails-management", "secrets-management", *OURS):
         w.world.wait_app(app, "Synced and Healthy", lambda one: (one["status"]["sync"]["status"], one["status"]["health"]["status"]) == ("Synced", "Healthy"))
 
 
@@ -215,6 +216,25 @@ def drift(w: Walk) -> None:
     assert port("prod") == "http"
 
 
+def auto_sync_off(w: Walk) -> None:
+    """Off for an incident, by the runbook: the ApplicationSet leaves it off, a commit waits, and on again it comes in."""
+    def switch(on: str) -> None:
+        w.world.kubectl("patch", "app", "flask-dev", "-n", NAMESPACE, "--type", "merge", "-p", '{"spec":{"syncPolicy":{"automated":{"enabled":' + on + "}}}}")
+    switch("false")
+    w.hears("flask-dev", "app.autosync.off")
+    w.world.rewrite("apps/flask/overlays/dev/kustomization.yaml", {"value: 2": "value: 3"})
+    waits = w.world.commit()
+    w.world.client.request("PATCH", f"{SETS}/apps", {"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}, MERGE)
+    wait_until("the ApplicationSet was refreshed", lambda: "argocd.argoproj.io/application-set-refresh" not in
+               w.world.get(f"{SETS}/apps")["metadata"].get("annotations", {}), 60)
+    w.world.wait_compared("flask-dev", waits)
+    w.hears("flask-dev", "app.change.waits", to=waits)
+    assert w.world.app("flask-dev")["spec"]["syncPolicy"]["automated"]["enabled"] is False, "the ApplicationSet has switched it on again"
+    switch("true")
+    w.hears("flask-dev", "app.autosync.on")
+    w.hears("flask-dev", "app.insync", by="auto-sync")
+
+
 def roll_back(w: Walk) -> None:
     """1.3.0 is in production and not liked: back by the history, at once and without steps; then git says so, too."""
     new = w.world.release("1.3.0", "prod")
@@ -289,5 +309,5 @@ def restore(w: Walk) -> None:
 
 SCENES: dict[str, Callable[[Walk], None]] = {
     "install": install, "guardrails": guardrails, "sync-fails": sync_fails, "promote": promote, "bad-canary": bad_canary, "bad-preview": bad_preview,
-    "drift": drift, "roll-back": roll_back, "window": window, "restore": restore,
+    "drift": drift, "auto-sync-off": auto_sync_off, "roll-back": roll_back, "window": window, "restore": restore,
 }

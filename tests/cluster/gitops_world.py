@@ -103,7 +103,7 @@ class GitopsWorld:
         self.rewrite("bootstrap", {'"aks-*"': "in-cluster"})
         self.rewrite("platform/argocd/kustomization.yaml", {"  - clusters.yaml\n": "", "  - monitors.yaml\n": ""})
         self.rewrite("cluster/kustomization.yaml", {"  - external-secrets.yaml\n": ""})
-        self.rewrite("cluster/addons.yaml", {"environments/*.yaml": "environments/prod.yaml"})
+        self.rewrite("cluster/addons.yaml", {"environments/*.yaml": "environments/prod.yaml", "deploy/argocd/addons/*": "deploy/argocd/addons/rollouts"})
         self.rewrite("platform/argocd/settings.yaml", {"\ndata:\n": "\ndata:\n" + "".join(f"  accounts.{name}: login\n" for name in PEOPLE)})
         policies = "".join(f"g, {name}, role:{role}\n" for name, role in PEOPLE.items())
         self.rewrite("platform/argocd/policies/platform.csv", {"# The platform team.": f"{policies}# The platform team."})
