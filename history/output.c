@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -15,7 +16,8 @@
 
 struct klx_output {
     int fd;
-    char *file, *temporary; /* NULL: stdout */
+    char *file;      /* NULL: stdout */
+    char *temporary; /* NULL: what is written stands where it belongs */
     struct klx_zstd *zstd;
     struct klx_buf buf;
     size_t bytes;
@@ -28,14 +30,28 @@ static int failed(struct klx_output *o, struct klx_error *e) {
                     strerror(-o->failure));
 }
 
+/* A pipe or a device is written to: a file in its place would be none of it any more. */
+static int open_file(struct klx_output *o) {
+    struct stat found;
+    bool there = stat(o->file, &found) == 0;
+    if (there && S_ISDIR(found.st_mode)) {
+        errno = EISDIR;
+        return -1;
+    }
+    if (there && !S_ISREG(found.st_mode)) {
+        return open(o->file, O_WRONLY | O_CLOEXEC);
+    }
+    o->temporary = klx_asprintf("%s.%d.part", o->file, (int)getpid());
+    return open(o->temporary, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666);
+}
+
 int klx_output_open(const char *file, bool zstd, struct klx_output **ret, struct klx_error *e) {
     struct klx_output *o = klx_alloc(struct klx_output);
     o->fd = STDOUT_FILENO;
     klx_buf_init(&o->buf, BUFFER_BYTES_MAX);
     if (file != NULL) {
         o->file = klx_strdup(file);
-        o->temporary = klx_asprintf("%s.%d.part", file, (int)getpid());
-        o->fd = open(o->temporary, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666);
+        o->fd = open_file(o);
     }
     if (o->fd < 0) {
         int rc = failed(o, e);
@@ -49,6 +65,10 @@ int klx_output_open(const char *file, bool zstd, struct klx_output **ret, struct
 
 static int drain(struct klx_output *o, struct klx_error *e) {
     size_t done = 0;
+    if (o->buf.failed) {
+        errno = ENOMEM;
+        return failed(o, e);
+    }
     while (done < o->buf.len) {
         ssize_t n = write(o->fd, o->buf.data + done, o->buf.len - done);
         if (n < 0 && errno == EAGAIN) { /* somebody made the pipe non-blocking */
@@ -73,11 +93,7 @@ int klx_output_write(struct klx_output *o, struct klx_sv text, struct klx_error 
     } else {
         klx_buf_add_sv(&o->buf, text);
     }
-    if (o->buf.failed) {
-        errno = ENOMEM;
-        return failed(o, e);
-    }
-    return o->buf.len >= WRITE_BYTES ? drain(o, e) : 0;
+    return o->buf.failed || o->buf.len >= WRITE_BYTES ? drain(o, e) : 0;
 }
 
 int klx_output_commit(struct klx_output *o, struct klx_error *e) {

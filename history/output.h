@@ -2,7 +2,7 @@
  * Where an export goes: stdout, or a file that is there whole or not at all. Plain, or as one zstd frame.
  *
  * A file is written beside its place under another name and gets its own with klx_output_commit, when it is on disk; what was there before
- * stays until then. Writing to stdout waits for its reader.
+ * stays until then. A pipe or a device is written to as it stands. Writing there and to stdout waits for the reader.
  */
 #pragma once
 
