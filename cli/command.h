@@ -21,6 +21,7 @@ int klx_cli_channel(int argc, char **argv);
 int klx_cli_check(int argc, char **argv);
 int klx_cli_dlq(int argc, char **argv);
 int klx_cli_export(int argc, char **argv);
+int klx_cli_incident(int argc, char **argv);
 int klx_cli_rbac(int argc, char **argv);
 int klx_cli_render(int argc, char **argv);
 int klx_cli_replay(int argc, char **argv);

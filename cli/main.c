@@ -16,6 +16,7 @@ static const struct klx_cli_command commands[] = {
     { "subscription", "List who is told of what, and who would be told of an event",
       klx_cli_subscription },
     { "render", "Print what a channel would be sent", klx_cli_render },
+    { "incident", "Show what is open, and take it in hand", klx_cli_incident },
     { "silence", "Silence what nobody wants to hear of for a while", klx_cli_silence },
     { "dlq", "Show what could not be delivered, and have it tried again", klx_cli_dlq },
     { "topics", "Create and list the topics", klx_cli_topics },
