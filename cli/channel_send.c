@@ -259,8 +259,8 @@ int klx_cli_channel_send(int argc, char **argv) {
         .operands = "CHANNEL",
         .summary = "Send a test message on a channel, and print its answer. No Kafka is needed.",
         .examples = "  klaxon channel send ops-slack --dry-run\n"
-                    "  klaxon channel send ops-slack\n"
-                    "  klaxon channel send ops-slack --event event.json\n",
+                    "  klaxon channel send ops-slack --yes\n"
+                    "  klaxon channel send ops-slack --event event.json --dry-run\n",
     };
     struct options o = { 0 };
     struct klx_cli_channels channels = { 0 };
