@@ -51,7 +51,7 @@ def world_with(binaries: Path, directory: Path, kafka: Kafka, slack: Slack) -> K
     others = ", ".join(f"{name}: {{ {kind}: {settings} }}" for kind, (name, settings) in OTHERS.items())
     made.configure(GOOD.format(kubeconfig=kubeconfig(directory), secret=directory / "secret",
                                email="to: ops@example.com, from: klaxon@example.com, smtp: smtp://127.0.0.1:1, tls: none")
-                   .replace("channels: {", f"channels: {{ {others}, ").replace(" ops:", " ops-slack:").replace("[ops,", f"[ops-slack, {', '.join(name for name, _ in OTHERS.values())},").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
+                   .replace("channels: {", f"channels: {{ {others}, ").replace(" ops:", " ops-slack:").replace(" mail:", " ops-mail:").replace(", mail]", ", ops-mail]").replace("[ops,", f"[ops-slack, {', '.join(name for name, _ in OTHERS.values())},").replace("127.0.0.1:9464", "127.0.0.1:0").replace(":9465", ":0"))
     assert made.run("topics", "apply").returncode == 0
     made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
     record_hpa(made, directory)
