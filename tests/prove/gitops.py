@@ -6,6 +6,7 @@ what must be refused is refused, klaxon's collector tells it, and its Slack chan
 `argocd admin settings rbac can` about each role and each action; it needs no server.
 """
 import argparse
+import html
 import json
 import os
 import subprocess
@@ -69,7 +70,7 @@ class Klaxon:
 
 def plain(text: str) -> str:
     """Without what markup escapes or marks."""
-    return "".join(letter for letter in text if letter.isalnum())
+    return "".join(letter for letter in html.unescape(text) if letter.isalnum())
 
 
 def hooks_of(event: dict) -> set[str]:
