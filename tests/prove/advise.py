@@ -28,7 +28,7 @@ BINARIES = Path(os.environ["KLAXON_BIN"])
 SYNC_SECONDS = 5  # of the tests' kube-controller-manager
 TOLERANCE = SYNC_SECONDS + 1  # lastScaleTime has whole seconds
 PLAY_SECONDS, REST_SECONDS = 225, 25
-AGREEMENT_LEAST = 0.95
+AGREEMENT_LEAST, FORECAST_LEAST = 0.95, 0.75
 TODAY = {"ramp": (2, 4), NAMESPACE: (2, 4), "spike": (2, 4), "leak": (2, 6)}  # the managed one plays the step
 
 
@@ -94,6 +94,7 @@ class Played:
     workload: Loaded
     kills: int
     procedure: Procedure
+    start: float
     advice: dict
 
     @property
@@ -120,15 +121,25 @@ def at(sequence: list[tuple[float, int]], when: float) -> int:
     return count
 
 
-def agreement(played: Played) -> float:
-    """The share of the seconds in which the simulator has, within the tolerance, the replicas that there really were."""
-    recorded = played.advice["recorded"]
-    first, last = int(seconds(recorded["since"])) + 1, int(seconds(recorded["until"]))
-    same = 0
-    for second in range(first, last):
-        near = {at(played.simulated, second + shift) for shift in range(-TOLERANCE, TOLERANCE + 1)}
-        same += at(played.real, second) in near
+def same_share(real: list[tuple[float, int]], simulated: list[tuple[float, int]], first: int, last: int) -> float:
+    """The share of the seconds in which the simulated replicas are, within the tolerance, those that there really were."""
+    shifts = range(-TOLERANCE, TOLERANCE + 1)
+    same = sum(at(real, second) in {at(simulated, second + shift) for shift in shifts} for second in range(first, last))
     return same / (last - first)
+
+
+def agreement(played: Played) -> float:
+    """Of the simulator, with the load of a phase, with what was in that phase."""
+    recorded = played.advice["recorded"]
+    return same_share(played.real, played.simulated, int(seconds(recorded["since"])) + 1, int(seconds(recorded["until"])))
+
+
+def forecast(before: Played, after: Played) -> float:
+    """Of what was said with the load of the first phase and the advised bounds, with what was then in the second."""
+    said = [(seconds(point["time"]) - before.start, point["replicas"]) for point in before.advice["proposed"]["sequence"]]
+    was = [(0.0, after.real[0][1])] + [(moment - after.start, replicas) for moment, replicas in after.real[1:]]
+    print(f"  {after.workload.namespace:11} forecast {words(said, 0)}\n              was      {words(was, 0)}", flush=True)
+    return same_share(was, said, int(said[0][0]) + TOLERANCE, PLAY_SECONDS)
 
 
 def words(sequence: list[tuple[float, int]], start: float) -> str:
@@ -147,19 +158,19 @@ def play(workloads: list[Loaded], collector: Collector, directory: Path, what: s
     played = []
     for workload, procedure in zip(workloads, procedures, strict=True):
         procedure.step(3)
-        played.append(Played(workload, workload.kills, procedure, procedure.advice()))
+        played.append(Played(workload, workload.kills, procedure, start, procedure.advice()))
     for workload in workloads:
         workload.idle()
     for one in played:
-        show(one, start)
+        show(one)
     return played
 
 
-def show(one: Played, start: float) -> None:
+def show(one: Played) -> None:
     now = one.advice["now"]
     print(f"  {one.workload.namespace:11} bounds {now['minReplicas']}-{now['maxReplicas']}: {one.kills} OOM kills "
           f"(recorded {one.advice['recorded']['oomKills']}, predicted {now['result']['oomKills']}), agreement {agreement(one) * 100:.1f} %")
-    print(f"      real      {words(one.real, start)}\n      simulated {words(one.simulated, start)}", flush=True)
+    print(f"      real      {words(one.real, one.start)}\n      simulated {words(one.simulated, one.start)}", flush=True)
 
 
 def bounds(workload: Loaded) -> tuple[int, int]:
@@ -214,9 +225,13 @@ def verdict(today: list[Played], advised: list[Played]) -> int:
         wrong.append("leak: it is not told from a load that is shared")
     if not any(one.kills > 0 for one in today):
         wrong.append("no container passed its limit with today's bounds: the loads prove nothing")
+    forecasts = [forecast(before, after) for before, after in zip(today, advised, strict=True)]
+    if min(forecasts) < FORECAST_LEAST:
+        wrong.append(f"a forecast holds for {min(forecasts) * 100:.1f} % of the time")
     kills, left = sum(one.kills for one in today), sum(one.kills for one in advised if not one.advice["boundsCannot"])
     shares = [agreement(one) for one in today + advised]
-    print(f"agreement {min(shares) * 100:.1f} to {max(shares) * 100:.1f} % within one sync period; OOM kills {kills} with today's bounds, "
+    print(f"agreement {min(shares) * 100:.1f} to {max(shares) * 100:.1f} % within one sync period, forecasts of the second "
+          f"phase {min(forecasts) * 100:.1f} to {max(forecasts) * 100:.1f} %; OOM kills {kills} with today's bounds, "
           f"{left} with the advised ones where bounds help; wrong: {'; '.join(wrong) or 'none'}")
     return 1 if wrong else 0
 
