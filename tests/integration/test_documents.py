@@ -55,6 +55,7 @@ def world_with(binaries: Path, directory: Path, kafka: Kafka, slack: Slack) -> K
     assert made.run("topics", "apply").returncode == 0
     made.put(Event(time.time() - 7200, node="aks-system-1", severity="critical"))
     record_hpa(made, directory)
+    kafka.create_topic("sandbox.nodes", config={"retention.ms": "-1"})  # of replay
     return made
 
 
