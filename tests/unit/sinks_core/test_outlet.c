@@ -321,11 +321,64 @@ static void the_rest_is_parked_before_the_partitions_go(void **state) {
     klx_outlet_hold(w.outlet, false);
 }
 
+static bool is_under_way(const char *id) {
+    for (size_t i = 0; i < SENDS; i++) {
+        if (w.sends[i].done != NULL && strcmp(w.sends[i].id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The loop's timers do not go by the driven clock: the lane asks anew to be woken. */
+static void plan_again(void) {
+    klx_outlet_hold(w.outlet, true);
+    klx_outlet_hold(w.outlet, false);
+    turn();
+}
+
+/* Whoever stood still may have lost the partitions: their next owner may have told what waits here. */
+static void after_a_standstill_a_heartbeat_is_waited_for(void **state) {
+    (void)state;
+    open_outlet(true);
+    klx_clock_driven_advance(&w.clock, 2999 * KLX_US_PER_MS); /* busy, that is all */
+    push("a1");
+    assert_true(is_under_way("a1"));
+    answer("a1", KLX_VERDICT_DELIVERED);
+    klx_clock_driven_advance(&w.clock, 3000 * KLX_US_PER_MS);
+    push("b1");
+    assert_false(is_under_way("b1"));
+    advance(1999);
+    plan_again();
+    assert_false(is_under_way("b1"));
+    advance(1);
+    plan_again();
+    assert_true(is_under_way("b1"));
+}
+
+static void limits_count_from_a_reload_on(void **state) {
+    (void)state;
+    open_outlet(true);
+    push("a1 b1 c1");
+    assert_false(klx_outlet_full(w.outlet));
+    const struct klx_outlet_options now = {
+        .queue_max = 3, .give_up_after_ms = 86400000, .park_after_ms = 30000, .alone = false
+    };
+    klx_outlet_limit(w.outlet, &now);
+    turn();
+    assert_true(klx_outlet_full(w.outlet));
+    assert_string_equal(w.parked, "");
+    advance(1000); /* it is not alone any more */
+    assert_string_equal(w.parked, "circuit c1");
+}
+
 #define OUTLET_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         OUTLET_TEST(what_is_behind_a_hung_send_is_parked_after_it),
+        OUTLET_TEST(after_a_standstill_a_heartbeat_is_waited_for),
+        OUTLET_TEST(limits_count_from_a_reload_on),
         OUTLET_TEST(a_filling_queue_of_a_channel_that_takes_is_not_parked),
         OUTLET_TEST(a_full_queue_is_parked_though_it_takes_some),
         OUTLET_TEST(nobody_waits_for_the_only_channel),
