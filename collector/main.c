@@ -14,6 +14,7 @@
 #include "lib/io/httpd.h"
 #include "lib/io/metrics.h"
 #include "lib/io/reload_metrics.h"
+#include "lib/io/service.h"
 #include "lib/io/watch_files.h"
 #include "schema/startup.h"
 
@@ -34,6 +35,7 @@ struct process {
     struct klx_http *http;
     struct klx_httpd *httpd;
     struct klx_fleet *fleet;
+    struct klx_service *service;
     struct klx_watch_files *watch;  /* of the configuration */
     char hash[KLX_HASH_TEXT_BYTES]; /* of the one in use */
     bool stopping, clean;
@@ -49,6 +51,7 @@ static void on_stopped(void *arg, bool clean) {
 static void stop(struct process *p) {
     if (!p->stopping) {
         p->stopping = true;
+        klx_service_stopping(p->service);
         klx_watch_files_free(p->watch);
         p->watch = NULL;
         klx_fleet_stop(p->fleet, STOP_MS, on_stopped, p);
@@ -162,6 +165,7 @@ static void follow_files(struct process *p) {
 
 static void close_all(struct process *p) {
     klx_watch_files_free(p->watch);
+    klx_service_free(p->service);
     klx_fleet_free(p->fleet);
     klx_httpd_free(p->httpd);
     klx_metrics_reset();
@@ -185,6 +189,7 @@ static int run(struct process *p, struct klx_settings *s, struct klx_collector_s
         close_all(p);
         return KLX_EXIT_CONFIG;
     }
+    p->service = klx_service_new(p->loop);
     klx_fleet_start(p->fleet);
     follow_files(p);
     klx_loop_run(p->loop);

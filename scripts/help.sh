@@ -65,6 +65,12 @@ Usage: ./dev build [PRESET]
 Builds into build/PRESET: dev, release (default), asan, clang, tsan, fuzz.
 TXT
         ;;
+    package) cat <<'TXT'
+Usage: ./dev package
+
+Builds the Debian packages klaxon, klaxon-collector and klaxon-sinks into build/release/packages (docs/install.md).
+TXT
+        ;;
     fuzz) cat <<TXT
 Usage: ./dev fuzz NAME [SECONDS]
 
@@ -91,6 +97,7 @@ Usage: ./dev COMMAND [ARGUMENTS]        ./dev COMMAND --help says more
   bench NAME      measure
   prove NAME      run a long proof
   build [PRESET]  build into build/PRESET
+  package         build the Debian packages
   fuzz NAME [S]   run a fuzz target
   lint, fmt       check and lay out the code
   clean           remove build/ and .run/

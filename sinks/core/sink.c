@@ -17,6 +17,7 @@
 #include "lib/io/consumer.h"
 #include "lib/io/httpd.h"
 #include "lib/io/metrics.h"
+#include "lib/io/service.h"
 #include "schema/startup.h"
 #include "sinks/core/dispatch.h"
 #include "sinks/core/edition.h"
@@ -44,6 +45,7 @@ struct process {
     struct klx_loop *loop;
     struct klx_http *http;
     struct klx_httpd *httpd;
+    struct klx_service *service;
     struct klx_producer *producer;
     struct klx_consumer *consumer;
     struct klx_dispatch *dispatch;
@@ -101,6 +103,7 @@ static void on_idle(void *arg) {
 static void stop(struct process *p) {
     if (!p->stopping) {
         p->stopping = true;
+        klx_service_stopping(p->service);
         klx_reload_free(p->reload);
         p->reload = NULL;
         klx_consumer_pause(p->consumer);
@@ -473,6 +476,7 @@ static void follow_files(struct process *p) {
 /* After the loop has ended, or half-way through the start. */
 static void close_all(struct process *p) {
     klx_httpd_free(p->httpd);
+    klx_service_free(p->service);
     klx_reload_free(p->reload);
     klx_timer_free(p->waiting);
     klx_timer_free(p->ask_again);
@@ -503,6 +507,7 @@ static int run(struct process *p) {
         return KLX_EXIT_CONFIG;
     }
     follow_files(p);
+    p->service = klx_service_new(p->loop);
     klx_loop_run(p->loop);
     close_all(p);
     klx_log_info("stopped");
