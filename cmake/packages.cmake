@@ -1,4 +1,4 @@
-# Debian packages, one for each floor that somebody installs by itself: `cpack --config build/release/CPackConfig.cmake`, or ./dev package.
+# Debian packages, one for each floor that somebody installs by itself: ./dev package.
 include(GNUInstallDirs)
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON) # not the tests; who packs builds `programs` first
 
@@ -14,7 +14,6 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "The klaxon developers <klaxon@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_COMPONENTS_ALL klaxon klaxon-collector klaxon-sinks)
-set(CPACK_OUTPUT_FILE_PREFIX ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

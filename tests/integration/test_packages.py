@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_world import kubeconfig
 from conftest import ROOT
 
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
@@ -16,7 +17,7 @@ EXPOSURE = 20  # tenths, of 100: 12 at present
 
 CONFIG = """
 kafka: { bootstrap.servers: "127.0.0.1:1" }
-clusters: [ { name: prod, server: "http://127.0.0.1:1", sources: { nodes: {} } } ]
+clusters: [ { name: prod, kubeconfig: KUBECONFIG, sources: { nodes: {} } } ]
 channels: { lake: { webhook: { url: "http://127.0.0.1:1/hook" } } }
 subscriptions: [ { team: ops, topics: [ nodes ], channels: [ lake ] } ]
 """
@@ -66,7 +67,7 @@ def test_units_are_tight_and_name_programs_that_are_there(unit: Path, binaries: 
 
 @pytest.mark.parametrize("program", ["klaxon-collector", "klaxon-sink-webhook"])
 def test_the_manager_is_told(program: str, binaries: Path, tmp_path: Path) -> None:
-    (tmp_path / "klaxon.yaml").write_text(CONFIG)
+    (tmp_path / "klaxon.yaml").write_text(CONFIG.replace("KUBECONFIG", str(kubeconfig(tmp_path))))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30)
