@@ -171,6 +171,7 @@ static int add(int argc, char **argv) {
         klx_cli_config_release(&c);
     }
     if (code == KLX_EXIT_OK) {
+        klx_cli_silence_doubt(ADD, &s);
         print_added(&s, &o);
     }
     klx_silence_release(&s);

@@ -141,6 +141,7 @@ static int read_file(const char *path, struct taken *t, const struct options *o)
 
 static void print_imported(const struct taken *t, const struct options *o) {
     for (size_t i = 0; i < t->n; i++) {
+        klx_cli_silence_doubt(IMPORT, &t->items[i]);
         if (o->quiet) {
             printf("%s\n", t->items[i].id);
         } else {

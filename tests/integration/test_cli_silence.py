@@ -155,6 +155,23 @@ def test_what_is_wrong_is_said(klaxon: Klaxon, args: list[str], said: str) -> No
     assert query(klaxon, "--all") == []
 
 
+@pytest.mark.parametrize("matcher, said", [
+    ("severity=warn", 'no event of klaxon has the severity "warn"'),
+    ("phase!=resolvd", 'no event of klaxon has the phase "resolvd", did you mean "resolved"?'),
+    ("topic=node", 'no event of klaxon has the topic "node", did you mean "nodes"?'),
+    ("type=io.klaxon.node.redy", 'no event of klaxon has the type "node.redy", did you mean "node.ready"?'),
+    ("type=node.ready", ""),
+    ("severity=", ""),
+    ('severity=~"warn.*"', ""),
+    ("owner=anybody", ""),
+])
+def test_what_hides_nothing_is_said(binaries: Path, tmp_path: Path, matcher: str, said: str) -> None:
+    klaxon = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.")
+    done = klaxon.run("silence", "add", "cluster=x", matcher, "-m", "m", "--dry-run", "-q", USER="ada")
+    assert done.returncode == 0
+    assert done.stderr == (f"klaxon silence add: {said}\n" if said else "")
+
+
 def test_whoever_wants_it_is_named(binaries: Path, tmp_path: Path) -> None:
     done = Klaxon(binaries, tmp_path, "127.0.0.1:1", "klaxon.").run("silence", "add", "cluster=x", "-m", "m", "--dry-run", USER="")
     assert (done.returncode, done.stdout) == (2, "")
