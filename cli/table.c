@@ -65,9 +65,13 @@ static size_t width_of(const struct klx_table *t, size_t column) {
 }
 
 void klx_table_write(const struct klx_table *t, struct klx_buf *out) {
-    for (size_t i = 0; i < t->n; i++) {
-        bool last = i % t->columns == t->columns - 1;
-        int width = last ? 0 : (int)width_of(t, i % t->columns) + GAP;
-        klx_buf_printf(out, "%-*s%s", width, t->cells[i], last ? "\n" : "");
+    int *widths = klx_alloc_n(int, t->columns + 1);
+    for (size_t c = 0; c + 1 < t->columns; c++) {
+        widths[c] = (int)width_of(t, c) + GAP; /* the last has none */
     }
+    for (size_t i = 0; i < t->n; i++) {
+        size_t c = i % t->columns;
+        klx_buf_printf(out, "%-*s%s", widths[c], t->cells[i], c + 1 == t->columns ? "\n" : "");
+    }
+    free(widths);
 }
