@@ -262,7 +262,12 @@ def test_the_schema_refuses_what_check_refuses(binaries: Path, tmp_path: Path, t
 def test_what_is_installed(binaries: Path, tmp_path: Path) -> None:
     subprocess.run(["cmake", "--install", binaries, "--prefix", tmp_path / "usr"], check=True, capture_output=True, timeout=60)
     files = {str(path.relative_to(tmp_path / "usr")) for path in (tmp_path / "usr").rglob("*") if path.is_file()}
-    assert files == {f"bin/{program}" for program in PROGRAMS} | {"share/klaxon/klaxon.schema.json", "share/doc/klaxon/klaxon.example.yaml"}
+    schemas = {f"share/klaxon/{path.relative_to(ROOT / 'schema')}" for path in (*ROOT.glob("schema/events/*.json"), *ROOT.glob("schema/samples/*.json"))}
+    docs = {f"share/doc/klaxon/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/**/*") if path.is_file()}
+    assert "share/klaxon/events/node.notready.v1.json" in schemas and "share/doc/klaxon/klaxon.example.yaml" in docs
+    assert files == {f"bin/{program}" for program in PROGRAMS} | schemas | docs | {
+        "share/klaxon/klaxon.schema.json", "share/doc/klaxon/README.md", "lib/systemd/system/klaxon-collector.service",
+        "lib/systemd/system/klaxon-sink@.service"}
     for program in PROGRAMS:
         done = subprocess.run([tmp_path / "usr/bin" / program, "--version"], capture_output=True, text=True, timeout=20, check=False,
                               env={k: v for k, v in os.environ.items() if k != "KLAXON_CONFIG"})
