@@ -16,8 +16,8 @@
 #define SETTLED_SCRAPES 2 /* after a change of the replicas, until the pods hold what they will */
 #define SETTLED_MAX_SCRAPES 20
 #define SOON_SCRAPES 4
-#define JUST_OVER 1.001   /* or a rounding would take it for just below */
-#define SHOULD_LEAST 0.02 /* of what a pod holds: less drowns in noise */
+#define JUST_OVER 1.001 /* or a rounding would take it for just below */
+#define BASES_NEEDED 6  /* changes of the replicas: each alone says little while the load moves */
 #define SKEW_MAX 100.0
 #define BASE_ASSUMED 0.1 /* of the smallest pod, where neither changes nor requests tell */
 #define INTERVALS_MAX 20000
@@ -234,32 +234,18 @@ static double base_by(const struct klx_load *l, const struct pair *p) {
     return (a->total - drift(l, &early) - b->total) / (a->pods - b->pods);
 }
 
-/* Of pods that there were before: how far they are below where they were going when replicas were added, against how far they should be. */
-static bool relief_at(const struct klx_load *l, const struct klx_evidence *h, struct pair *p,
-                      double base, double *ret) {
-    const struct klx_load_instant *b = &l->items[p->before], *a = &l->items[p->after];
-    double grows = 0;
+/* What a new pod holds against one that there was before: 1 where all is shared anew, whatever the load does meanwhile. */
+static bool relief_by(const struct klx_load *l, const struct klx_evidence *h, struct pair *p,
+                      double *ret) {
+    const struct klx_load_instant *a = &l->items[p->after];
     sum_old(l, h, p);
-    if (a->pods <= b->pods || p->old == 0 || !slope_before(l, p, &grows)) {
+    int32_t new_pods = a->pods - p->old;
+    if (a->pods <= l->items[p->before].pods || p->old == 0 || new_pods <= 0 || p->old_after <= 0) {
         return false;
     }
-    double going = (b->total + grows * took(l, p)) / b->pods, is = p->old_after / p->old;
-    double should = (going - base) * (1 - (double)b->pods / a->pods);
-    if (should < going * SHOULD_LEAST) {
-        return false;
-    }
-    *ret = fmin(1, fmax(0, (going - is) / should));
+    double fresh = (a->total - p->old_after) / new_pods, old = p->old_after / p->old;
+    *ret = fmin(1, fresh / old);
     return true;
-}
-
-/* Soon after, a load that moves has not moved far; later, a heap that is given back slowly is given back. */
-static bool relief_by(const struct klx_load *l, const struct klx_evidence *h, const struct pair *p,
-                      double base, double *ret) {
-    struct pair early = soon(p), late = *p;
-    double x = 0, y = 0;
-    bool has_x = relief_at(l, h, &early, base, &x), has_y = relief_at(l, h, &late, base, &y);
-    *ret = fmax(x, y);
-    return has_x || has_y;
 }
 
 static double smallest_pod(const struct klx_evidence *h) {
@@ -288,13 +274,15 @@ static void measure(struct klx_load *l, const struct klx_evidence *h) {
         double assumed = h->request_bytes > 0 && (double)h->request_bytes < smallest
                              ? (double)h->request_bytes
                              : smallest * BASE_ASSUMED;
-        l->base = n >= KLX_LOAD_CHANGES_NEEDED ? clamp(median(bases, n), 0, smallest) : assumed;
+        l->base_measured = n >= BASES_NEEDED;
+        l->base = l->base_measured ? clamp(median(bases, n), 0, smallest) : assumed;
     }
     at = 1;
     while (n >= KLX_LOAD_CHANGES_NEEDED && next_pair(l, h, &at, &p)) {
-        reliefs_n += relief_by(l, h, &p, l->base, &reliefs[reliefs_n]);
+        reliefs_n += relief_by(l, h, &p, &reliefs[reliefs_n]);
     }
-    l->relief = reliefs_n > 0 ? median(reliefs, reliefs_n) : 1;
+    double relief = reliefs_n > 0 ? median(reliefs, reliefs_n) : 1;
+    l->relief = relief < KLX_LOAD_RELIEF_LEAST ? relief : 1;
     free(bases);
     free(reliefs);
 }

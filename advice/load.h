@@ -21,6 +21,8 @@
 #include "advice/evidence.h"
 
 #define KLX_LOAD_KILL_US (INT64_C(300) * 1000000) /* how long a kill hides load */
+#define KLX_LOAD_RELIEF_LEAST                                                                      \
+    0.6 /* what new pods hold against old ones: above it, the load counts as shared */
 #define KLX_LOAD_CHANGES_NEEDED                                                                    \
     3 /* changes of the replicas, for a base and a relief that are measured */
 
@@ -44,7 +46,7 @@ struct klx_load {
     double limit; /* bytes; 0: not known */
     double request;
     size_t changes_used; /* changes of the replicas that base and relief are measured by */
-    bool base_given;
+    bool base_given, base_measured; /* else it is assumed */
     size_t
         kills_hidden; /* OOM kills whose load was never seen: they are taken for the limit, and it was more */
 };

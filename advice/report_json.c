@@ -78,9 +78,9 @@ static void add_model(const struct klx_load *l, struct klx_jw *w) {
     klx_jw_begin_object(w);
     klx_jw_member_int(w, "baseBytes", (int64_t)l->base);
     klx_jw_member_str(w, "base",
-                      l->base_given          ? "given"
-                      : klx_load_measured(l) ? "measured"
-                                             : "assumed");
+                      l->base_given      ? "given"
+                      : l->base_measured ? "measured"
+                                         : "assumed");
     member_double(w, "relief", l->relief);
     klx_jw_member_int(w, "changesUsed", (int64_t)l->changes_used);
     member_bytes(w, "limitBytes", l->limit);

@@ -69,9 +69,9 @@ static void add_model(const struct klx_report *r, struct klx_buf *out) {
     klx_buf_add_str(out, "Model: a pod holds ");
     add_bytes(out, l->base);
     klx_buf_printf(out, " and its share of the load (%s); limit ",
-                   l->base_given          ? "given"
-                   : klx_load_measured(l) ? "measured"
-                                          : "assumed");
+                   l->base_given      ? "given"
+                   : l->base_measured ? "measured"
+                                      : "assumed");
     if (l->limit > 0) {
         add_bytes(out, l->limit);
     } else {

@@ -73,8 +73,8 @@ static void say_what_is_left(const struct klx_report *r, struct klx_buf *out) {
     if (a->no_relief) {
         klx_buf_printf(
             out,
-            "More replicas do not make the pods smaller: when some were added, the old "
-            "ones gave up %.0f %% of what they should have. Look for a leak, or a target "
+            "More replicas do not make the pods smaller: those that were added came to hold "
+            "%.0f %% of what the old ones do. Look for a leak, or a target "
             "that is too large for one pod; raise the memory limit meanwhile.\n",
             r->load->relief * PERCENT);
     }

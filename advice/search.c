@@ -220,7 +220,7 @@ void klx_search(const struct klx_search_options *o, struct klx_advice *ret) {
     struct search s = { .o = o, .a = ret };
     const struct klx_scaler_spec *spec = &o->subject->spec;
     *ret = (struct klx_advice){ .max_needed = 0 };
-    ret->no_relief = klx_load_measured(o->load) && o->load->relief < KLX_SEARCH_RELIEF_LEAST;
+    ret->no_relief = klx_load_measured(o->load) && o->load->relief < KLX_LOAD_RELIEF_LEAST;
     weigh_data(&s);
     try_spec(&s, spec, &ret->now);
     find_bounds(&s, spec, &ret->proposed);

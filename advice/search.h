@@ -14,7 +14,6 @@
 #include "advice/play.h"
 
 #define KLX_SEARCH_GROWTH 1.2
-#define KLX_SEARCH_RELIEF_LEAST 0.3 /* below it more replicas do not help */
 
 enum klx_confidence { KLX_CONFIDENCE_LOW, KLX_CONFIDENCE_MEDIUM, KLX_CONFIDENCE_HIGH };
 

@@ -193,7 +193,7 @@ static void a_leak_gives_no_relief(void **state) {
     test_evidence(&h, &l, &s);
     assert_int_equal(klx_load_init(&load, &h, &options, NULL), 0);
     assert_true(klx_load_measured(&load));
-    assert_true(load.relief < 0.3);
+    assert_true(load.relief < KLX_LOAD_RELIEF_LEAST);
     klx_load_release(&load);
     klx_evidence_release(&h);
 }
