@@ -189,13 +189,17 @@ int klx_dlq_show(int argc, char **argv) {
     }
     struct klx_cli_channels channels = { 0 };
     struct klx_letters *all = klx_letters_new(is_the_one, argv[first]);
-    code = klx_cli_channels_load(SHOW, o.config, &channels);
-    code = code == KLX_EXIT_OK ? klx_letters_read(SHOW, &c, -1, all) : code;
+    /* Mistakes are said; the letter is shown without its request, for it may be what led to them. */
+    bool good = klx_cli_channels_load(SHOW, o.config, &channels) == KLX_EXIT_OK;
+    code = klx_letters_read(SHOW, &c, -1, all);
     if (code == KLX_EXIT_OK) {
-        code = show_letter(&channels, all, argv[first], klx_cli_is_json(o.output), &out);
+        code =
+            show_letter(good ? &channels : NULL, all, argv[first], klx_cli_is_json(o.output), &out);
     }
     klx_letters_free(all);
-    klx_cli_channels_release(&channels);
+    if (good) {
+        klx_cli_channels_release(&channels);
+    }
     klx_cli_config_release(&c);
     return klx_cli_print(SHOW, klx_buf_sv(&out), code);
 }

@@ -4,7 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/terminal.h"
-#include "sinks/core/receipt.h"
+#include "sinks/core/parking/parked.h"
 
 #define ARENA_BYTES 65536
 #define ARENA_BYTES_MAX (64u << 20)
@@ -15,20 +15,6 @@ static const struct klx_channel_settings *find_channel(const struct klx_cli_chan
     for (size_t i = 0; i < all->sinks.channels_n; i++) {
         if (klx_sv_eq(name, klx_sv(all->sinks.channels[i].name))) {
             return &all->sinks.channels[i];
-        }
-    }
-    return NULL;
-}
-
-/* Told with the words of the subscription at whose place it was told; it may stand elsewhere by now. */
-static const struct klx_subscription_settings *find_subscription(const struct klx_cli_channels *all,
-                                                                 struct klx_arena *a,
-                                                                 const struct klx_parked *p) {
-    for (size_t i = 0; i < all->sinks.subscriptions_n; i++) {
-        const struct klx_subscription_settings *s = &all->sinks.subscriptions[i];
-        if (klx_sv_eq(s->team, p->team) &&
-            klx_sv_eq(klx_subscription_place(a, s), p->subscription)) {
-            return s;
         }
     }
     return NULL;
@@ -53,7 +39,9 @@ static int render(const struct klx_cli_channels *all, const struct klx_channel_s
                                        .reason = p->reason,
                                        .digest = p->digest };
     rc = klx_cli_channel_open(all, settings, &c, e);
-    rc = rc == 0 ? klx_cli_notice_render(&c, &notice, find_subscription(all, a, p), out, e) : rc;
+    rc = rc == 0
+             ? klx_cli_notice_render(&c, &notice, klx_parked_subscription(p, &all->sinks), out, e)
+             : rc;
     klx_cli_channel_close(&c);
     return rc;
 }
@@ -65,7 +53,9 @@ void klx_letter_request_make(const struct klx_cli_channels *channels, const stru
     *ret = (struct klx_letter_request){ .bytes_max = 0 };
     klx_buf_init(&ret->text, 0);
     klx_arena_init(&arena, ARENA_BYTES, ARENA_BYTES_MAX);
-    int rc = klx_letter_parked(&arena, l->record, klx_cli_now_us(), &p, &ret->why);
+    int rc = channels != NULL
+                 ? klx_letter_parked(&arena, l->record, klx_cli_now_us(), &p, &ret->why)
+                 : klx_fail(&ret->why, -EINVAL, "the configuration has mistakes");
     const struct klx_channel_settings *c = rc == 0 ? find_channel(channels, p.channel) : NULL;
     if (rc == 0 && c == NULL) {
         rc = klx_fail(&ret->why, -ENOENT, "the channel is not in this configuration");

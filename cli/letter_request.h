@@ -13,7 +13,7 @@ struct klx_letter_request {
     struct klx_error why; /* why there is none: its text is empty otherwise */
 };
 
-/* The letter's record is needed. *ret needs klx_letter_request_release. */
+/* The letter's record is needed. channels NULL: the configuration has mistakes, so there is no request. *ret needs klx_letter_request_release. */
 void klx_letter_request_make(const struct klx_cli_channels *channels, const struct klx_letter *l,
                              struct klx_letter_request *ret);
 void klx_letter_request_release(struct klx_letter_request *r);

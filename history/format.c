@@ -81,6 +81,19 @@ static bool comes_again(const struct klx_record *r, size_t i) {
     return false;
 }
 
+/* Written by us: another producer's header or member of the name would be there a second time. */
+static bool is_ours(struct klx_sv name) {
+    static const char *const ours[] = { "time",        "datacontenttype", "data",
+                                        "data_base64", "kafkatopic",      "kafkapartition",
+                                        "kafkaoffset", "kafkatime" };
+    for (size_t i = 0; i < KLX_COUNT(ours); i++) {
+        if (klx_sv_eq(name, klx_sv(ours[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Of binary mode: the headers, in their order. Of structured mode: the members of the envelope. */
 static bool add_headers(struct klx_jw *w, const struct klx_record *r) {
     struct klx_sv prefix = KLX_SV("ce_");
@@ -92,7 +105,7 @@ static bool add_headers(struct klx_jw *w, const struct klx_record *r) {
         }
         any = true;
         name = klx_sv_n(name.p + prefix.n, name.n - prefix.n);
-        if (!klx_sv_eq(name, KLX_SV("time"))) {
+        if (!is_ours(name) && !klx_sv_eq(name, KLX_SV("datacontenttype"))) {
             klx_jw_key_sv(w, name);
             klx_jw_sv(w, r->headers[i].value);
         }
@@ -107,9 +120,7 @@ static void add_envelope(struct klx_jw *w, const struct klx_record *r) {
     if (klx_json_parse(&a, r->value, NULL, &envelope, NULL) == 0) {
         for (const struct klx_json *m = klx_json_first(envelope); m != NULL; m = klx_json_next(m)) {
             struct klx_sv name = klx_json_key(m);
-            bool is_ours = klx_sv_eq(name, KLX_SV("time")) || klx_sv_eq(name, KLX_SV("data")) ||
-                           klx_sv_eq(name, KLX_SV("data_base64"));
-            if (!is_ours && !klx_json_is_null(m)) {
+            if (!is_ours(name) && !klx_json_is_null(m)) {
                 klx_jw_key_sv(w, name);
                 klx_jw_node(w, m);
             }

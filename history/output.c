@@ -42,7 +42,8 @@ static int open_file(struct klx_output *o) {
         return open(o->file, O_WRONLY | O_CLOEXEC);
     }
     o->temporary = klx_asprintf("%s.%d.part", o->file, (int)getpid());
-    return open(o->temporary, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666);
+    (void)unlink(o->temporary); /* of a process that was killed; then nobody's link is followed */
+    return open(o->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
 }
 
 int klx_output_open(const char *file, bool zstd, struct klx_output **ret, struct klx_error *e) {

@@ -30,8 +30,8 @@ struct klx_ledger;
 struct klx_ledger_entry {
     struct klx_record record; /* to be filled, from the arena */
     struct klx_arena arena;
-    bool
-        latest; /* to be set, of a compacted topic: of its key only the record counts that was written last */
+    /* To be set, of a compacted topic: of its key only the record counts that was written last. */
+    bool latest;
 
     struct klx_ledger *ledger;
     struct klx_message *message;

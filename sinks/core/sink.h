@@ -107,8 +107,8 @@ struct klx_send {
     size_t recipients_n;
     struct klx_sv id;     /* stable over retries; of a batch: of its first */
     struct klx_sv handle; /* as in the notice, when it is sent */
-    bool
-        is_old; /* the channel was told something newer of the incident, which must stay as it is */
+    /* The channel was told something newer of the incident, which must stay as it is. */
+    bool is_old;
 };
 
 /* What a channel may use. Lives as long as the process. */

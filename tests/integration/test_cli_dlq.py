@@ -137,6 +137,16 @@ def test_a_letter_is_shown(world: World) -> None:
     world.run("show", "nothing", code=1, stderr="klaxon dlq show: there is no dead letter nothing: `klaxon dlq list --all` shows them\n")
 
 
+def test_a_letter_is_shown_though_the_configuration_has_mistakes(world: World) -> None:
+    world.refuse("ops", "a")
+    [letter] = world.letters()
+    broken = world.sink.config.with_name("broken.yaml")
+    broken.write_text(world.sink.config.read_text().replace("webhook_url", "webhok_url"))
+    shown = world.klaxon.run("dlq", "show", letter["id"], "-c", broken)
+    assert shown.returncode == 0 and 'unknown key "webhok_url"' in shown.stderr
+    assert "request     none: the configuration has mistakes\n" in shown.stdout and '"summary":"This is a."' in shown.stdout.replace('": "', '":"')
+
+
 def test_what_is_no_event_is_shown_and_discarded(world: World) -> None:
     world.events.put_raw(b"\xff\x00 not an \x1b[2J event", {})
     world.sink.wait("letter", lambda: len(world.sink.dead_letters()) == 1)

@@ -368,3 +368,48 @@ int klx_parked_decode(struct klx_arena *a, const struct klx_record *r, struct kl
     *ret = p;
     return 0;
 }
+
+struct klx_sv klx_parked_place(const struct klx_parked *p, unsigned *ret_line) {
+    struct klx_sv text = p->subscription;
+    int64_t line = 0;
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != ':') {
+        at--;
+    }
+    bool number = at > 0 && klx_sv_int(klx_sv_n(text.p + at, text.n - at), &line) == 0 &&
+                  line >= 0 && line < INT32_MAX;
+    *ret_line = number ? (unsigned)line : 0;
+    return klx_sv_n(text.p, at > 0 ? at - 1 : text.n);
+}
+
+static bool is_at(const struct klx_subscription_settings *s, struct klx_sv file, unsigned line) {
+    const char *slash = strrchr(s->file, '/');
+    return s->line == line && klx_sv_eq(klx_sv(slash != NULL ? slash + 1 : s->file), file);
+}
+
+static size_t index_of(const struct klx_sinks_settings *s, struct klx_sv channel) {
+    size_t i = 0;
+    while (i < s->channels_n && !klx_sv_eq(klx_sv(s->channels[i].name), channel)) {
+        i++;
+    }
+    return i;
+}
+
+const struct klx_subscription_settings *
+klx_parked_subscription(const struct klx_parked *p, const struct klx_sinks_settings *s) {
+    const struct klx_subscription_settings *first = NULL;
+    unsigned line = 0;
+    struct klx_sv file = klx_parked_place(p, &line);
+    size_t channel = index_of(s, p->channel);
+    for (size_t i = 0; i < s->subscriptions_n; i++) {
+        const struct klx_subscription_settings *one = &s->subscriptions[i];
+        if (!klx_sv_eq(one->team, p->team) || !klx_subscription_names(one, channel)) {
+            continue;
+        }
+        if (is_at(one, file, line)) {
+            return one;
+        }
+        first = first != NULL ? first : one;
+    }
+    return first;
+}

@@ -22,6 +22,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/error.h"
 #include "lib/base/record.h"
+#include "sinks/core/settings.h"
 #include "sinks/core/sink.h"
 
 struct klx_parked {
@@ -42,6 +43,13 @@ struct klx_parked {
     struct klx_record
         original; /* as it was read: topic, partition, offset, timestamp, key, value, headers */
 };
+
+/* The parts of `subscription`; line 0: it has none. */
+struct klx_sv klx_parked_place(const struct klx_parked *p, unsigned *ret_line);
+/* The subscription that it is told by, which may stand elsewhere by now: of the team, and telling the channel; at the place that was written
+   down, or else the first. NULL: there is none any more. */
+const struct klx_subscription_settings *klx_parked_subscription(const struct klx_parked *p,
+                                                                const struct klx_sinks_settings *s);
 
 /* Everything of *ret is in the arena or borrowed from *p. -ENOMEM: the arena is full. */
 int klx_parked_encode(struct klx_arena *a, const char *retry_topic, const struct klx_parked *p,

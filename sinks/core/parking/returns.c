@@ -103,35 +103,12 @@ void klx_returns_free(struct klx_returns *r) {
     free(r);
 }
 
-/* "operations.yaml:12", as klx_subscription_place writes it, in parts: there may be many to look through. */
-struct place {
-    struct klx_sv file;
-    unsigned line;
-};
-
-static struct place place_of(struct klx_sv text) {
-    int64_t line = 0;
-    size_t at = text.n;
-    while (at > 0 && text.p[at - 1] != ':') {
-        at--;
-    }
-    bool number = at > 0 && klx_sv_int(klx_sv_n(text.p + at, text.n - at), &line) == 0 &&
-                  line >= 0 && line < INT32_MAX;
-    return (struct place){ klx_sv_n(text.p, at > 0 ? at - 1 : text.n),
-                           number ? (unsigned)line : 0 };
-}
-
-static bool is_at(const struct klx_subscription_settings *s, const struct place *place) {
-    const char *slash = strrchr(s->file, '/');
-    return s->line == place->line &&
-           klx_sv_eq(klx_sv(slash != NULL ? slash + 1 : s->file), place->file);
-}
-
-/* As it was written down: the subscription is not there any more, or stands elsewhere. */
-static const struct klx_subscription_settings *
-written_down(struct klx_arena *a, const struct klx_parked *p, const struct place *place) {
+/* As it was written down: no subscription of the team tells the channel any more. */
+static const struct klx_subscription_settings *written_down(struct klx_arena *a,
+                                                            const struct klx_parked *p) {
+    unsigned line = 0;
     struct klx_subscription_settings *s = klx_arena_alloc(a, sizeof(*s));
-    struct klx_sv file = klx_arena_dup(a, place->file);
+    struct klx_sv file = klx_arena_dup(a, klx_parked_place(p, &line));
     struct klx_sv team = klx_arena_dup(a, p->team);
     if (s == NULL || file.p == NULL || team.p == NULL) {
         return NULL;
@@ -139,20 +116,8 @@ written_down(struct klx_arena *a, const struct klx_parked *p, const struct place
     memset(s, 0, sizeof(*s));
     s->team = team;
     s->file = file.p;
-    s->line = place->line;
+    s->line = line;
     return s;
-}
-
-static const struct klx_subscription_settings *
-find_subscription(const struct klx_returns *r, struct klx_arena *a, const struct klx_parked *p) {
-    const struct place place = place_of(p->subscription);
-    for (size_t i = 0; i < r->o.settings->subscriptions_n; i++) {
-        const struct klx_subscription_settings *s = &r->o.settings->subscriptions[i];
-        if (is_at(s, &place) && klx_sv_eq(s->team, p->team)) {
-            return s;
-        }
-    }
-    return written_down(a, p, &place);
 }
 
 static bool is_left(const struct klx_parked *p, struct klx_sv name) {
@@ -193,7 +158,8 @@ static int64_t to_mono(const struct klx_returns *r, int64_t wall_us) {
 static struct klx_delivery *restore(const struct klx_returns *r, struct klx_message *m,
                                     const struct klx_parked *p, const struct klx_sv *names,
                                     size_t n) {
-    const struct klx_subscription_settings *s = find_subscription(r, &m->arena, p);
+    const struct klx_subscription_settings *s = klx_parked_subscription(p, r->o.settings);
+    s = s != NULL ? s : written_down(&m->arena, p);
     if (s == NULL) {
         return NULL;
     }

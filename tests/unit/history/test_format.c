@@ -123,6 +123,9 @@ static void data_that_is_no_json_stays_what_it_is(void **state) {
         HEADER("ce_source", "s"),
         HEADER("ce_type", "t"),
         HEADER("ce_partitionkey", "its own"),
+        HEADER("ce_data", "no second one"),
+        HEADER("ce_kafkatopic", "nor here"),
+        HEADER("ce_datacontenttype", "nor here"),
         HEADER("content-type", "text/plain"),
     };
     const struct klx_record r = { .topic = "t",

@@ -235,6 +235,52 @@ static void a_channel_with_a_name_like_a_novel_has_no_circuit(void **state) {
         klx_circuit_record_init(&r, "klaxon.control", klx_sv_n(name, sizeof(name)), &m), -EMSGSIZE);
 }
 
+/* Two of the team tell the channel, one of them only when nobody acknowledges; the first one tells another channel. */
+static void its_subscription_is_found_where_it_stands_now(void **state) {
+    (void)state;
+    static size_t ops[] = { 0 }, dev[] = { 1 };
+    char ops_name[] = "ops", dev_name[] = "dev";
+    struct klx_channel_settings channels[] = { { .name = ops_name }, { .name = dev_name } };
+    struct klx_subscription_settings all[] = {
+        { .team = KLX_SV("operations"),
+          .channels = dev,
+          .channels_n = 1,
+          .file = "d/ops.yaml",
+          .line = 12 },
+        { .team = KLX_SV("others"),
+          .channels = ops,
+          .channels_n = 1,
+          .file = "d/ops.yaml",
+          .line = 13 },
+        { .team = KLX_SV("operations"),
+          .channels = ops,
+          .channels_n = 1,
+          .file = "d/ops.yaml",
+          .line = 20 },
+        { .team = KLX_SV("operations"),
+          .escalate_to = ops,
+          .escalate_to_n = 1,
+          .file = "d/ops.yaml",
+          .line = 30 },
+    };
+    const struct klx_sinks_settings s = { .channels = channels,
+                                          .channels_n = KLX_COUNT(channels),
+                                          .subscriptions = all,
+                                          .subscriptions_n = KLX_COUNT(all) };
+    struct klx_parked p = some();
+    p.subscription = KLX_SV("ops.yaml:30");
+    assert_ptr_equal(klx_parked_subscription(&p, &s), &all[3]);
+    p.subscription = KLX_SV("ops.yaml:12"); /* what stands there now tells another channel */
+    assert_ptr_equal(klx_parked_subscription(&p, &s), &all[2]);
+    p.subscription = KLX_SV("elsewhere");
+    assert_ptr_equal(klx_parked_subscription(&p, &s), &all[2]);
+    p.team = KLX_SV("nobody");
+    assert_null(klx_parked_subscription(&p, &s));
+    p.team = KLX_SV("operations");
+    p.channel = KLX_SV("gone");
+    assert_null(klx_parked_subscription(&p, &s));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(the_event_is_kept_as_it_was_read),
@@ -242,6 +288,7 @@ int main(void) {
         ARENA_TEST(a_digest_comes_back),
         ARENA_TEST(a_record_of_many_headers_keeps_the_events),
         ARENA_TEST(what_is_none_is_refused),
+        cmocka_unit_test(its_subscription_is_found_where_it_stands_now),
         ARENA_TEST(a_circuit_is_read_as_it_was_written),
         ARENA_TEST(a_channel_with_a_name_like_a_novel_has_no_circuit),
     };
