@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from cluster import Kafka
+from pictures import SlackMessage, is_drawn
 from sink_process import Events, Sink, new_prefix
 from stage import Slack
 
@@ -39,6 +40,11 @@ def test_slack_takes_every_part_of_a_bots_payload(slack: Slack, path: Path) -> N
     call("chat.update", channel=channel, ts=first["ts"], parse="none", **payload["message"])
     call("chat.postMessage", channel=channel, thread_ts=first["ts"], reply_broadcast=True, **payload.get("reply", payload["message"]))
     assert [message.active_markup() for message in slack.messages.all()] == [[], [], []]
+
+
+def test_the_picture_in_the_docs_is_the_golden_message() -> None:
+    payload = json.loads((ROOT / "tests/golden/slack/node.repair.stuck.json").read_text())
+    assert is_drawn(ROOT / "docs/channels/slack.svg", SlackMessage().message(payload))
 
 
 class Bot:
