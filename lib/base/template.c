@@ -7,7 +7,6 @@
 #include "lib/base/mem.h"
 #include "lib/base/template_parts.h"
 
-#define WORK_MAX 1000000u
 #define VALUE_BYTES_MAX 65536 /* of an object or list that is written as JSON */
 #define CUT_CHARACTERS_MAX 100000
 
@@ -121,7 +120,7 @@ struct renderer {
     size_t depth; /* contexts and partials */
     klx_escape_fn escape;
     struct klx_buf *out;
-    unsigned work;
+    unsigned work, work_max;
     int rc;
 };
 
@@ -280,7 +279,7 @@ static void render_text(struct renderer *r, const struct klx_part *p) {
 static void render_range(struct renderer *r, size_t from, size_t to);
 
 static void spend(struct renderer *r) {
-    if (++r->work > WORK_MAX) {
+    if (++r->work > r->work_max) {
         r->rc = -ETIME;
     }
 }
@@ -373,11 +372,12 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
 }
 
 int klx_template_render(const struct klx_template *t, const struct klx_json *context,
-                        klx_escape_fn escape, struct klx_buf *out) {
+                        unsigned work_max, klx_escape_fn escape, struct klx_buf *out) {
     struct renderer r = { .t = t,
                           .body = &t->bodies[0],
                           .stack = { context },
                           .contexts = 1,
+                          .work_max = work_max,
                           .escape = escape,
                           .out = out };
     render_range(&r, 0, t->bodies[0].n);

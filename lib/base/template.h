@@ -69,6 +69,10 @@ typedef int (*klx_template_use_fn)(void *arg, const struct klx_template_use *use
 int klx_template_check(const struct klx_template *t, klx_template_use_fn fn, void *arg,
                        struct klx_error *e) KLX_MUST_CHECK;
 
-/* Appends to out. -EMSGSIZE: out's maximum is passed; -ELOOP: contexts and partials stand too deep in each other; -ETIME: too much work. */
+/* Nodes looked at and parts written; some 80 ns each. */
+#define KLX_TEMPLATE_WORK_MAX 1000000u
+/* Appends to out. -EMSGSIZE: out's maximum is passed; -ELOOP: contexts and partials stand too deep in each other; -ETIME: it takes more than
+   work_max. */
 int klx_template_render(const struct klx_template *t, const struct klx_json *context,
-                        klx_escape_fn escape, struct klx_buf *out) KLX_MUST_CHECK;
+                        unsigned work_max, klx_escape_fn escape,
+                        struct klx_buf *out) KLX_MUST_CHECK;

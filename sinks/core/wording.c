@@ -10,6 +10,7 @@
 
 #define WORK_BYTES_MAX (48u << 20)                         /* a context of the largest event */
 #define FILLED_BYTES_MAX (KLX_TEMPLATE_BYTES_MAX + 65536u) /* before it is cut to its place */
+#define PART_WORK_MAX 50000u  /* a card has up to 30 parts, and the loop waits for all of them */
 #define VALUE_BYTES_MAX 4096u /* more of one value than any place shows */
 
 const struct klx_wording_text_spec klx_wording_texts[KLX_WORDING_TEXTS_N] = {
@@ -60,7 +61,7 @@ int klx_words_fill(const struct klx_words *w, const struct klx_json *context, si
                    struct klx_arena *a, struct klx_words_filled *ret, struct klx_error *e) {
     struct klx_buf out KLX_CLEANUP(klx_buf_release);
     klx_buf_init(&out, FILLED_BYTES_MAX);
-    int rc = klx_template_render(w->t, context, add_value, &out);
+    int rc = klx_template_render(w->t, context, PART_WORK_MAX, add_value, &out);
     if (rc == 0 || rc == -EMSGSIZE) { /* so much is more than enough */
         ret->text = line(a, klx_buf_sv(&out), bytes_max, &ret->cut);
         rc = ret->text.p != NULL ? 0 : -ENOMEM;

@@ -78,5 +78,7 @@ int klx_email_html(const struct klx_template *html, const struct klx_card *card,
     if (rc == 0) {
         rc = klx_json_parse(a, klx_buf_sv(&json), NULL, &context, NULL);
     }
-    return rc != 0 ? rc : klx_template_render(html, context, klx_escape_html, out);
+    return rc != 0
+               ? rc
+               : klx_template_render(html, context, KLX_TEMPLATE_WORK_MAX, klx_escape_html, out);
 }

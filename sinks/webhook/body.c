@@ -91,7 +91,9 @@ static int render_template(const struct klx_webhook_settings *s, const struct kl
                                                        : "application/json; charset=utf-8";
     klx_buf_printf(out, "content-type: %s\n\n", type);
     int rc = make_context(s, notice, a, &context);
-    rc = rc == 0 ? klx_template_render(s->template, context, escaper_of(s), out) : rc;
+    rc = rc == 0
+             ? klx_template_render(s->template, context, KLX_TEMPLATE_WORK_MAX, escaper_of(s), out)
+             : rc;
     return rc == 0 ? 0 : klx_fail(e, rc, "%s", words_of(rc));
 }
 

@@ -32,7 +32,7 @@ static void render(struct klx_sv all, const struct klx_json *context) {
     for (size_t i = 0; i < KLX_COUNT(escapes); i++) {
         struct klx_buf out;
         klx_buf_init(&out, 65536);
-        int rc = klx_template_render(t, context, escapes[i], &out);
+        int rc = klx_template_render(t, context, KLX_TEMPLATE_WORK_MAX, escapes[i], &out);
         require(rc == 0 || rc == -EMSGSIZE || rc == -ELOOP || rc == -ETIME);
         klx_buf_release(&out);
     }

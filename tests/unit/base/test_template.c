@@ -28,7 +28,7 @@ static int render(const char *text, const struct named *partials, const char *js
     if (klx_template_new_with(klx_sv(text), given, n, &t, &e) != 0) {
         fail_msg("%s: %s", text, e.text);
     }
-    int rc = klx_template_render(t, context, escape, out);
+    int rc = klx_template_render(t, context, KLX_TEMPLATE_WORK_MAX, escape, out);
     klx_template_free(t);
     klx_arena_release(&a);
     return rc;
@@ -464,7 +464,8 @@ static void output_is_bounded(void **state) {
     struct klx_buf out;
     klx_buf_init(&out, 8);
     assert_int_equal(klx_template_new(KLX_SV("0123456789"), &t, NULL), 0);
-    assert_int_equal(klx_template_render(t, NULL, klx_escape_none, &out), -EMSGSIZE);
+    assert_int_equal(klx_template_render(t, NULL, KLX_TEMPLATE_WORK_MAX, klx_escape_none, &out),
+                     -EMSGSIZE);
     klx_buf_release(&out);
     klx_template_free(t);
 }
