@@ -179,6 +179,8 @@ static void end_client(struct klx_txn *t) {
 static void on_done(struct klx_txn *t) {
     bool first = !t->initialized;
     t->initialized = true;
+    t->trouble_said_us =
+        first ? -TROUBLE_EVERY_US : t->trouble_said_us; /* what comes now is news */
     t->job.connected = true;
     for (size_t i = 0; i < t->job.topics_n; i++) {
         t->partitions[i] = t->job.partitions[i];

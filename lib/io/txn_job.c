@@ -134,19 +134,25 @@ void klx_txn_job_say_first(struct klx_txn_job *j, rd_kafka_resp_err_t err, const
     say(j, err, detail, false);
 }
 
-void klx_txn_job_say_record(struct klx_txn_job *j, rd_kafka_resp_err_t err, const char *topic,
-                            size_t bytes) {
+static void say_record(struct klx_txn_job *j, rd_kafka_resp_err_t err, const char *topic,
+                       size_t bytes, bool over) {
     char words[KLX_KAFKA_WORDS];
     klx_kafka_record_words(j->rk, err, topic, bytes, words, sizeof(words));
-    take_words(j, klx_kafka_passes(err) && j->cause[0] != '\0' ? j->cause : words, false);
+    take_words(j, klx_kafka_passes(err) && j->cause[0] != '\0' ? j->cause : words, over);
+}
+
+void klx_txn_job_say_record(struct klx_txn_job *j, rd_kafka_resp_err_t err, const char *topic,
+                            size_t bytes) {
+    say_record(j, err, topic, bytes, false);
 }
 
 void klx_txn_job_refused(struct klx_txn_job *j, const rd_kafka_message_t *m) {
     if (m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         return; /* a consequence of what another one said */
     }
-    j->too_large = j->too_large || m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    klx_txn_job_say_record(j, m->err, rd_kafka_topic_name(m->rkt), m->len);
+    bool found = !j->too_large && m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    j->too_large = j->too_large || found;
+    say_record(j, m->err, rd_kafka_topic_name(m->rkt), m->len, found);
 }
 
 enum klx_txn_outcome klx_txn_job_retry(struct klx_txn_job *j) {
@@ -205,7 +211,8 @@ void klx_txn_job_look(struct klx_txn_job *j) {
     char brokers[KLX_KAFKA_BROKERS], words[KLX_KAFKA_WORDS];
     struct klx_clock *clock = klx_clock_real();
     int64_t now_us = clock->mono_us(clock);
-    if (now_us < j->slow_us || now_us < j->asked_us + LOOK_EVERY_US || atomic_load(&j->stopping)) {
+    if (j->too_large || now_us < j->slow_us || now_us < j->asked_us + LOOK_EVERY_US ||
+        atomic_load(&j->stopping)) {
         return;
     }
     j->asked_us = now_us;

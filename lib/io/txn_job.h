@@ -41,7 +41,7 @@ struct klx_txn_job {
     size_t written_room;
     size_t delivered;    /* in this transaction */
     int64_t batch_bytes; /* of a request's records of one partition */
-    bool too_large;      /* a broker refused a request for its size */
+    bool too_large;      /* a broker refused a request for its size: the words say so, and stay */
     int64_t asked_us;    /* when it was last looked why a job is slow */
     int64_t ended_us;    /* of the last job */
     int64_t slow_us;     /* when this job is worth a word */
