@@ -99,7 +99,7 @@ def test_the_document_is_asyncapi() -> None:
     assert found["version"] == "3.0.0"
     told = {f"{channel['address']}/{message}" for channel in found["channels"] for message in channel["messages"]}
     heartbeats = {f"klaxon.{topic}/io.klaxon.heartbeat" for topic in ("kubernetes", "nodes", "scaling", "gitops", "metrics")}
-    own = {"klaxon.retry/parked", "klaxon.control/circuit", "klaxon.control/letter"}
+    own = {"klaxon.retry/parked", "klaxon.control/circuit", "klaxon.control/letter", "klaxon.control/replay"}
     assert told == heartbeats | own | {f"{sample['topic']}/{sample['headers']['ce_type']}" for sample in SAMPLES.values()}
 
 
