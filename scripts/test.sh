@@ -60,7 +60,7 @@ suite_integration() {
     step "build $preset" build "$preset" || { count 0 1 0; return; }
     rm -f "$junit"
     step "integration tests ($preset)" env KLAXON_BIN="$root/build/$preset" "$python" -m pytest -q -rs -p no:cacheprovider \
-        -n 6 --dist worksteal --timeout 240 --junitxml "$junit" "$root/tests/integration"
+        -n 4 --dist worksteal --timeout 240 --junitxml "$junit" "$root/tests/integration"
     count_junit "$junit"
 }
 
