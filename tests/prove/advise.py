@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from cluster import Kafka
 from cluster.controllers import kubectl
 from cluster.hpa_load import GI, Load, Loaded
 from cluster.hpa_world import HPA, NAMESPACE, HpaWorld
+from support.folder import in_folder
 
 CLUSTER = "proof"
 PAGE = Path(__file__).resolve().parents[2] / "deploy" / "autoscaling" / "load-test.md"
@@ -271,16 +271,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev prove advise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="keep the logs and reports, and say where they are")
     args = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-advise-"))
-    code = 1
-    try:
-        code = run(directory)
-    finally:
-        if args.keep or code != 0:
-            print(f"logs: {directory}")
-        else:
-            subprocess.run(["rm", "-rf", directory], check=False)
-    return code
+    return in_folder("advise", args.keep, lambda directory: run(directory) == 0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -25,6 +24,7 @@ from cluster import Kafka, argo_idle
 from cluster.argo_scenes import SCENES, Scene, Unexpected
 from cluster.argo_world import ArgoWorld
 from cluster.reader import read_committed
+from support.folder import in_folder
 
 CLUSTER, IDLE, TOPIC = "proof", "idle", "klaxon.gitops"
 HEARTBEAT = "io.klaxon.heartbeat"  # of the collector itself, on every partition
@@ -216,16 +216,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-argocd-"))
-    right = False
-    try:
-        right = run(directory, args).right
-    finally:
-        if args.keep or not right:
-            print(f"logs: {directory}")
-        else:
-            subprocess.run(["rm", "-rf", directory], check=False)
-    return 0 if right else 1
+    return in_folder("argocd", args.keep, lambda directory: run(directory, args).right)
 
 
 if __name__ == "__main__":

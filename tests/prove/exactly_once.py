@@ -9,15 +9,14 @@ recorded gap covers.
 import argparse
 import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from cluster import ApiServer, Kafka, read_committed
 from cluster.argocd import APPLICATION, ROLLOUT, install
 from support.disturbances import Collectors, Disturbances
+from support.folder import in_folder
 from support.truth import Told, Truth, broken_incidents, lost, not_ready, repeated, told, undue_gaps
 from support.writers import Writers
 
@@ -135,13 +134,7 @@ def main() -> int:
                              "the next commit, twice: pause it then (default kill)")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     args = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-proof-"))
-    code = run(args, directory)
-    if args.keep or code != 0:
-        print(f"logs: {directory}")
-    else:
-        subprocess.run(["rm", "-rf", directory], check=False)
-    return code
+    return in_folder("exactly-once", args.keep, lambda directory: run(args, directory) == 0)
 
 
 if __name__ == "__main__":

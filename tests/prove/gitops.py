@@ -9,9 +9,7 @@ import argparse
 import html
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from cluster.gitops_scenes import SCENES, Walk
 from cluster.gitops_world import GitopsWorld
 from cluster.process import Child
 from stage import Slack
+from support.folder import in_folder
 
 RBAC = "rbac"
 FIRST = "install"
@@ -141,23 +140,15 @@ def parse() -> argparse.Namespace:
     return args
 
 
+def prove(directory: Path, scenes: list[str]) -> bool:
+    names = [] if scenes == [RBAC] else [name for name in SCENES if not scenes or name in scenes or name == FIRST]
+    right = rbac(directory) if RBAC in scenes or not scenes else True
+    return (not names or walk(directory, names)) and right
+
+
 def main() -> int:
     args = parse()
-    names = [name for name in SCENES if not args.scenes or name in args.scenes or name == FIRST]
-    if args.scenes == [RBAC]:
-        names = []
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-gitops-"))
-    right = False
-    try:
-        right = RBAC not in args.scenes and bool(args.scenes) or rbac(directory)
-        if names:
-            right = walk(directory, names) and right
-    finally:
-        if args.keep or not right:
-            print(f"logs: {directory}")
-        else:
-            subprocess.run(["rm", "-rf", directory], check=False)
-    return 0 if right else 1
+    return in_folder("gitops", args.keep, lambda directory: prove(directory, args.scenes))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 from cluster import Kafka
 from cluster.hpa_world import NAMESPACE, HpaWorld, condition
 from cluster.reader import read_committed
+from support.folder import in_folder
 
 CLUSTER = "proof"
 HOLD_SECONDS = 20  # instead of the ten and two minutes that an operator would wait
@@ -196,16 +196,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev prove hpa", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     args = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-hpa-"))
-    code = 1
-    try:
-        code = run(directory)
-    finally:
-        if args.keep or code != 0:
-            print(f"logs: {directory}")
-        else:
-            subprocess.run(["rm", "-rf", directory], check=False)
-    return code
+    return in_folder("hpa", args.keep, lambda directory: run(directory) == 0)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +25,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from cluster import Kafka, Record, read_committed
 from cluster.history import KINDS, SEVERITIES, Past, Truth, cloudevent, csv_rows, rfc3339, row
+from support.folder import in_folder
 
 PREFIX = "past."
 NAMES = ("nodes", "scaling", "gitops", "kubernetes", "metrics")
@@ -287,16 +286,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the folder, and say where it is")
     args = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="klaxon-replay-"))
-    code = 1
-    try:
-        code = run(args, directory)
-    finally:
-        if args.keep:
-            print(f"folder: {directory}")
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
-    return code
+    return in_folder("replay", args.keep, lambda directory: run(args, directory) == 0)
 
 
 if __name__ == "__main__":

@@ -226,14 +226,19 @@ static void the_first_pod_keeps_its_skew(void **state) {
     klx_evidence_release(&h);
 }
 
+/* An HPA of 2 to 12, without a record yet. */
+static void choose_bounds(struct klx_evidence *h) {
+    klx_evidence_init(h, NULL, NULL, TEST_HPA);
+    test_hpa_event(h, "hpa.bounds", TEST_START_US, 2, 12, "");
+    assert_int_equal(klx_evidence_choose(h, NULL), 0);
+}
+
 /* By hand: two pods, of which one is killed and takes its memory up again. */
 static void a_short_dip_is_filled_and_a_long_one_is_not(void **state) {
     (void)state;
     struct klx_evidence h;
     struct klx_load load;
-    klx_evidence_init(&h, NULL, NULL, TEST_HPA);
-    test_hpa_event(&h, "hpa.bounds", TEST_START_US, 2, 12, "");
-    assert_int_equal(klx_evidence_choose(&h, NULL), 0);
+    choose_bounds(&h);
     for (int i = 0; i < 40; i++) {
         bool dip = i == 10 || i == 11 || i >= 30;
         test_sample(&h, TEST_START_US + i * 15 * TEST_S, 0, 8 * TEST_GI);
@@ -289,9 +294,7 @@ static void too_little_is_said(void **state) {
     struct klx_evidence h;
     struct klx_load load;
     struct klx_error e;
-    klx_evidence_init(&h, NULL, NULL, TEST_HPA);
-    test_hpa_event(&h, "hpa.bounds", TEST_START_US, 2, 12, "");
-    assert_int_equal(klx_evidence_choose(&h, NULL), 0);
+    choose_bounds(&h);
     klx_evidence_sort(&h);
     assert_int_equal(klx_load_init(&load, &h, &options, &e), -ENODATA);
     assert_non_null(strstr(e.text, "podmetrics"));
@@ -302,9 +305,7 @@ static void gaps_do_not_count(void **state) {
     (void)state;
     struct klx_evidence h;
     struct klx_load load;
-    klx_evidence_init(&h, NULL, NULL, TEST_HPA);
-    test_hpa_event(&h, "hpa.bounds", TEST_START_US, 2, 12, "");
-    assert_int_equal(klx_evidence_choose(&h, NULL), 0);
+    choose_bounds(&h);
     for (int i = 0; i < 40; i++) {
         int64_t gap_us = i >= 20 ? 7200 * TEST_S : 0;
         test_sample(&h, TEST_START_US + i * 15 * TEST_S + gap_us, 0, 20 * TEST_GI);
