@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
@@ -129,6 +130,12 @@ int klx_cli_exit_code(int error) {
 int klx_cli_usage(const char *command, const char *why) {
     fprintf(stderr, "%s: %s\nTry '%s --help'.\n", command, why, command);
     return KLX_EXIT_USAGE;
+}
+
+const char *klx_cli_author(const char *given) {
+    const char *user = getenv("USER");
+    const char *name = given != NULL ? given : user;
+    return name != NULL && name[0] != '\0' ? name : NULL;
 }
 
 int64_t klx_cli_now_us(void) {

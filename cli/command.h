@@ -71,6 +71,8 @@ int klx_cli_operand(const char *command, int argc, char **argv, int first,
 /* Says "command: why", and where the help is. KLX_EXIT_USAGE. */
 int klx_cli_usage(const char *command, const char *why);
 int64_t klx_cli_now_us(void); /* wall time */
+/* Who does it: `given`, or else $USER; NULL when nobody is named. */
+const char *klx_cli_author(const char *given);
 /* `output`: of -o; NULL when it was not given. */
 bool klx_cli_is_json(const char *output);
 /* The document of a list, {"apiVersion": …, "kind": …, "items": [ … ]} and a newline: the items come in between. */

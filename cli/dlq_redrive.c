@@ -109,8 +109,7 @@ static void complain(struct run *r, struct klx_sv id, const struct klx_letter *l
 
 static int make_mark(struct run *r, const struct klx_letter *l, struct klx_record *ret) {
     struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
-    const char *user = getenv("USER");
-    const char *by = r->o->author != NULL ? r->o->author : user;
+    const char *by = klx_cli_author(r->o->author);
     const struct klx_letter_mark m = { .state = r->o->to,
                                        .at_us = klx_cli_now_us(),
                                        .by = klx_sv(by != NULL ? by : "unknown"),

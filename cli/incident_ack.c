@@ -148,15 +148,10 @@ static void take_matching(struct run *r) {
     }
 }
 
-static const char *author_of(const struct options *o) {
-    const char *user = getenv("USER");
-    return o->author != NULL ? o->author : user;
-}
-
 static struct klx_record record_of(const struct run *r, struct klx_arena *a,
                                    const struct klx_cli_incident *i) {
     struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
-    const struct klx_cli_ack ack = { .by = klx_sv(author_of(r->o)),
+    const struct klx_cli_ack ack = { .by = klx_sv(klx_cli_author(r->o->author)),
                                      .comment = klx_sv(r->o->comment),
                                      .at_us = klx_cli_now_us() };
     klx_buf_init(&key, 4096);
@@ -238,10 +233,11 @@ static int check(const struct options *o, bool takes_back, size_t ids, struct kl
     if (ids > 0 && o->filters.n > 0) {
         return klx_fail(e, -EINVAL, "ids and --filter exclude each other");
     }
-    if (!takes_back && (author_of(o) == NULL || author_of(o)[0] == '\0')) {
+    const char *author = klx_cli_author(o->author);
+    if (!takes_back && author == NULL) {
         return klx_fail(e, -EINVAL, "who takes it? Give --author NAME: there is no $USER");
     }
-    size_t bytes = klx_sv(author_of(o)).n + klx_sv(o->comment).n;
+    size_t bytes = klx_sv(author).n + klx_sv(o->comment).n;
     if (!takes_back && bytes > KLX_CLI_ACK_BYTES_MAX / 8) {
         return klx_fail(e, -EINVAL, "--author and --comment have at most %d bytes together",
                         KLX_CLI_ACK_BYTES_MAX / 8);

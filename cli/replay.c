@@ -79,7 +79,7 @@ int klx_replay_done(struct klx_replay *r, uint64_t done, struct klx_error *e) {
 /* Who replayed what, and why: replay/<id> on klaxon.control. */
 static int write_mark(const struct klx_replay *r, const char *state) {
     struct klx_buf key KLX_CLEANUP(klx_buf_release), value KLX_CLEANUP(klx_buf_release);
-    const char *user = r->o->author != NULL ? r->o->author : getenv("USER");
+    const char *by = klx_cli_author(r->o->author);
     struct klx_jw w;
     klx_buf_init(&key, 256);
     klx_buf_init(&value, 65536);
@@ -88,7 +88,7 @@ static int write_mark(const struct klx_replay *r, const char *state) {
     klx_jw_begin_object(&w);
     klx_jw_member_str(&w, "state", state);
     klx_jw_member_time(&w, "at", klx_cli_now_us());
-    klx_jw_member_str(&w, "by", user != NULL ? user : "unknown");
+    klx_jw_member_str(&w, "by", by != NULL ? by : "unknown");
     klx_jw_member_str(&w, "reason", r->o->reason);
     klx_jw_member_str(&w, "to", r->o->to);
     klx_jw_member_time(&w, "since", r->plan.span.since_us);

@@ -54,15 +54,15 @@ static int read_times(const struct options *o, struct klx_silence *s, struct klx
 
 static int make(const struct options *o, int operands, char **argv, struct klx_silence *s,
                 struct klx_error *e) {
-    const char *user = getenv("USER");
-    if (o->author == NULL && (user == NULL || user[0] == '\0')) {
+    const char *author = klx_cli_author(o->author);
+    if (author == NULL) {
         return klx_fail(e, -EINVAL, "who wants it? Give --author NAME: there is no $USER");
     }
     if (o->comment == NULL) {
         return klx_fail(e, -EINVAL, "why? Give -m TEXT");
     }
     klx_silence_init(s, klx_clock_real());
-    klx_silence_set_texts(s, o->author != NULL ? o->author : user, o->comment);
+    klx_silence_set_texts(s, author, o->comment);
     for (int i = 0; i < operands; i++) {
         int rc = klx_matchers_parse(&s->matchers, klx_sv(argv[i]), e);
         if (rc != 0) {

@@ -48,6 +48,8 @@ const char *klx_kafka_scram_trouble(const char *mechanism);
 /* As klx_kafka_words, for an error that concerns a topic. */
 void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic, char *out,
                            size_t n);
+/* Of what a consumer is handed in the place of a record. */
+void klx_kafka_message_words(rd_kafka_t *rk, const rd_kafka_message_t *m, char *out, size_t n);
 /* As klx_kafka_topic_words, for one record of `bytes` that was refused. */
 void klx_kafka_record_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic,
                             size_t bytes, char *out, size_t n);

@@ -138,6 +138,14 @@ void klx_kafka_topic_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *
     klx_kafka_words(rk, err, detail, out, n);
 }
 
+void klx_kafka_message_words(rd_kafka_t *rk, const rd_kafka_message_t *m, char *out, size_t n) {
+    if (m->rkt != NULL) {
+        klx_kafka_topic_words(rk, m->err, rd_kafka_topic_name(m->rkt), out, n);
+    } else {
+        klx_kafka_words(rk, m->err, rd_kafka_message_errstr(m), out, n);
+    }
+}
+
 void klx_kafka_record_words(rd_kafka_t *rk, rd_kafka_resp_err_t err, const char *topic,
                             size_t bytes, char *out, size_t n) {
     if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {

@@ -260,11 +260,7 @@ static void on_message(struct klx_range *r, const rd_kafka_message_t *m) {
         r->cb.on_fatal(r->cb.arg, rd_kafka_message_errstr(m));
         return;
     default:
-        if (m->rkt != NULL) {
-            klx_kafka_topic_words(r->rk, m->err, rd_kafka_topic_name(m->rkt), words, sizeof(words));
-        } else {
-            klx_kafka_words(r->rk, m->err, rd_kafka_message_errstr(m), words, sizeof(words));
-        }
+        klx_kafka_message_words(r->rk, m, words, sizeof(words));
         klx_trouble_add(&r->trouble, words);
     }
 }

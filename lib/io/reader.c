@@ -186,7 +186,6 @@ static void on_partition_end(struct klx_reader *r, const rd_kafka_message_t *m) 
 
 static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
     char words[KLX_KAFKA_WORDS];
-    const char *topic = m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : NULL;
     if (klx_kafka_passes(m->err)) {
         return;
     }
@@ -201,12 +200,8 @@ static void on_message(struct klx_reader *r, const rd_kafka_message_t *m) {
         r->cb.on_fatal(r->cb.arg, rd_kafka_message_errstr(m));
         return;
     default:
-        if (topic != NULL) {
-            klx_kafka_topic_words(r->rk, m->err, topic, words, sizeof(words));
-        } else {
-            klx_kafka_words(r->rk, m->err, rd_kafka_message_errstr(m), words, sizeof(words));
-        }
-        tell(r, m->err, topic, words);
+        klx_kafka_message_words(r->rk, m, words, sizeof(words));
+        tell(r, m->err, m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : NULL, words);
     }
 }
 
